@@ -1,0 +1,40 @@
+"""The measurement phase: what networks agree on, in which order they learn it, and what explains that order."""
+
+from agreement.correlation import correlation_table, explained_variance, spearman, statistic_curve
+from agreement.measures import (
+    accuracy,
+    accuracy_deviation,
+    chance_agreement,
+    exact_match,
+    excess_agreement,
+    false_positive_agreement,
+    hacohen_agreement,
+    hacohen_true_positive_agreement,
+    lower_bound,
+    mean_accuracy,
+    true_positive_agreement,
+)
+from agreement.order import agreed, forgetting_events, learned_epoch, mean_correctness, rank_concordance
+
+__all__ = [
+    "accuracy",
+    "accuracy_deviation",
+    "agreed",
+    "chance_agreement",
+    "correlation_table",
+    "exact_match",
+    "excess_agreement",
+    "explained_variance",
+    "false_positive_agreement",
+    "forgetting_events",
+    "hacohen_agreement",
+    "hacohen_true_positive_agreement",
+    "learned_epoch",
+    "lower_bound",
+    "mean_accuracy",
+    "mean_correctness",
+    "rank_concordance",
+    "spearman",
+    "statistic_curve",
+    "true_positive_agreement",
+]

@@ -1,0 +1,195 @@
+"""Agreement of networks in each epoch: which examples do all of them get right, against what chance would give?
+
+Arrays are indexed [network, epoch, example]: `correct` is boolean (K, T, N), `predictions` integer (K, T, N), `labels`
+(N,). Every measure walks through the epochs one by one, so that it needs memory for a few (K, N) slices and no more;
+memory-mapped arrays are read once.
+
+Sources: Pliushch et al., "When Deep Classifiers Agree" (2021), called "the paper"; Hacohen et al., "Let's Agree to
+Agree: Neural Networks Share Classification Order on Real Datasets" (ICML 2020).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def accuracy(correct: np.ndarray) -> np.ndarray:
+    """Fraction of the examples that each network gets right, (K, T), from `correct` (K, T, N).
+
+    Raises ValueError unless `correct` is a non-empty boolean array of three dimensions.
+    """
+    correct = check_correct(correct)
+    return np.array([[np.count_nonzero(epoch) for epoch in network] for network in correct]) / correct.shape[2]
+
+
+def mean_accuracy(correct: np.ndarray) -> np.ndarray:
+    """Accuracy averaged over networks, (T,), from `correct` (K, T, N)."""
+    return accuracy(correct).mean(axis=0)
+
+
+def accuracy_deviation(correct: np.ndarray) -> np.ndarray:
+    """Standard deviation of the accuracy over networks, (T,), from `correct` (K, T, N).
+
+    The divisor is K, not K - 1 (`ddof=0`), as in the paper's figures: it describes these K networks and is 0 for one.
+    """
+    return accuracy(correct).std(axis=0)
+
+
+def true_positive_agreement(correct: np.ndarray) -> np.ndarray:
+    """Examples that all networks get right, as a fraction of those that any network gets right, (T,): eq. 2 of the paper.
+
+    0 where no network is right about any example. Raises ValueError unless `correct` is boolean (K, T, N).
+
+    >>> true_positive_agreement(np.array([[[True, True, False]], [[True, False, False]]]))
+    array([0.5])
+    """
+    counts = [
+        (np.count_nonzero(right.all(axis=0)), np.count_nonzero(right.any(axis=0)))
+        for right in _by_epoch(check_correct(correct))
+    ]
+    return _fraction(*np.transpose(counts))
+
+
+def lower_bound(correct: np.ndarray) -> np.ndarray:
+    """The least fraction of the data set that all networks must share given their accuracies, (T,): eq. 3 of the paper.
+
+    `1 - min(sum_k (1 - accuracy_k), 1)`. Sharing is counted against the whole data set here and against the examples
+    that any network knows in `true_positive_agreement`, so this bounds that one from below too.
+
+    >>> lower_bound(np.array([[[True, True, False, True]], [[True, False, True, True]]]))
+    array([0.5])
+    """
+    correct = check_correct(correct)
+    wrong = sum(correct.shape[2] - np.count_nonzero(right, axis=1) for right in correct)  # exact, unlike summed errors
+    return np.maximum(correct.shape[2] - wrong, 0) / correct.shape[2]
+
+
+def chance_agreement(correct: np.ndarray) -> np.ndarray:
+    """True-positive agreement expected of independent networks with these accuracies, (T,).
+
+    `prod_k accuracy_k / (1 - prod_k (1 - accuracy_k))`: the ratio of the expected numbers of examples that all, and
+    that any, would get right if what one network knows said nothing about what another knows. 0 where no network is
+    right about any example. One network agrees with itself: 1.
+
+    >>> chance_agreement(np.array([[[True, False]], [[False, True]]]))  # (1/4) / (3/4)
+    array([0.33333333])
+    """
+    by_all, by_any = 1.0, 0.0
+    for network in accuracy(correct):
+        by_all = by_all * network
+        by_any = by_any + network * (1 - by_any)  # equals 1 - prod(1 - accuracy), without its cancellation
+    return _fraction(by_all, by_any)
+
+
+def excess_agreement(correct: np.ndarray) -> np.ndarray:
+    """Share of the room above chance that the networks' agreement fills, (T,).
+
+    `(agreement - chance) / (1 - chance)`, the form of Cohen's kappa: 1 is perfect agreement, 0 is what independent
+    networks would show, less than 0 means that they avoid each other's examples. NaN where chance is 1 (every network
+    is right about every example, or there is one network only): nothing can be told from agreement there.
+    """
+    chance = chance_agreement(correct)
+    room = 1 - chance
+    return np.divide(true_positive_agreement(correct) - chance, room, out=np.full_like(room, np.nan), where=room > 0)
+
+
+def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Examples for which all networks predict the same wrong class, as a fraction of those any network gets wrong, (T,).
+
+    The paper names it (section 2) and leaves it for later. 0 where no network is wrong. Raises ValueError unless
+    `predictions` is integer (K, T, N) and `labels` is (N,).
+    """
+    predictions, labels = _check_predictions(predictions), np.asarray(labels)
+    if labels.shape != predictions.shape[2:]:
+        raise ValueError(f"labels must have shape {predictions.shape[2:]}, one per example, not {labels.shape}")
+    counts = []
+    for predicted in _by_epoch(predictions):
+        unanimous = (predicted == predicted[0]).all(axis=0)
+        first_wrong = predicted[0] != labels
+        # where networks differ at least one of them is wrong
+        counts.append((np.count_nonzero(unanimous & first_wrong), np.count_nonzero(~unanimous | first_wrong)))
+    return _fraction(*np.transpose(counts))
+
+
+def hacohen_agreement(predictions: np.ndarray, per_example: bool = False) -> np.ndarray:
+    """Largest fraction of the networks that predict the same label, right or wrong (Hacohen et al. 2020).
+
+    Averaged over examples, (T,), or for every example, (T, N). At least 1/K. Raises ValueError unless `predictions`
+    is integer (K, T, N).
+
+    >>> hacohen_agreement(np.array([[[3, 1]], [[3, 2]], [[5, 2]], [[3, 1]]]), per_example=True)
+    array([[0.75, 0.5 ]])
+    """
+    predictions = _check_predictions(predictions)
+    networks = len(predictions)
+    agreement = []
+    for predicted in _by_epoch(predictions):
+        votes = np.zeros(predicted.shape[1], np.min_scalar_type(networks))
+        for k in range(networks):
+            # the first network to predict the winning label meets all others that do, so later ones suffice
+            np.maximum(votes, (predicted[k:] == predicted[k]).sum(axis=0, dtype=votes.dtype), out=votes)
+        agreement.append(votes / networks if per_example else votes.mean() / networks)
+    return np.array(agreement)
+
+
+def hacohen_true_positive_agreement(correct: np.ndarray, per_example: bool = False) -> np.ndarray:
+    """Fraction of the networks that get an example right (Hacohen et al. 2020).
+
+    For every example, (T, N), or averaged over examples, (T,). That average *is* the mean accuracy: it tells how much
+    the networks know, and only its distribution over examples tells whether they know the same.
+    """
+    if not per_example:
+        return mean_accuracy(correct)
+    return np.array([right.mean(axis=0) for right in _by_epoch(check_correct(correct))])
+
+
+def exact_match(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """`correct` (K, T, N) for examples with several labels: right only where every label is (the paper, section 2).
+
+    `predicted` (K, T, N, L) and `target` (N, L) are boolean or integer, one entry per label, present or absent.
+    Raises ValueError if shapes differ, or for fractions: probabilities have to be thresholded first.
+
+    >>> exact_match(np.array([[[[True, False], [True, True]]]]), np.array([[True, False], [True, False]]))
+    array([[[ True, False]]])
+    """
+    predicted, target = np.asarray(predicted), np.asarray(target)
+    for name, array in (("predicted", predicted), ("target", target)):
+        if array.dtype.kind not in "biu":
+            raise ValueError(f"{name} must be boolean or integer label sets, not {array.dtype}")
+    if predicted.ndim != 4 or predicted.size == 0 or predicted.shape[2:] != target.shape:
+        raise ValueError(
+            "predicted must be non-empty (networks, epochs, examples, labels) and target (examples, labels), "
+            f"not {predicted.shape} and {target.shape}"
+        )
+    return np.array([[(epoch == target).all(axis=1) for epoch in network] for network in predicted])
+
+
+def check_correct(correct: np.ndarray) -> np.ndarray:
+    """`correct` itself, as an array; ValueError unless it is boolean (K, T, N) and not empty."""
+    correct = np.asarray(correct)
+    if correct.ndim != 3 or correct.dtype != bool or correct.size == 0:
+        raise ValueError(
+            "correct must be a non-empty boolean array (networks, epochs, examples), "
+            f"not {correct.dtype} of shape {correct.shape}"
+        )
+    return correct
+
+
+def _check_predictions(predictions: np.ndarray) -> np.ndarray:
+    predictions = np.asarray(predictions)
+    if predictions.ndim != 3 or predictions.dtype.kind not in "iu" or predictions.size == 0:
+        raise ValueError(
+            "predictions must be a non-empty integer array (networks, epochs, examples), "
+            f"not {predictions.dtype} of shape {predictions.shape}"
+        )
+    return predictions
+
+
+def _by_epoch(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The (K, N) slices of a (K, T, N) array, epoch by epoch."""
+    return (array[:, epoch] for epoch in range(array.shape[1]))
+
+
+def _fraction(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part / whole`, 0 where `whole` is 0."""
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)

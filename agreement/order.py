@@ -1,0 +1,76 @@
+"""The order in which networks learn examples, and how far they share it.
+
+Epochs are numbered from 1, as in the paper's figures: an example with learned epoch 1 was right from the first record on.
+"""
+
+import numpy as np
+from scipy.stats import rankdata
+
+from agreement.measures import check_correct
+
+
+def learned_epoch(correct: np.ndarray, per_network: bool = False) -> np.ndarray:
+    """The first epoch from which an example stays correct to the end, from `correct` (K, T, N).
+
+    Joint over all networks, (N,), or for each network, (K, N). float64 in 1..T, and `inf` for an example that is wrong
+    in the last epoch: it was never learned for good. The joint epoch is the latest of the networks' own.
+    Raises ValueError unless `correct` is a non-empty boolean array of three dimensions.
+
+    >>> learned_epoch(np.array([[[True, False, True], [False, True, True], [True, True, False]]]))
+    array([ 3.,  2., inf])
+    """
+    correct = check_correct(correct)
+    networks, epochs, examples = correct.shape
+    unbroken = np.ones((networks, examples) if per_network else examples, bool)
+    streak = np.zeros(unbroken.shape, np.int32)  # how many of the last epochs were all correct
+    for epoch in reversed(range(epochs)):
+        right = correct[:, epoch]
+        unbroken &= right if per_network else right.all(axis=0)
+        streak += unbroken
+    return np.where(streak > 0, epochs + 1.0 - streak, np.inf)
+
+
+def forgetting_events(correct: np.ndarray) -> np.ndarray:
+    """How often each network went from right to wrong about an example, (K, N) int, from `correct` (K, T, N).
+
+    Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Network Learning" (ICLR 2019). 0 also
+    for an example that was never right; `mean_correctness` tells the two apart.
+    """
+    correct = check_correct(correct)
+    events = np.zeros((correct.shape[0], correct.shape[2]), int)
+    for epoch in range(1, correct.shape[1]):
+        events += correct[:, epoch - 1] & ~correct[:, epoch]
+    return events
+
+
+def mean_correctness(correct: np.ndarray) -> np.ndarray:
+    """Fraction of networks and epochs in which each example is right, (N,), from `correct` (K, T, N)."""
+    return check_correct(correct).mean(axis=(0, 1))
+
+
+def agreed(correct: np.ndarray) -> np.ndarray:
+    """Whether all networks get an example right, boolean (T, N), from `correct` (K, T, N)."""
+    return check_correct(correct).all(axis=0)
+
+
+def rank_concordance(learned: np.ndarray) -> float:
+    """Kendall's coefficient of concordance W of the networks' learned epochs, corrected for ties.
+
+    `learned` (K, N) as from `learned_epoch(correct, per_network=True)`; examples never learned tie for the last rank.
+    1 if all networks learn in one order (ties included), about 1/K if their orders are unrelated. Without ties the mean
+    of Spearman's rho over pairs of networks is (K W - 1) / (K - 1). NaN for one network and where no network tells any two
+    examples apart. Raises ValueError unless `learned` is (K, N) without NaN.
+
+    Kendall and Babington Smith, "The Problem of m Rankings" (Annals of Mathematical Statistics 10, 1939); ties as in
+    Siegel and Castellan, "Nonparametric Statistics for the Behavioral Sciences" (1988).
+    """
+    learned = np.asarray(learned, float)
+    if learned.ndim != 2 or learned.size == 0 or np.isnan(learned).any():
+        raise ValueError(f"learned must be (networks, examples) without NaN, not {learned} of shape {learned.shape}")
+    if len(learned) == 1:
+        return float("nan")
+    ranks = rankdata(learned, axis=1)
+    summed = ranks.sum(axis=0)
+    # the sum of squared deviations that K equal rankings with as many ties would show, between one and K of them
+    full = len(learned) * ((ranks - ranks.mean(axis=1, keepdims=True)) ** 2).sum()
+    return float(((summed - summed.mean()) ** 2).sum() / full) if full > 0 else float("nan")

@@ -1,0 +1,177 @@
+"""The learning record: what every network predicted for every example after every epoch, on disk, growing epoch by epoch.
+
+    record/record.json                      networks, classes, format
+    record/{train,test}-labels.npy          (N,) class of every example
+    record/{train,test}-ids.json            N stable names
+    record/network-1/train-predictions.npy  (T, N) predicted class, uint8 (uint16 above 256 classes)
+    record/network-1/train-probability.npy  (T, N) probability given to the true class, uint8 in 1/255
+    record/network-1/epochs.jsonl           one line of numbers per finished epoch: loss, accuracy, learning rate, seconds
+
+The arrays are ordinary .npy files, valid at any moment: a row is appended first, the header counts it afterwards. Each
+network writes its own folder, so networks can train in different processes or on different machines.
+"""
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+SPLITS = ("train", "test")
+
+
+class Recorder:
+    """Writes one network's part of the record. Feed it batches in any order, then end the epoch.
+
+    folder: where the network's files go. sizes: number of examples of each split. classes: number of classes.
+    finished: epochs to keep from an earlier attempt (those beyond are cut off), for a training that resumes.
+    """
+
+    def __init__(self, folder: Path, sizes: Mapping[str, int], classes: int, finished: int = 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        predicted = np.dtype(np.uint8 if classes <= 256 else np.uint16)
+        self.rows = {}
+        for split, size in sizes.items():
+            self.rows[split, "predictions"] = GrowingArray(folder / f"{split}-predictions.npy", size, predicted, finished)
+            self.rows[split, "probability"] = GrowingArray(folder / f"{split}-probability.npy", size, np.dtype(np.uint8), finished)
+        self.lines = folder / "epochs.jsonl"
+        kept = read_epochs(folder)[:finished]
+        if len(kept) < finished:
+            raise ValueError(f"{self.lines} holds {len(kept)} epochs, not the {finished} to resume from")
+        replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def update(self, split: str, indices: Any, predictions: Any, probability: Any) -> None:
+        """Note a batch: indices (B,) into the split, predicted classes (B,), probabilities of the true class (B,) in [0, 1]."""
+        self.rows[split, "predictions"].row[indices] = predictions
+        self.rows[split, "probability"].row[indices] = np.rint(np.multiply(probability, 255))
+
+    def end_epoch(self, **numbers: float) -> None:
+        """Append what `update` gathered as the next epoch, with the epoch's numbers."""
+        for array in self.rows.values():
+            array.append()
+        with self.lines.open("a") as file:
+            file.write(json.dumps(numbers) + "\n")
+
+
+class GrowingArray:
+    """A (rows, size) .npy file that grows by a row at a time and can be read, memory-mapped, at any moment."""
+
+    def __init__(self, path: Path, size: int, dtype: np.dtype, rows: int):
+        self.path, self.rows = path, rows
+        self.row = np.zeros(size, dtype)
+        with path.open("r+b" if rows else "w+b") as file:
+            if rows and file.read(len(self.header())) not in {self.header(n) for n in range(rows, rows + 2)}:
+                raise ValueError(f"{path} is not the array of {rows} epochs of {size} examples to resume from")
+            file.seek(0)
+            file.write(self.header())
+            file.truncate(len(self.header()) + rows * self.row.nbytes)
+
+    def header(self, rows: int | None = None) -> bytes:
+        # numpy pads the header for a first axis of any length, so its size never changes
+        text = io.BytesIO()
+        shape = (self.rows if rows is None else rows, len(self.row))
+        np.lib.format.write_array_header_1_0(text, {"descr": self.row.dtype.str, "fortran_order": False, "shape": shape})
+        return text.getvalue()
+
+    def append(self) -> None:
+        with self.path.open("r+b") as file:
+            file.seek(len(self.header()) + self.rows * self.row.nbytes)
+            file.write(self.row.tobytes())
+            file.flush()
+            self.rows += 1
+            file.seek(0)
+            file.write(self.header())
+
+
+def begin_record(folder: Path, networks: Sequence[str], classes: Sequence[str], labels: Mapping[str, np.ndarray], ids: Mapping[str, Sequence[str]]) -> None:
+    """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in labels:
+        np.save(folder / f"{split}-labels.npy", labels[split])
+        replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
+    replace_text(folder / "record.json", json.dumps({"format": FORMAT, "networks": list(networks), "classes": list(classes), "splits": list(labels)}))
+
+
+@dataclass(frozen=True)
+class LearningRecord:
+    """A record on disk, read lazily: arrays are memory-mapped, and cut to the epochs that all networks have finished."""
+
+    folder: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        try:
+            about = json.loads((self.folder / "record.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{self.folder} holds no learning record ({error})") from error
+        if about.get("format") != FORMAT:
+            raise ValueError(f"{self.folder} is a learning record of format {about.get('format')}, this program reads {FORMAT}")
+        return about
+
+    @property
+    def networks(self) -> list[str]:
+        return self.about["networks"]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.about["classes"]
+
+    @cached_property
+    def epochs(self) -> int:
+        return min(len(read_epochs(self.network_folder(k))) for k in range(len(self.networks)))
+
+    def network_folder(self, k: int) -> Path:
+        return self.folder / f"network-{k + 1}"
+
+    def labels(self, split: str) -> np.ndarray:
+        """Classes of the examples, int64 (N,)."""
+        return np.load(self.folder / f"{split}-labels.npy", allow_pickle=False)
+
+    def ids(self, split: str) -> list[str]:
+        return json.loads((self.folder / f"{split}-ids.json").read_text())
+
+    def predictions(self, split: str) -> list[np.ndarray]:
+        """K memory-mapped arrays (T, N) of predicted classes."""
+        return self.arrays(split, "predictions")
+
+    def probability(self, split: str) -> list[np.ndarray]:
+        """K memory-mapped arrays (T, N) of the probability given to the true class, in 1/255."""
+        return self.arrays(split, "probability")
+
+    def correct(self, split: str) -> np.ndarray:
+        """Which examples each network got right: boolean (K, T, N)."""
+        labels = self.labels(split)
+        correct = np.empty((len(self.networks), self.epochs, len(labels)), bool)
+        for k, predictions in enumerate(self.predictions(split)):
+            np.equal(predictions, labels, out=correct[k])
+        return correct
+
+    def series(self, name: str) -> np.ndarray:
+        """A number that every network logged at the end of every epoch, float (K, T)."""
+        return np.array([[line[name] for line in read_epochs(self.network_folder(k))[: self.epochs]] for k in range(len(self.networks))])
+
+    def arrays(self, split: str, kind: str) -> list[np.ndarray]:
+        paths = (self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks)))
+        return [np.load(path, mmap_mode="r", allow_pickle=False)[: self.epochs] for path in paths]
+
+
+def read_epochs(folder: Path) -> list[dict[str, float]]:
+    """The lines of epochs.jsonl; a last line that is still being written is not counted."""
+    try:
+        text = (folder / "epochs.jsonl").read_text()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half-written."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    draft.write_text(text)
+    draft.replace(path)

@@ -1,0 +1,162 @@
+"""The configuration: every setting with its meaning and default, composed from presets and the command line.
+
+`compose(["data=cifar10", "epochs=5"])` returns a typed OmegaConf object made of, in this order, the defaults below, the
+preset `conf/<data>.yaml`, and the `key=value` words given. Nothing here imports torch, so `--help` answers at once.
+"""
+
+import difflib
+import types
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
+
+PRESETS = Path(__file__).parent
+
+
+class ConfigurationError(ValueError):
+    """A setting the user can correct; the message is one line that says how."""
+
+
+def setting(default: Any, meaning: str, *choices: str) -> Any:
+    metadata = {"meaning": meaning, "choices": choices}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Configuration:
+    # what is learned
+    data: str = setting("mnist5k", "data set, one of training.DATASETS; its preset is conf/<data>.yaml")
+    root: str = setting("data", "folder that holds the data set (cifar10 is downloaded there when missing)")
+    resize: int | None = setting(None, "shorter side of the images in pixels before cropping; null keeps their size")
+    crop: int | None = setting(None, "side in pixels of the square crop, random in training and central in testing; null: no crop")
+    skip_bad_images: bool = setting(False, "leave unreadable images out (and say how many) instead of stopping")
+    # by which networks
+    network: Any = setting("lenet5", "a name in training.NETWORKS or torchvision.models, or a list of them: one network each")
+    networks: int = setting(5, "number of networks K trained side by side (with a list in network=, its length)")
+    # how they are trained
+    epochs: int = setting(30, "passes over the training set, T")
+    batch_size: int = setting(128, "examples in one optimiser step")
+    optimizer: str = setting("sgd", "optimiser", "sgd", "adam")
+    lr: float = setting(0.1, "largest learning rate")
+    min_lr: float = setting(5e-4, "learning rate at the end of schedule=cosine")
+    momentum: float = setting(0.9, "momentum of sgd, first beta of adam")
+    weight_decay: float = setting(5e-4, "weight decay (L2)")
+    schedule: str = setting("cosine", "learning rate over time: cosine and step change it every epoch, one_cycle every step", "cosine", "one_cycle", "step", "constant")
+    step_epochs: int = setting(30, "epochs between the drops of schedule=step")
+    step_factor: float = setting(0.1, "factor of each drop of schedule=step")
+    precision: str = setting("auto", "bf16 autocast, or fp32; auto: bf16 where the machine has it and it is faster", "auto", "bf16", "fp32")
+    # what is measured
+    record: str = setting("during", "train predictions: during the training pass (as the paper's code), or after it in eval mode", "during", "after")
+    statistics: list[str] = setting(["entropy", "frequency", "segments"], "image statistics to relate to the learning order, names in metrics.STATISTICS")
+    resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval")
+    # on which machine, under which name
+    seed: int = setting(0, "the one seed of all randomness")
+    device: str = setting("auto", "auto takes the GPU when there is one", "auto", "cpu", "cuda")
+    workers: int = setting(0, "networks trained at the same time, each in a process of its own; 0 chooses")
+    cache: str = setting("cache", "folder of computed statistics; safe to delete")
+    name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings")
+
+
+def compose(words: list[str]) -> DictConfig:
+    """Defaults, then conf/<data>.yaml, then the `key=value` words; raises ConfigurationError with one clear line."""
+    default = OmegaConf.structured(Configuration)
+    given = [pair(word) for word in words]
+    chosen = next((value for key, value in reversed(given) if key == "data"), default.data)
+    layers = [default]
+    preset = PRESETS / f"{chosen}.yaml"
+    if not preset.is_file():
+        known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        raise ConfigurationError(f"data={chosen}: there is no preset conf/{chosen}.yaml{nearest(str(chosen), known)}")
+    layers.append(merged(default, OmegaConf.load(preset), f"conf/{chosen}.yaml"))
+    config = layers[-1]
+    for key, value in given:
+        config = merged(config, OmegaConf.create({key: value}), "")
+    check(config)
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def pair(word: str) -> tuple[str, Any]:
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
+    try:
+        value = OmegaConf.to_container(OmegaConf.from_dotlist([word])).get(key)
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigurationError(f"{word}: the value is not valid YAML ({first_line(error)})") from error
+    return key, value
+
+
+def merged(config: DictConfig, layer: Any, source: str) -> DictConfig:
+    try:
+        return OmegaConf.merge(config, layer)
+    except (ConfigKeyError, ConfigAttributeError) as error:
+        key = str(error.full_key or error.key)
+        raise ConfigurationError(f"{source + ': ' if source else ''}there is no setting '{key}'{nearest(key, names())}") from error
+    except OmegaConfBaseException as error:
+        key = str(error.full_key)
+        value = OmegaConf.to_container(layer).get(key)
+        raise ConfigurationError(f"{key}={value}: expected {type_of(key)} ({described(key).metadata['meaning']})") from error
+
+
+def check(config: DictConfig) -> None:
+    """Values that are of the right type and still cannot be meant."""
+    for entry in fields(Configuration):
+        value, choices = config[entry.name], entry.metadata["choices"]
+        if choices and value not in choices:
+            raise ConfigurationError(f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}")
+    least = {"networks": 1, "epochs": 1, "batch_size": 1, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
+             "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1}  # fmt: skip
+    for key, bound in least.items():
+        if config[key] is not None and not config[key] >= bound:
+            raise ConfigurationError(f"{key}={config[key]}: expected at least {bound} ({described(key).metadata['meaning']})")
+    if not config.lr > 0:
+        raise ConfigurationError(f"lr={config.lr}: expected a number above 0")
+    if config.resize and config.crop and config.crop > config.resize:
+        raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")
+    architectures = config.network if OmegaConf.is_list(config.network) else [config.network]
+    if not architectures or not all(isinstance(name, str) for name in architectures):
+        raise ConfigurationError(f"network={config.network}: expected a name, or a list of names such as [lenet5,vgg16]")
+    if not config.statistics:
+        raise ConfigurationError("statistics=[]: name at least one")
+
+
+def architectures(config: DictConfig) -> list[str]:
+    """The architecture of each of the K networks."""
+    return list(config.network) if OmegaConf.is_list(config.network) else [config.network] * config.networks
+
+
+def names() -> list[str]:
+    return [entry.name for entry in fields(Configuration)]
+
+
+def described(key: str) -> Any:
+    return next(entry for entry in fields(Configuration) if entry.name == key)
+
+
+def type_of(key: str) -> str:
+    """The type of a setting in words a user types: 'int or null', 'list of str'."""
+    annotation = described(key).type
+    if annotation is Any:
+        return "str or list of str"
+    if get_origin(annotation) is list:
+        return f"list of {get_args(annotation)[0].__name__}"
+    if isinstance(annotation, types.UnionType):
+        return " or ".join("null" if part is type(None) else part.__name__ for part in get_args(annotation))
+    return annotation.__name__
+
+
+def nearest(word: str, known: Any) -> str:
+    """' (did you mean ...?)' for the closest known words, all of them when none is close."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.55) or sorted(known)
+    return f"; did you mean {', '.join(close)}?" if len(close) <= 3 else f"; known: {', '.join(close)}"
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

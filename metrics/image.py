@@ -1,0 +1,109 @@
+"""An image as the statistics see it: 8-bit values in an array, and their luminance."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Decode an image file to 8 bits per channel.
+
+    Parameters
+    ----------
+    path : the file; of one with several frames the first is read. An EXIF rotation is not applied, nor is it by
+        torchvision's loaders.
+
+    Returns
+    -------
+    uint8 array, (H, W) for grey files and (H, W, 3) RGB for all others:
+
+    - black and white become 0 and 255;
+    - 16-bit values keep their high byte, which undoes the usual widening ``257 * v``;
+    - a palette is looked up; transparency, of whatever kind, is composited over white, as a viewer shows it;
+    - CMYK, YCbCr, HSV and Lab are converted to RGB by Pillow, without a colour profile.
+
+    Raises
+    ------
+    ValueError
+        If the content is no image, is truncated or otherwise corrupt, has more pixels than Pillow deems safe
+        (``PIL.Image.MAX_IMAGE_PIXELS``), or has values without a defined 8-bit form (floating point, or integers
+        beyond 16 bits).
+    FileNotFoundError, PermissionError, IsADirectoryError
+        As ``open`` does.
+    """
+    with Path(path).open("rb") as file:
+        try:
+            with Image.open(file) as image:
+                if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
+                    raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
+                return _eight_bit(image)
+        except Exception as error:  # Pillow's decoders meet bad bytes with errors of many types
+            raise ValueError(f"cannot read image {str(path)!r}: {error}") from error
+
+
+def _eight_bit(image: Image.Image) -> np.ndarray:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no defined 8-bit form")
+    if image.mode.startswith("I"):  # I;16 in its byte orders, and I, as which some 16-bit files are opened
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise ValueError(f"integer pixels from {wide.min()} to {wide.max()} do not fit 16 bits")
+        return (wide >> 8).astype(np.uint8)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, _with_alpha(image))
+    return np.array(image.convert("L" if grey else "RGB"))
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    # Pillow undoes premultiplied alpha only in these two steps
+    if image.mode == "La":
+        image = image.convert("LA")
+    return image.convert("RGBA")
+
+
+def luminance(image: np.ndarray) -> np.ndarray:
+    """Luminance ``0.2989 R + 0.5870 G + 0.1140 B`` of 8-bit values, not rounded, as in the paper's code.
+
+    The terms are added from left to right in float64, so that two pixels are of equal luminance where these values
+    are equal to the last bit. A grey image counts as an RGB image of three equal channels; its luminance is therefore
+    0.9999 times its value.
+
+    Parameters
+    ----------
+    image : uint8 array, (H, W) or (H, W, 3).
+
+    Returns
+    -------
+    C-contiguous float64 array (H, W), from 0 to 254.9745.
+
+    Raises
+    ------
+    ValueError
+        If the array is not a non-empty uint8 image of one of these shapes.
+    """
+    check_image(image)
+    if image.ndim == 2:
+        return np.ascontiguousarray(_GREY_LUMINANCE[image])
+    return np.ascontiguousarray(_weighted(image[..., 0], image[..., 1], image[..., 2]))
+
+
+def _weighted(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    return 0.2989 * red + 0.5870 * green + 0.1140 * blue
+
+
+_GREY_LUMINANCE = _weighted(*[np.arange(256, dtype=np.uint8)] * 3)
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError unless ``image`` is a non-empty uint8 array (H, W) or (H, W, 3)."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"an image must be a numpy array, not {type(image).__name__}")
+    if image.dtype != np.uint8:
+        raise ValueError(f"an image must hold uint8 values, not {image.dtype}")
+    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ValueError(f"an image must be of shape (H, W) or (H, W, 3), not {image.shape}")
+    if image.size == 0:
+        raise ValueError(f"an image must have at least one pixel, its shape is {image.shape}")

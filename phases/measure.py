@@ -1,0 +1,234 @@
+"""The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+import agreement
+from agreement.record import LearningRecord, begin_record, replace_text
+from conf import ConfigurationError, architectures, nearest
+from metrics import STATISTICS, statistics_table
+from phases.progress import Progress
+from reports import figures, tracking
+from reports.summary import print_measurement
+from training.data import Data, load
+from training.loop import TrainingError, choose_device, train_network
+from training.networks import build_network
+from training.parallel import Watch, run_tasks, side_by_side
+
+# settings that change where or how fast a measurement runs, not what it finds
+WITHOUT_EFFECT = {"workers", "cache", "name", "root", "resamples"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a measurement found, as plain arrays and tables.
+
+    curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: see
+    `agreement.correlation_table`; explained: see `agreement.explained_variance`. concordance: Kendall's W of the
+    networks' learned epochs. never_learned: fraction of the train examples.
+    """
+
+    curves: dict[str, dict[str, np.ndarray]]
+    statistics: dict[str, pd.DataFrame]
+    correlations: pd.DataFrame
+    explained: dict[str, float]
+    concordance: float
+    never_learned: float
+
+
+def measure(config: Any, console: Any) -> str:
+    """Run the configured measurement and log it to MLflow. Returns the id of its parent run."""
+    for name in config.statistics:
+        if name not in STATISTICS:
+            raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
+    device = choose_device(config.device)
+    data = load(config)
+    for note in data.notes:
+        console.print(note)
+    size = data.size(config.crop)
+    for name in dict.fromkeys(architectures(config)):
+        build_network(name, data.channels, len(data.classes), size)
+
+    client = tracking.open_store()
+    with unfinished(config) as work:
+        parent, children = runs_of(client, config, work)
+        with tracking.ending(client, [parent, *children]):
+            with Progress(console, architectures(config), config.epochs) as progress:
+                statistics = {split: measure_statistics(getattr(data, split), config, progress, split) for split in ("train", "test")}
+                try:
+                    train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
+                finally:
+                    log_record(client, parent, work / "record")
+                progress.say("measuring agreement and correlations")
+                findings = analyse(LearningRecord(work / "record"), statistics, config)
+                progress.say("writing figures, tables and metrics")
+                log_findings(client, parent, findings, config, work / "findings")
+        shutil.rmtree(work)
+    print_measurement(console, findings, config, parent)
+    return parent
+
+
+def measure_statistics(split: Any, config: Any, progress: Progress, name: str) -> pd.DataFrame:
+    return statistics_table(
+        split.originals, split.ids, list(config.statistics), Path(config.cache) / "statistics",
+        progress=lambda done, total: progress.step(f"statistics of the {name} images", done, total),
+    )  # fmt: skip
+
+
+def train_all(config: Any, data: Data, size: int, on_gpu: bool, folder: Path, client: Any, children: list[str], progress: Progress) -> None:
+    """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
+    names = architectures(config)
+    splits = {"train": data.train, "test": data.test}
+    begin_record(folder, names, data.classes, {key: split.labels for key, split in splits.items()}, {key: split.ids for key, split in splits.items()})
+    folders = [folder / f"network-{k + 1}" for k in range(len(names))]
+    arrays = {key: (split.images, split.labels) for key, split in splits.items()}
+    workers, threads = side_by_side(len(names), config.workers, on_gpu)
+    log = tracking.MetricLog(client)
+    logged = [tracking.finished_steps(client, child, "train/accuracy") for child in children]
+
+    def on_epochs(new: list[tuple[int, dict[str, float]]]) -> None:
+        for k, line in new:
+            if line["epoch"] > logged[k]:
+                log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
+            progress.network(k, int(line["epoch"]), line)
+        log.flush(now=False)
+
+    plain = OmegaConf.create(OmegaConf.to_container(config))
+    tasks = ((k, name, plain, arrays, len(data.classes), size, threads, folders[k]) for k, name in enumerate(names))
+    try:
+        with Watch(folders, on_epochs) as watch:
+            for _ in run_tasks(train_network, tasks, workers):
+                pass
+    finally:
+        log.flush()
+    if watch.error:
+        raise watch.error
+
+
+def analyse(record: LearningRecord, statistics: dict[str, pd.DataFrame], config: Any) -> Findings:
+    """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
+    curves = {}
+    for split in ("train", "test"):
+        correct, predictions = record.correct(split), np.stack(record.predictions(split))
+        curves[split] = {
+            "accuracy": agreement.mean_accuracy(correct),
+            "accuracy_deviation": agreement.accuracy_deviation(correct),
+            "agreement": agreement.true_positive_agreement(correct),
+            "lower_bound": agreement.lower_bound(correct),
+            "chance_agreement": agreement.chance_agreement(correct),
+            "excess_agreement": agreement.excess_agreement(correct),
+            "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
+            "hacohen_agreement": agreement.hacohen_agreement(predictions),
+            "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
+            "loss": record.series(f"{split}/loss").mean(axis=0),
+        } | {f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy()) for name, column in statistics[split].items()}
+        if split == "train":
+            learned, per_network = agreement.learned_epoch(correct), agreement.learned_epoch(correct, per_network=True)
+    columns = {name: column.to_numpy() for name, column in statistics["train"].items()}
+    labels = record.labels("train")
+    return Findings(
+        curves,
+        statistics,
+        agreement.correlation_table(columns, learned, labels, config.resamples, config.seed),
+        agreement.explained_variance(columns, learned, labels, seed=config.seed),
+        agreement.rank_concordance(per_network),
+        float(np.isinf(learned).mean()),
+    )
+
+
+def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
+    """Curves as metrics; figures and tables as artifacts."""
+    log = tracking.MetricLog(client)
+    for split, curves in findings.curves.items():
+        log.log_series(run, {f"{split}/{name}": curve for name, curve in curves.items()})
+    log.log(run, config.epochs, {f"correlation/{name}": rho for name, rho in findings.correlations["rho"].items()})
+    log.log(run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"})
+    log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
+    log.flush()
+
+    folder.mkdir(exist_ok=True)
+    findings.correlations.to_csv(folder / "correlations.csv")
+    (folder / "explained_variance.json").write_text(json.dumps(findings.explained, indent=1))
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    for split, table in findings.statistics.items():
+        table.to_parquet(folder / f"statistics-{split}.parquet")
+        draw(findings.curves[split], table, f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}, {split} set", folder / "figures", split)
+    with tracking.store_errors():
+        client.log_artifacts(run, str(folder))
+
+
+def draw(curves: dict[str, np.ndarray], statistics: pd.DataFrame, title: str, folder: Path, split: str) -> None:
+    shared = [curves[name] for name in ("agreement", "lower_bound", "accuracy", "accuracy_deviation")]
+    figures.save(figures.agreement_figure(shared[0], shared[1], curves["chance_agreement"], *shared[2:], title), folder, f"{split}-agreement")
+    for name, column in statistics.items():
+        values, label = column.to_numpy(), figures.LABELS.get(name, name)
+        figures.save(figures.statistic_figure(*shared, curves[f"agreed_{name}"], float(np.nanmean(values)), label, title), folder, f"{split}-agreement-{name}")
+        figures.save(figures.histogram_figure(values, label, title), folder, f"{split}-histogram-{name}")
+
+
+def log_record(client: Any, run: str, record: Path) -> None:
+    """The learning record as an artifact, whatever there is of it; checkpoints stay behind."""
+    if not record.is_dir():
+        return
+    with tracking.store_errors():
+        for file in record.rglob("*"):
+            if file.is_file() and not file.name.startswith("checkpoint") and file.suffix != ".tmp":
+                client.log_artifact(run, str(file), (Path("record") / file.relative_to(record).parent).as_posix())
+
+
+def runs_of(client: Any, config: Any, work: Path) -> tuple[str, list[str]]:
+    """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
+    noted = work / "runs.json"
+    if noted.is_file():
+        ids = json.loads(noted.read_text())
+        try:
+            with tracking.store_errors():
+                for run in ids:
+                    client.set_terminated(run, "RUNNING")
+            return ids[0], ids[1:]
+        except tracking.StoreError:  # another store, or a deleted run: begin again, keeping the record
+            pass
+    names = architectures(config)
+    experiment = tracking.experiment_id(client, f"measure-{config.data}")
+    mixed = "+".join(dict.fromkeys(names))
+    parameters = OmegaConf.to_container(config)
+    tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed)}
+    parent = tracking.begin_run(client, experiment, config.name or f"{len(names)} × {mixed}, seed {config.seed}", parameters, tags)
+    children = [
+        tracking.begin_run(client, experiment, f"network {k + 1}: {name}", {"network": name}, {**tags, "phase": "network", "network": name}, parent)
+        for k, name in enumerate(names)
+    ]
+    replace_text(noted, json.dumps([parent, *children]))
+    return parent, children
+
+
+@contextmanager
+def unfinished(config: Any) -> Iterator[Path]:
+    """A folder for the work in progress, the same for the same settings, so that the same command resumes it."""
+    settings = {key: value for key, value in OmegaConf.to_container(config).items() if key not in WITHOUT_EFFECT}
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    work = tracking.STORE / "unfinished" / f"measure-{config.data}-{key}"
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{work}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(f"the same measurement is already running ({work} is in use); wait for it, or change a setting") from error
+    try:
+        yield work
+    except TrainingError:
+        shutil.rmtree(work)  # it would fail again in the same way; what was recorded is in MLflow
+        raise
+    finally:
+        lock.release()

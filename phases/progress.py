@@ -1,0 +1,48 @@
+"""Progress for a person at a terminal: a bar over all networks' epochs with the time left; without one, a line now and then."""
+
+import time
+from typing import Any
+
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+LINE_SECONDS = 30
+
+
+class Progress:
+    """Shows what is going on. Use as a context manager around the work."""
+
+    def __init__(self, console: Any, networks: list[str], epochs: int):
+        self.console, self.networks, self.epochs = console, networks, epochs
+        self.finished = [0] * len(networks)
+        self.bars = Bars(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[detail]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
+        self.current: Any = None
+        self.name, self.said = "", 0.0
+
+    def __enter__(self) -> "Progress":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bars.stop()
+
+    def step(self, name: str, done: int, total: int, detail: str = "") -> None:
+        """`done` of `total` of the work called `name`."""
+        if name != self.name:
+            if self.current is not None:
+                self.bars.remove_task(self.current)
+            self.name, self.current = name, self.bars.add_task(name, detail=detail)
+            self.said = time.monotonic() if total else 0.0
+        self.bars.update(self.current, completed=done, total=total, detail=detail)
+        if not self.console.is_terminal and time.monotonic() - self.said >= LINE_SECONDS:
+            self.console.print(f"{name}: {done} of {total} {detail}".rstrip(), highlight=False)
+            self.said = time.monotonic()
+
+    def network(self, k: int, epoch: int, numbers: dict[str, float]) -> None:
+        """Network k has finished an epoch."""
+        self.finished[k] = epoch
+        detail = f"epochs {'/'.join(map(str, self.finished))}  test accuracy {numbers['test/accuracy']:.1%}"
+        self.step(f"training {len(self.networks)} networks", sum(self.finished), self.epochs * len(self.networks), detail)
+
+    def say(self, name: str) -> None:
+        self.step(name, 0, 0)

@@ -1,0 +1,88 @@
+"""Figures in the paper's style, each a pure function from arrays to a matplotlib figure.
+
+Colours are Okabe and Ito's, told apart by the colour-blind; line styles differ too, so that the figures read in grey.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BLUE, VERMILION, ORANGE, GREY = "#0072B2", "#D55E00", "#E69F00", "#666666"
+
+LABELS = {
+    "entropy": "mean local entropy (bits)",
+    "frequency": "important DCT coefficients (%)",
+    "segments": "number of segments",
+}
+
+
+def agreement_figure(agreement: np.ndarray, lower_bound: np.ndarray, chance: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray, title: str) -> Figure:
+    """Agreement with the gap to its lower bound shaded, chance agreement, accuracy with its deviation over networks.
+
+    All arguments but the title are (T,) fractions; figures 2, 8 and 9 of the paper.
+    """
+    figure, axes = blank(title)
+    draw_agreement(axes, agreement, lower_bound, accuracy, deviation)
+    axes.plot(epochs(chance), 100 * chance, color=GREY, linestyle=":", label="agreement expected by chance")
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def statistic_figure(agreement: np.ndarray, lower_bound: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray, curve: np.ndarray, everywhere: float, label: str, title: str) -> Figure:
+    """Agreement as above, and on a second axis the mean of a statistic over the examples agreed on (figures 4-7, 16-18).
+
+    curve: (T,) in the statistic's unit, shown as the paper does from epoch 5 on and only where agreement exceeds 20 %.
+    everywhere: the statistic's mean over all examples, drawn as a thin line.
+    """
+    figure, axes = blank(title)
+    draw_agreement(axes, agreement, lower_bound, accuracy, deviation)
+    shown = np.where((epochs(curve) >= 5) & (agreement > 0.2), curve, np.nan)
+    second = axes.twinx()
+    second.plot(epochs(curve), shown, color=ORANGE, linestyle="-.", linewidth=2, label=f"{label}, examples agreed on")
+    second.axhline(everywhere, color=ORANGE, linewidth=0.8, alpha=0.8, label=f"{label}, all examples")
+    second.set_ylabel(label)
+    second.spines["top"].set_visible(False)
+    lines, labels = (sum(parts, []) for parts in zip(axes.get_legend_handles_labels(), second.get_legend_handles_labels(), strict=True))
+    axes.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
+    return figure
+
+
+def histogram_figure(values: np.ndarray, label: str, title: str) -> Figure:
+    """How a statistic is distributed over the examples, values (N,) in its unit (figures 12-15)."""
+    figure, axes = blank(title)
+    axes.hist(values[~np.isnan(values)], bins=50, color=BLUE, edgecolor="white", linewidth=0.3)
+    axes.set(xlabel=label, ylabel="examples")
+    axes.margins(x=0)
+    return figure
+
+
+def draw_agreement(axes, agreement: np.ndarray, lower_bound: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray) -> None:
+    steps = epochs(agreement)
+    axes.fill_between(steps, 100 * lower_bound, 100 * agreement, color=BLUE, alpha=0.18, linewidth=0, label="agreement above its lower bound")
+    axes.plot(steps, 100 * agreement, color=BLUE, linewidth=2, label="true-positive agreement")
+    axes.fill_between(steps, 100 * (accuracy - deviation), 100 * (accuracy + deviation), color=VERMILION, alpha=0.25, linewidth=0)
+    axes.plot(steps, 100 * accuracy, color=VERMILION, linestyle="--", label="accuracy, mean ± deviation over networks")
+    axes.set(xlabel="epoch", ylabel="per cent", ylim=(0, 100), xlim=(steps[0], max(steps[-1], steps[0] + 1)))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def epochs(curve: np.ndarray) -> np.ndarray:
+    return np.arange(1, len(curve) + 1)
+
+
+def blank(title: str) -> tuple[Figure, object]:
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize=11)
+    return figure, axes
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `name`.png for looking at and `name`.svg for print."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=130)
+    figure.savefig(folder / f"{name}.svg")

@@ -1,0 +1,74 @@
+"""Which examples do networks learn first, do networks agree on it, what in the images explains it, and does training in that order help?
+
+    python train.py --mode measure                          5 small networks on 5,000 real digits, about a minute
+    python train.py --mode measure data=cifar10 epochs=60   the paper's measurement; every setting: --help
+"""
+
+import argparse
+import os
+import sys
+
+from conf import ConfigurationError, compose
+
+MODES = ("measure",)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("train.py", description=__doc__, add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter, usage="python train.py --mode {measure} [key=value ...]")
+    parser.add_argument("--mode", choices=MODES, default="measure", help="what to do")
+    parser.add_argument("--help", "-h", action="store_true", help="show every setting with its meaning, type and default")
+    parser.add_argument("--print-config", action="store_true", help="show the composed configuration and stop")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the preset conf/<data>.yaml")
+    options = parser.parse_intermixed_args(arguments)
+    from rich.console import Console
+
+    console = Console()
+    if options.help:
+        from conf.help import print_help
+
+        print_help(console, parser)
+        return 0
+    try:
+        config = compose(options.settings)
+        if options.print_config:
+            from omegaconf import OmegaConf
+
+            print(OmegaConf.to_yaml(config), end="")
+            return 0
+        run(options.mode, config, console)
+    except KeyboardInterrupt:
+        if options.debug:
+            raise
+        print("\ninterrupted; the same command continues where this one stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug or not expected(error):
+            raise
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(mode: str, config, console) -> None:
+    from phases.measure import measure
+
+    measure(config, console)
+
+
+def expected(error: Exception) -> bool:
+    """Whether an error is one the user can do something about, told in one line."""
+    if isinstance(error, ConfigurationError | OSError):
+        return True
+    from reports.tracking import StoreError
+    from training.data import DataError
+    from training.loop import TrainingError
+    from training.networks import NetworkError
+
+    return isinstance(error, DataError | NetworkError | TrainingError | StoreError)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    os._exit(status) if status == 130 else sys.exit(status)

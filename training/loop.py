@@ -1,0 +1,163 @@
+"""Training one network and writing down, epoch by epoch, what it gets right."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agreement.record import Recorder
+from training.batches import Batches
+from training.networks import build_network, logits_of
+
+EVALUATION_BATCH = 500
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the message is one line."""
+
+
+def train_network(k: int, name: str, config: Any, arrays: dict[str, tuple[Any, np.ndarray]], classes: int, size: int, threads: int, folder: Path) -> None:
+    """Train network k and write its learning record into `folder`, resuming from the last checkpoint there.
+
+    arrays: images and labels of the splits "train" and "test", as in `training.data.Split`. size: side in pixels of what
+    the network sees. All randomness of an epoch follows from (seed, k, epoch), so a resumed training repeats it exactly.
+    Raises TrainingError where the loss is no longer a number.
+    """
+    torch.set_num_threads(threads)
+    device = choose_device(config.device)
+    bf16 = choose_bf16(config.precision, name, device)
+    deep = name != "lenet5"
+    splits = {split: Batches(images, labels, device, config.crop, channels_last=deep) for split, (images, labels) in arrays.items()}
+    train = splits["train"]
+
+    torch.manual_seed(seed_of(config.seed, k))
+    network = build_network(name, arrays["train"][0][0].shape[-1], classes, size).to(device)
+    if deep:
+        network = network.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, config)
+    steps_an_epoch = -(-len(train) // config.batch_size)
+    schedule, every_step = make_schedule(optimizer, config, steps_an_epoch)
+
+    checkpoint = folder / "checkpoint.pt"
+    finished = load_checkpoint(checkpoint, network, optimizer, schedule)
+    recorder = Recorder(folder, {split: len(batches) for split, batches in splits.items()}, classes, finished)
+    for epoch in range(finished + 1, config.epochs + 1):
+        started = time.perf_counter()
+        numbers = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+        torch.manual_seed(seed_of(config.seed, k, epoch))  # for networks with dropout
+        draw = torch.Generator().manual_seed(seed_of(config.seed, k, epoch))
+        seen = []
+        for index in torch.randperm(len(train), generator=draw).split(config.batch_size):
+            images, labels = train.get(index, draw)
+            logits, losses = training_step(network, optimizer, images, labels, bf16)
+            seen.append((index, logits, losses))
+            if every_step:
+                schedule.step()
+        if not every_step:
+            schedule.step()
+        if config.record == "after":
+            seen = list(evaluate(network, train, bf16))
+        numbers |= note(recorder, "train", seen, train)
+        numbers |= note(recorder, "test", list(evaluate(network, splits["test"], bf16)), splits["test"])
+        if not np.isfinite(numbers["train/loss"]):
+            raise TrainingError(f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help")
+        recorder.end_epoch(**numbers, seconds=time.perf_counter() - started)
+        save_checkpoint(checkpoint, epoch, network, optimizer, schedule)
+
+
+def training_step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
+    """One optimiser step on the mean cross-entropy of a batch. Returns logits (B, classes) and losses (B,) from before it."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        logits = logits_of(network, images)
+    logits = logits.float()
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    optimizer.zero_grad()
+    losses.mean().backward()
+    optimizer.step()
+    return logits.detach(), losses.detach()
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Index, logits and losses of every example in eval mode, batch by batch; the network is left in training mode."""
+    network.eval()
+    for index in torch.arange(len(batches)).split(EVALUATION_BATCH):
+        images, labels = batches.get(index)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = logits_of(network, images)
+        logits = logits.float()
+        yield index, logits, F.cross_entropy(logits, labels, reduction="none")
+    network.train()
+
+
+def note(recorder: Recorder, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches) -> dict[str, float]:
+    """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy."""
+    index, logits, losses = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    predicted, losses = logits.argmax(dim=1).cpu(), losses.cpu()
+    recorder.update(split, index.numpy(), predicted.numpy(), torch.exp(-losses).nan_to_num_(0).numpy())
+    correct = predicted == batches.labels.cpu()[index]
+    return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
+
+
+def make_optimizer(network: nn.Module, config: Any) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), config.lr, (config.momentum, 0.999), weight_decay=config.weight_decay, fused=True)
+    return torch.optim.SGD(network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, config: Any, steps_an_epoch: int) -> tuple[torch.optim.lr_scheduler.LRScheduler, bool]:
+    """The learning-rate schedule and whether it advances every step rather than every epoch."""
+    schedules = torch.optim.lr_scheduler
+    match config.schedule:
+        case "cosine":
+            return schedules.CosineAnnealingLR(optimizer, config.epochs, min(config.min_lr, config.lr)), False
+        case "one_cycle":
+            # the paper's Adam keeps its beta: only the learning rate cycles
+            return schedules.OneCycleLR(optimizer, config.lr, total_steps=config.epochs * steps_an_epoch, cycle_momentum=False), True
+        case "step":
+            return schedules.StepLR(optimizer, config.step_epochs, config.step_factor), False
+        case _:
+            return schedules.ConstantLR(optimizer, factor=1.0), False
+
+
+def choose_device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("device=cuda: torch sees no GPU here; leave device=auto or give device=cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def choose_bf16(precision: str, name: str, device: torch.device) -> bool:
+    """bf16 where asked for, or where the machine multiplies in it and the network is large enough to gain."""
+    if precision != "auto":
+        return precision == "bf16"
+    if name == "lenet5":
+        return False
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of its own for (seed, network, epoch), statistically independent of all others."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def save_checkpoint(path: Path, epoch: int, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> None:
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    torch.save({"epoch": epoch, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}, draft)
+    draft.replace(path)
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> int:
+    """Restore an earlier attempt, if there is one. Returns the number of epochs it finished."""
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return state["epoch"]
