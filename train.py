@@ -64,8 +64,9 @@ def expected(error: Exception) -> bool:
     from training.data import DataError
     from training.loop import TrainingError
     from training.networks import NetworkError
+    from training.parallel import TaskError
 
-    return isinstance(error, DataError | NetworkError | TrainingError | StoreError)
+    return isinstance(error, DataError | NetworkError | TrainingError | TaskError | StoreError)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from scipy.stats import t as student_t
 
 from agreement.measures import check_correct
 
-BLOCK = 32  # resamples ranked side by side, so that the compiled loops fill the vector registers
+BLOCK = 16  # resamples ranked side by side, so that the compiled loops fill the vector registers
 
 
 def statistic_curve(correct: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -76,8 +76,8 @@ def correlation_table(
 
     - `n`: examples that have the statistic (a NaN leaves the example out of that row only);
     - `rho`: Spearman's rank correlation;
-    - `low`, `high`: its 95 % interval, the 2.5 and 97.5 percentiles over `resamples` bootstrap resamples of the examples,
-      each ranked anew (Efron and Tibshirani 1993, ch. 13). All statistics see the same resamples;
+    - `low`, `high`: its 95 % interval, the 2.5 and 97.5 percentiles over `resamples` bootstrap resamples of the
+      examples, each ranked anew (Efron and Tibshirani 1993, ch. 13). All statistics see the same resamples;
     - `p`: two-sided p-value of no association, from Student's t with n - 2 degrees of freedom;
     - `q`: the smallest false discovery rate, over the statistics of this table, at which this one counts as a discovery
       (Benjamini and Hochberg 1995);
@@ -89,8 +89,8 @@ def correlation_table(
       and Koch 1978), referred to Student's t; with a single class it equals `p`.
 
     Where the statistic or the learned epoch does not vary, the numbers are NaN and `q` passes over them. Resamples
-    in which nothing varies are left out of the interval. P-values are approximations for some dozens of examples or more.
-    The same seed gives the same table on any number of cores.
+    in which nothing varies are left out of the interval. P-values are approximations for some dozens of examples or
+    more. The same seed gives the same table on any number of cores.
 
     Raises ValueError if lengths differ, `learned` holds NaN, or `resamples` is under 1.
     """
@@ -146,9 +146,7 @@ def explained_variance(
     target = _residuals(_rank(_codes(learned[complete]), one_class))
     codes = [_codes(column[complete]) for column in values]
 
-    fold = np.empty(n, int)
-    shuffled = np.random.default_rng(seed).permutation(n)
-    fold[shuffled[np.argsort(classes[shuffled], kind="stable")]] = np.arange(n) % folds
+    fold = _stratified_folds(classes, folds, seed)
 
     squared_error = np.zeros(3)
     for held_out in range(folds):
@@ -317,26 +315,24 @@ def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_sta
     """
     block = weights.shape[1]  # as a constant it would make the compiler unroll the inner loops, not vectorise them
     xx, yy, xy = np.zeros(block), np.zeros(block), np.zeros(block)
-    score = np.empty((np.diff(y_start).max(), block))  # of each y cell; before that, its weight
+    score = np.zeros((y_start[-1], block))  # of each y cell; before that, its weight
     total, below, cubes = np.empty(block), np.empty(block), np.empty(block)
     tie, tie_score, products = np.empty(block), np.empty(block), np.empty(block)
     for c in range(len(class_start) - 1):
-        first, end, first_cell, cells = class_start[c], class_start[c + 1], y_start[c], y_start[c + 1] - y_start[c]
-        score[:cells] = 0.0
-        for i in range(first, end):
-            drawn, held = weights[member[i]], score[y_cell[i] - first_cell]
+        for i in range(class_start[c], class_start[c + 1]):
+            drawn, held = weights[member[i]], score[y_cell[i]]
             for b in range(block):
                 held[b] += drawn[b]
 
         # A tie of weight t with B below it scores 2 B + t - total; the squared scores of a class sum to
         # (total^3 - sum of t^3) / 3. Divided by total^2, every class counts by its size.
         total[:] = 0.0
-        for j in range(cells):
+        for j in range(y_start[c], y_start[c + 1]):
             for b in range(block):
                 total[b] += score[j, b]
         below[:] = 0.0
         cubes[:] = 0.0
-        for j in range(cells):
+        for j in range(y_start[c], y_start[c + 1]):
             held = score[j]
             for b in range(block):
                 t = held[b]
@@ -345,15 +341,15 @@ def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_sta
                 below[b] += t
         for b in range(block):
             if total[b] > 0.0:
-                yy[b] += total[b] - cubes[b] / total[b] ** 2
+                yy[b] += (total[b] * total[b] * total[b] - cubes[b]) / total[b] ** 2  # exactly 0 if all tie
 
         below[:] = 0.0
         cubes[:] = 0.0
         tie[:] = 0.0
         tie_score[:] = 0.0
         products[:] = 0.0
-        for i in range(first, end):
-            drawn, held = weights[member[i]], score[y_cell[i] - first_cell]
+        for i in range(class_start[c], class_start[c + 1]):
+            drawn, held = weights[member[i]], score[y_cell[i]]
             for b in range(block):
                 tie[b] += drawn[b]
                 tie_score[b] += drawn[b] * held[b]
@@ -367,7 +363,7 @@ def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_sta
                     tie_score[b] = 0.0
         for b in range(block):
             if total[b] > 0.0:
-                xx[b] += total[b] - cubes[b] / total[b] ** 2
+                xx[b] += (total[b] * total[b] * total[b] - cubes[b]) / total[b] ** 2
                 xy[b] += 3.0 * products[b] / total[b] ** 2
     rho = np.full(block, np.nan)
     for b in range(block):
@@ -377,6 +373,15 @@ def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_sta
 
 
 # ---- least squares on held-out examples ----
+
+
+def _stratified_folds(classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """A fold 0..folds-1 for each example, (n,): random, each class spread as evenly as it goes."""
+    shuffled = np.random.default_rng(seed).permutation(len(classes))
+    by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    fold = np.empty(len(classes), int)
+    fold[by_class] = np.arange(len(classes)) % folds
+    return fold
 
 
 def _residuals_among(codes: np.ndarray, train: np.ndarray) -> np.ndarray:

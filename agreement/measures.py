@@ -36,7 +36,7 @@ def accuracy_deviation(correct: np.ndarray) -> np.ndarray:
 
 
 def true_positive_agreement(correct: np.ndarray) -> np.ndarray:
-    """Examples that all networks get right, as a fraction of those that any network gets right, (T,): eq. 2 of the paper.
+    """Examples that all networks get right, as a fraction of those that any gets right, (T,): eq. 2 of the paper.
 
     0 where no network is right about any example. Raises ValueError unless `correct` is boolean (K, T, N).
 
@@ -94,7 +94,7 @@ def excess_agreement(correct: np.ndarray) -> np.ndarray:
 
 
 def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Examples for which all networks predict the same wrong class, as a fraction of those any network gets wrong, (T,).
+    """Examples for which all networks predict the same wrong class, as a fraction of those any gets wrong, (T,).
 
     The paper names it (section 2) and leaves it for later. 0 where no network is wrong. Raises ValueError unless
     `predictions` is integer (K, T, N) and `labels` is (N,).

@@ -1,6 +1,6 @@
 """The order in which networks learn examples, and how far they share it.
 
-Epochs are numbered from 1, as in the paper's figures: an example with learned epoch 1 was right from the first record on.
+Epochs are numbered from 1: an example with learned epoch 1 was right from the first record on.
 """
 
 import numpy as np
@@ -58,8 +58,8 @@ def rank_concordance(learned: np.ndarray) -> float:
 
     `learned` (K, N) as from `learned_epoch(correct, per_network=True)`; examples never learned tie for the last rank.
     1 if all networks learn in one order (ties included), about 1/K if their orders are unrelated. Without ties the mean
-    of Spearman's rho over pairs of networks is (K W - 1) / (K - 1). NaN for one network and where no network tells any two
-    examples apart. Raises ValueError unless `learned` is (K, N) without NaN.
+    of Spearman's rho over pairs of networks is (K W - 1) / (K - 1). NaN for one network and where no network tells any
+    two examples apart. Raises ValueError unless `learned` is (K, N) without NaN.
 
     Kendall and Babington Smith, "The Problem of m Rankings" (Annals of Mathematical Statistics 10, 1939); ties as in
     Siegel and Castellan, "Nonparametric Statistics for the Behavioral Sciences" (1988).
@@ -71,6 +71,6 @@ def rank_concordance(learned: np.ndarray) -> float:
         return float("nan")
     ranks = rankdata(learned, axis=1)
     summed = ranks.sum(axis=0)
-    # the sum of squared deviations that K equal rankings with as many ties would show, between one and K of them
+    # what the summed ranks would spread if all networks ranked alike
     full = len(learned) * ((ranks - ranks.mean(axis=1, keepdims=True)) ** 2).sum()
     return float(((summed - summed.mean()) ** 2).sum() / full) if full > 0 else float("nan")

@@ -35,8 +35,7 @@ def frequency(image: np.ndarray) -> float:
     >>> frequency(np.array([[0, 200], [200, 200]], np.uint8))
     75.0
     """
-    check_image(image)
-    return float(frequencies(image[np.newaxis])[0])
+    return 100 * (coefficients(image) - 1) / (image.shape[0] * image.shape[1])
 
 
 def coefficients(image: np.ndarray) -> int:
@@ -44,7 +43,7 @@ def coefficients(image: np.ndarray) -> int:
 
     Parameters and errors as for ``frequency``.
     """
-    return int(_needed(dct(image)[np.newaxis])[0])
+    return int(_counts(dct(image)[np.newaxis])[0])
 
 
 def dct(image: np.ndarray) -> np.ndarray:
@@ -80,8 +79,8 @@ def frequencies(images: np.ndarray) -> np.ndarray:
     for start in range(0, number, step):
         slab = images[start : start + step]
         one_tall_image = slab.reshape(-1, *slab.shape[2:])
-        needed = _needed(_transformed(luminance(one_tall_image).reshape(-1, height, width)))
-        percentages[start : start + step] = 100 * (needed - 1) / (height * width)
+        counts = _counts(_transformed(luminance(one_tall_image).reshape(-1, height, width)))
+        percentages[start : start + step] = 100 * (counts - 1) / (height * width)
     return percentages
 
 
@@ -91,10 +90,8 @@ def _transformed(values: np.ndarray) -> np.ndarray:
     return dctn(values, axes=(-2, -1), norm="ortho", overwrite_x=True)
 
 
-def _needed(transformed: np.ndarray) -> np.ndarray:
+def _counts(transformed: np.ndarray) -> np.ndarray:
     """Count c of each of a stack of transformed images: float64 (N, H, W) to int64 (N,)."""
-    energy = np.square(transformed).reshape(len(transformed), -1)
-    energy.sort(axis=1)
-    left_out = np.cumsum(energy, axis=1)  # squared norm without the largest coefficients
-    negligible = left_out <= (1 - KEPT**2) * left_out[:, -1:]
-    return np.maximum(energy.shape[1] - np.count_nonzero(negligible, axis=1), 1)
+    from metrics.coefficient_count import coefficient_counts  # here, because numba takes long to import
+
+    return coefficient_counts(transformed.reshape(len(transformed), -1), KEPT)

@@ -7,7 +7,7 @@ import re
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def statistics_table(
                     columns[name] = column
 
     missing = {name: metrics.STATISTICS[name] for name in names if name not in columns}
-    computed = _compute(images, index, missing, workers or _cores(), progress)
+    computed = _compute(images, index.tolist(), missing, workers or _cores(), progress)
     for name, column in computed.items():
         if name in files:
             _save(files[name], index, column)
@@ -101,7 +101,7 @@ def _index(ids: Sequence[int] | Sequence[str]) -> "pd.Index":
     if index.hasnans:
         raise ValueError("an id is missing")
     if not index.is_unique:
-        raise ValueError(f"id {index[index.duplicated()][0]!r} is given to more than one image")
+        raise ValueError(f"id {index[index.duplicated()].tolist()[0]!r} is given to more than one image")
     return index
 
 
@@ -111,19 +111,19 @@ def _cores() -> int:
 
 def _compute(
     images: Any,
-    index: "pd.Index",
+    ids: list[Any],
     statistics: dict[str, Statistic],
     workers: int,
     progress: Callable[[int, int], object] | None,
 ) -> dict[str, np.ndarray]:
     """One float64 column (N,) per statistic."""
-    total = len(index)
+    total = len(ids)
     columns = {name: np.empty(total) for name in statistics}
 
     def measure(start: int) -> int:
-        chunk = [_image(images[i], index[i]) for i in range(start, min(start + _CHUNK, total))]
+        chunk = [_image(images[i], ids[i]) for i in range(start, min(start + _CHUNK, total))]
         for name, statistic in statistics.items():
-            columns[name][start : start + len(chunk)] = _values(name, statistic, chunk, index[start:])
+            columns[name][start : start + len(chunk)] = _values(name, statistic, chunk, ids[start : start + _CHUNK])
         return len(chunk)
 
     done = 0
@@ -131,8 +131,8 @@ def _compute(
         # threads suffice: nearly all time is spent in code that runs without Python's global lock
         with ThreadPoolExecutor(workers) as threads:
             try:
-                for finished in as_completed([threads.submit(measure, i) for i in range(0, total, _CHUNK)]):
-                    done += finished.result()
+                for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
+                    done += chunk.result()  # in order, so that of several errors always the first is told
                     if progress is not None:
                         progress(done, total)
             except BaseException:
@@ -153,7 +153,7 @@ def _image(image: np.ndarray | str | Path, image_id: int | str) -> np.ndarray:
         raise ValueError(f"image {image_id!r}: {error}") from error
 
 
-def _values(name: str, statistic: Statistic, chunk: list[np.ndarray], ids: "pd.Index") -> np.ndarray:
+def _values(name: str, statistic: Statistic, chunk: list[np.ndarray], ids: list[Any]) -> np.ndarray:
     if statistic is frequency and len({image.shape for image in chunk}) == 1:
         return frequencies(np.stack(chunk))  # the same values, in half the time for small images
     values = np.empty(len(chunk))
@@ -170,9 +170,9 @@ def _content(images: Any, index: "pd.Index") -> str:
     digest = hashlib.sha256(json.dumps([index.tolist(), fingerprint(read_image)]).encode())
     if isinstance(images, np.ndarray) and images.dtype == np.uint8:
         digest.update(repr(images.shape).encode())
-        digest.update(np.ascontiguousarray(images))
+        digest.update(np.ascontiguousarray(images).data)
         return digest.hexdigest()
-    for image, image_id in zip(images, index, strict=True):
+    for image, image_id in zip(images, index.tolist(), strict=True):
         if isinstance(image, str | os.PathLike):
             try:
                 content = Path(image).read_bytes()

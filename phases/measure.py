@@ -21,10 +21,11 @@ from metrics import STATISTICS, statistics_table
 from phases.progress import Progress
 from reports import figures, tracking
 from reports.summary import print_measurement
+from training.batches import share
 from training.data import Data, load
 from training.loop import TrainingError, choose_device, train_network
 from training.networks import build_network
-from training.parallel import Watch, run_tasks, side_by_side
+from training.parallel import Watch, run_tasks, side_by_side, warm_up
 
 # settings that change where or how fast a measurement runs, not what it finds
 WITHOUT_EFFECT = {"workers", "cache", "name", "root", "resamples"}
@@ -52,6 +53,7 @@ def measure(config: Any, console: Any) -> str:
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
+    warm_up()
     device = choose_device(config.device)
     data = load(config)
     for note in data.notes:
@@ -92,7 +94,8 @@ def train_all(config: Any, data: Data, size: int, on_gpu: bool, folder: Path, cl
     splits = {"train": data.train, "test": data.test}
     begin_record(folder, names, data.classes, {key: split.labels for key, split in splits.items()}, {key: split.ids for key, split in splits.items()})
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
-    arrays = {key: (split.images, split.labels) for key, split in splits.items()}
+    for key, split in splits.items():
+        share(split.images, folder.parent / key)
     workers, threads = side_by_side(len(names), config.workers, on_gpu)
     log = tracking.MetricLog(client)
     logged = [tracking.finished_steps(client, child, "train/accuracy") for child in children]
@@ -105,11 +108,10 @@ def train_all(config: Any, data: Data, size: int, on_gpu: bool, folder: Path, cl
         log.flush(now=False)
 
     plain = OmegaConf.create(OmegaConf.to_container(config))
-    tasks = ((k, name, plain, arrays, len(data.classes), size, threads, folders[k]) for k, name in enumerate(names))
+    tasks = ((k, name, plain, folder, size, threads) for k, name in enumerate(names))
     try:
         with Watch(folders, on_epochs) as watch:
-            for _ in run_tasks(train_network, tasks, workers):
-                pass
+            run_tasks(train_network, tasks, workers)
     finally:
         log.flush()
     if watch.error:

@@ -26,7 +26,7 @@ def agreement_figure(agreement: np.ndarray, lower_bound: np.ndarray, chance: np.
     figure, axes = blank(title)
     draw_agreement(axes, agreement, lower_bound, accuracy, deviation)
     axes.plot(epochs(chance), 100 * chance, color=GREY, linestyle=":", label="agreement expected by chance")
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -45,7 +45,7 @@ def statistic_figure(agreement: np.ndarray, lower_bound: np.ndarray, accuracy: n
     second.set_ylabel(label)
     second.spines["top"].set_visible(False)
     lines, labels = (sum(parts, []) for parts in zip(axes.get_legend_handles_labels(), second.get_legend_handles_labels(), strict=True))
-    axes.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
+    figure.legend(lines, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -73,7 +73,7 @@ def epochs(curve: np.ndarray) -> np.ndarray:
 
 
 def blank(title: str) -> tuple[Figure, object]:
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

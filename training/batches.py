@@ -1,5 +1,6 @@
 """Images of a split as batches for a network: chosen, cropped and scaled to [0, 1] on the device, without Python per image."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,29 +8,40 @@ import torch
 from torch import Tensor
 
 
+def share(images: Any, path: Path) -> None:
+    """Write the images of a split beside `path`, for processes that `Batches.open` them: one row of pixels, and the shapes."""
+    shapes = np.array([image.shape[:2] for image in images]) if isinstance(images, list) else np.tile(images.shape[1:3], (len(images), 1))
+    np.save(f"{path}-shapes.npy", shapes)
+    if isinstance(images, list):
+        images = np.concatenate([image.reshape(-1, image.shape[2]) for image in images])
+    np.save(f"{path}-pixels.npy", images.reshape(-1, images.shape[-1]))
+
+
 class Batches:
     """The images of one split on a device.
 
-    images: uint8 (N, H, W, C), or N arrays (H, W, C) of different sizes (then crop is needed).
-    crop: side of the square that is cut out in pixels, at random places in training, in the middle otherwise; None for no crop.
+    pixels: uint8 (P, C), the pixels of all N images one after the other, row by row. shapes: their (height, width), (N, 2).
+    labels: (N,) classes. crop: side of the square that is cut out in pixels, at random places in training, in the middle
+    otherwise; None for no crop, which needs images of one size.
     """
 
-    def __init__(self, images: Any, labels: np.ndarray, device: torch.device, crop: int | None = None, channels_last: bool = False):
-        self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-        self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.crop = crop
-        shapes = np.array([image.shape[:2] for image in images]) if isinstance(images, list) else np.array([images.shape[1:3]])
-        if crop is None or (len(shapes) == 1 and tuple(shapes[0]) == (crop, crop)):
-            self.crop = None
-            self.images = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-            return
-        # one long row of pixels, and where in it each image begins
-        count, channels = len(labels), images[0].shape[-1]
-        shapes = np.broadcast_to(shapes, (count, 2))
-        begins = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]])
-        pixels = np.concatenate([image.reshape(-1, channels) for image in images]) if isinstance(images, list) else images.reshape(-1, channels)
-        self.images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
-        self.shapes, self.begins = torch.from_numpy(shapes.copy()).to(device), torch.from_numpy(begins).to(device)
+    def __init__(self, pixels: np.ndarray, shapes: np.ndarray, labels: np.ndarray, device: torch.device, crop: int | None = None):
+        self.labels = torch.from_numpy(labels).to(device)
+        self.images = torch.from_numpy(pixels).to(device)
+        self.channels = pixels.shape[1]
+        equal = bool((shapes == shapes[0]).all())
+        self.crop = None if equal and tuple(shapes[0]) == (crop, crop) else crop
+        if self.crop is None:
+            self.images = self.images.view(len(labels), *shapes[0], self.channels)
+        else:
+            self.shapes = torch.from_numpy(shapes).to(device)
+            self.begins = torch.from_numpy(np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]])).to(device)
+
+    @classmethod
+    def open(cls, path: Path, labels: np.ndarray, device: torch.device, crop: int | None = None) -> "Batches":
+        """The images that `share` wrote, memory-mapped: processes on one machine hold them once."""
+        pixels = np.load(f"{path}-pixels.npy", mmap_mode="c", allow_pickle=False)
+        return cls(pixels, np.load(f"{path}-shapes.npy", allow_pickle=False), labels, device, crop)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,8 +50,8 @@ class Batches:
         """Images (B, C, side, side) as float32 in [0, 1] and labels (B,) of the examples `index`; a generator makes the crops random."""
         index = index.to(self.labels.device, non_blocking=True)
         chosen = self.images.index_select(0, index) if self.crop is None else self.cut(index, generator)
-        images = chosen.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.format)
-        return images.div_(255), self.labels.index_select(0, index)
+        # stored row by row of whole pixels, which torch calls channels-last and multiplies fastest
+        return chosen.permute(0, 3, 1, 2).float().div_(255), self.labels.index_select(0, index)
 
     def cut(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
         shapes = self.shapes[index]

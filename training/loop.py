@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agreement.record import Recorder
+from agreement.record import SPLITS, LearningRecord, Recorder
 from training.batches import Batches
 from training.networks import build_network, logits_of
 
@@ -22,31 +22,29 @@ class TrainingError(RuntimeError):
     """Training that cannot go on; the message is one line."""
 
 
-def train_network(k: int, name: str, config: Any, arrays: dict[str, tuple[Any, np.ndarray]], classes: int, size: int, threads: int, folder: Path) -> None:
-    """Train network k and write its learning record into `folder`, resuming from the last checkpoint there.
+def train_network(k: int, name: str, config: Any, folder: Path, size: int, threads: int) -> None:
+    """Train network k and write its part of the learning record in `folder`, resuming from its last checkpoint there.
 
-    arrays: images and labels of the splits "train" and "test", as in `training.data.Split`. size: side in pixels of what
-    the network sees. All randomness of an epoch follows from (seed, k, epoch), so a resumed training repeats it exactly.
+    The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. All randomness of an epoch follows from (seed, k, epoch), so a resumed training repeats it exactly.
     Raises TrainingError where the loss is no longer a number.
     """
     torch.set_num_threads(threads)
     device = choose_device(config.device)
-    bf16 = choose_bf16(config.precision, name, device)
-    deep = name != "lenet5"
-    splits = {split: Batches(images, labels, device, config.crop, channels_last=deep) for split, (images, labels) in arrays.items()}
+    bf16 = choose_bf16(config.precision, device)
+    record = LearningRecord(folder)
+    splits = {split: Batches.open(folder.parent / split, record.labels(split), device, config.crop) for split in SPLITS}
     train = splits["train"]
 
     torch.manual_seed(seed_of(config.seed, k))
-    network = build_network(name, arrays["train"][0][0].shape[-1], classes, size).to(device)
-    if deep:
-        network = network.to(memory_format=torch.channels_last)
+    network = build_network(name, train.channels, len(record.classes), size).to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(network, config)
     steps_an_epoch = -(-len(train) // config.batch_size)
     schedule, every_step = make_schedule(optimizer, config, steps_an_epoch)
 
+    folder = record.network_folder(k)
     checkpoint = folder / "checkpoint.pt"
     finished = load_checkpoint(checkpoint, network, optimizer, schedule)
-    recorder = Recorder(folder, {split: len(batches) for split, batches in splits.items()}, classes, finished)
+    recorder = Recorder(folder, {split: len(batches) for split, batches in splits.items()}, len(record.classes), finished)
     for epoch in range(finished + 1, config.epochs + 1):
         started = time.perf_counter()
         numbers = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
@@ -132,12 +130,10 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def choose_bf16(precision: str, name: str, device: torch.device) -> bool:
-    """bf16 where asked for, or where the machine multiplies in it and the network is large enough to gain."""
+def choose_bf16(precision: str, device: torch.device) -> bool:
+    """bf16 where asked for, or where the machine has instructions for it."""
     if precision != "auto":
         return precision == "bf16"
-    if name == "lenet5":
-        return False
     return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from training.fused import NormReluPool
+
 
 class NetworkError(ValueError):
     """A network that does not exist or does not fit the images; the message is one line."""
@@ -18,15 +20,16 @@ class NetworkError(ValueError):
 def lenet5(channels: int, classes: int, size: int) -> nn.Module:
     """LeNet5 (LeCun et al. 1998) with batch-norm and ReLU, as the paper trains it; for images of 32 pixels or more."""
 
-    def stage(inputs: int, outputs: int) -> list[nn.Module]:
-        return [nn.Conv2d(inputs, outputs, 5), nn.BatchNorm2d(outputs), nn.ReLU()]
-
     side = ((size - 4) // 2 - 4) // 2 - 4
     if side < 1:
         raise NetworkError(f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop=")
+    # on 5×5 pixels the third convolution is a linear layer, which torch multiplies faster
+    third = [nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120)] if side == 1 else [nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120)]
     return nn.Sequential(
-        *stage(channels, 6), nn.AvgPool2d(2), *stage(6, 16), nn.AvgPool2d(2), *stage(16, 120),
-        nn.Flatten(), nn.Linear(120 * side * side, 84), nn.ReLU(), nn.Linear(84, classes),
+        nn.Conv2d(channels, 6, 5), NormReluPool(6),
+        nn.Conv2d(6, 16, 5), NormReluPool(16),
+        *third, nn.ReLU(), nn.Flatten(),
+        nn.Linear(120 * side * side, 84), nn.ReLU(), nn.Linear(84, classes),
     )  # fmt: skip
 
 

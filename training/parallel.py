@@ -1,15 +1,33 @@
-"""Networks trained side by side: independent tasks in processes of their own, watched from here while they run."""
+"""Tasks side by side: each in a process of its own, watched from here while it runs.
 
+Processes are forked from a server that has imported torch once, so that a task starts in milliseconds.
+"""
+
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from agreement.record import read_epochs
 
 POLL_SECONDS = 0.5
+PROCESSES = multiprocessing.get_context("forkserver")
+
+
+class TaskError(RuntimeError):
+    """A task that failed or whose process died; the message is one line."""
+
+
+def warm_up() -> None:
+    """Start the server from which tasks are forked, so that it imports torch while this process does other things."""
+    from multiprocessing import forkserver
+
+    PROCESSES.set_forkserver_preload(["training.loop", "torch._dynamo"])
+    forkserver.ensure_running()
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
@@ -20,32 +38,68 @@ def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if on_gpu:
-        return asked or 1, max(1, cores // max(1, asked))
-    workers = tasks if tasks < cores or (tasks % cores and tasks <= 3 * cores) else cores
+        workers = 1
+    elif tasks < cores or (tasks % cores and tasks <= 3 * cores):
+        workers = tasks
+    else:
+        workers = cores
     return min(asked or workers, tasks), max(1, cores // tasks)
 
 
-def run_tasks(task: Callable[..., Any], arguments: Iterable[tuple], workers: int) -> Iterable[Any]:
-    """Call `task(*arguments[i])` in `workers` processes (in this one if a single worker is asked for); yields results as they come.
+def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: int) -> None:
+    """Call `task(*each)` for each of the arguments, at most `workers` at a time, each in a new process.
 
-    Large arrays among the arguments are shared through memory-mapped files. An exception in a task ends all of them.
+    The first exception in a task is raised here, as it is; a process that died raises TaskError. Either way, and on
+    Ctrl-C, the others are ended at once.
     """
-    from joblib import Parallel, delayed
+    waiting = list(arguments)[::-1]
+    running: dict[Any, tuple[Any, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                ours, theirs = PROCESSES.Pipe(duplex=False)
+                process = PROCESSES.Process(target=call, args=(theirs, task, waiting.pop()), daemon=True)
+                process.start()
+                theirs.close()
+                running[process.sentinel] = (process, ours)
+            for sentinel in connection.wait(list(running)):
+                process, ours = running.pop(sentinel)
+                process.join()
+                try:
+                    outcome = ours.recv()
+                except EOFError:
+                    killed = process.exitcode == -signal.SIGKILL
+                    reason = "killed, perhaps for want of memory: try workers=1" if killed else f"exit status {process.exitcode}"
+                    raise TaskError(f"a training process died ({reason}); the same command resumes from its last epoch") from None
+                if outcome is not None:
+                    raise outcome
+    finally:
+        for process, _ in running.values():
+            process.kill()
+        for process, _ in running.values():
+            process.join()
 
-    pool = Parallel(workers, backend="loky" if workers > 1 else "sequential", return_as="generator_unordered", max_nbytes="1M", mmap_mode="c", pre_dispatch="all")
-    return pool(delayed(quietly if workers > 1 else task)(*((task, *each) if workers > 1 else each)) for each in arguments)
+
+def call(result: Any, task: Callable[..., None], arguments: tuple) -> None:
+    """In the new process: run the task, send its exception if there is one, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent alone answers it
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        task(*arguments)
+        result.send(None)
+    except Exception as error:
+        result.send(error)
 
 
-def quietly(task: Callable[..., Any], *arguments: Any) -> Any:
-    """Ctrl-C reaches every process of a terminal; the parent alone answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return task(*arguments)
+def end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 class Watch:
     """Follows the epochs that training networks write, in a thread, and passes new ones on.
 
-    on_epochs: called with a list of (task, numbers) whenever there are new lines, and with [] about every half second.
+    on_epochs: called about every half second with a list of (task, numbers) of the epochs that are new, perhaps empty.
     An exception it raises is kept in `error` and ends the watching, never the training.
     """
 
@@ -53,7 +107,7 @@ class Watch:
         self.folders, self.on_epochs = folders, on_epochs
         self.seen = [0] * len(folders)
         self.stopping = threading.Event()
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.thread = threading.Thread(target=self.follow, daemon=True)
 
     def look(self) -> None:
@@ -68,6 +122,7 @@ class Watch:
         try:
             while not self.stopping.wait(POLL_SECONDS):
                 self.look()
+            self.look()
         except Exception as error:
             self.error = error
 
@@ -78,5 +133,3 @@ class Watch:
     def __exit__(self, *exception: object) -> None:
         self.stopping.set()
         self.thread.join()
-        if self.error is None:
-            self.look()

@@ -1,0 +1,196 @@
+"""Reading image files of every kind, and luminance."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from metrics import luminance, read_image
+
+GREY = np.arange(0, 240, 2, dtype=np.uint8).reshape(10, 12)
+COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=2)
+
+
+def saved(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("pixels", [GREY, COLOUR])
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
+def test_eight_bit_files_come_back_unchanged(tmp_path, pixels, suffix):
+    options = {"lossless": True} if suffix == "webp" else {}
+    read = read_image(saved(tmp_path / f"image.{suffix}", Image.fromarray(pixels), **options))
+    assert read.dtype == np.uint8
+    if suffix == "webp" and pixels.ndim == 2:  # webp knows no grey
+        pixels = np.stack([pixels] * 3, axis=2)
+    np.testing.assert_array_equal(read, pixels)
+
+
+def test_black_and_white_is_0_and_255(tmp_path):
+    bits = GREY > 100
+    read = read_image(saved(tmp_path / "bits.png", Image.fromarray(bits)))
+    np.testing.assert_array_equal(read, np.where(bits, 255, 0))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_grey_keeps_the_high_byte(tmp_path, suffix):
+    wide = GREY.astype(np.uint16) * 256 + GREY[::-1]
+    read = read_image(saved(tmp_path / f"wide.{suffix}", Image.fromarray(wide)))
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, GREY)
+
+
+def test_32_bit_integers_are_read_only_if_they_fit_16_bits(tmp_path):
+    fits = saved(tmp_path / "fits.tif", Image.fromarray(GREY.astype(np.int32) * 257))
+    np.testing.assert_array_equal(read_image(fits), GREY)
+    for value in (65536, -1):
+        wide = np.full((4, 4), value, np.int32)
+        with pytest.raises(ValueError, match=rf"wide\.tif.*{value}"):
+            read_image(saved(tmp_path / "wide.tif", Image.fromarray(wide)))
+
+
+def test_floating_point_pixels_are_refused(tmp_path):
+    path = saved(tmp_path / "real.tif", Image.fromarray(GREY.astype(np.float32)))
+    with pytest.raises(ValueError, match=r"real\.tif.*floating-point"):
+        read_image(path)
+
+
+def test_transparency_is_composited_over_white(tmp_path):
+    alpha = np.zeros_like(GREY)
+    alpha[:, 4:8], alpha[:, 8:] = 128, 255
+    expected = np.rint(GREY * (alpha / 255.0) + 255 * (1 - alpha / 255.0))
+    grey = read_image(saved(tmp_path / "la.png", Image.fromarray(np.stack([GREY, alpha], axis=2), "LA")))
+    assert grey.shape == GREY.shape
+    np.testing.assert_allclose(grey, expected, atol=1)
+    assert (grey[:, :4] == 255).all()
+    np.testing.assert_array_equal(grey[:, 8:], GREY[:, 8:])
+
+    colour = read_image(saved(tmp_path / "rgba.png", Image.fromarray(np.dstack([COLOUR, alpha]))))
+    assert colour.shape == COLOUR.shape
+    assert (colour[:, :4] == 255).all()
+    np.testing.assert_array_equal(colour[:, 8:], COLOUR[:, 8:])
+
+
+def test_palettes_are_looked_up(tmp_path):
+    indices = (GREY > 100).astype(np.uint8)
+    image = Image.fromarray(indices, "P")
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    opaque = read_image(saved(tmp_path / "opaque.png", image))
+    np.testing.assert_array_equal(opaque, np.array([[10, 20, 30], [200, 100, 50]])[indices])
+    clear = read_image(saved(tmp_path / "clear.png", image, transparency=0))
+    np.testing.assert_array_equal(clear, np.array([[255, 255, 255], [200, 100, 50]])[indices])
+    gif = read_image(saved(tmp_path / "opaque.gif", image))
+    np.testing.assert_array_equal(gif, opaque)
+
+
+def test_a_colour_made_transparent_becomes_white(tmp_path):
+    path = saved(tmp_path / "key.png", Image.fromarray(COLOUR), transparency=tuple(int(v) for v in COLOUR[0, 0]))
+    read = read_image(path)
+    assert read[0, 0].tolist() == [255, 255, 255]
+    np.testing.assert_array_equal(read[1], COLOUR[1])
+
+
+@pytest.mark.parametrize("suffix", ["tif", "jpg"])
+def test_cmyk_is_ink_on_white(tmp_path, suffix):
+    inks = np.zeros((16, 48, 4), np.uint8)
+    inks[:, :16], inks[:, 16:32], inks[:, 32:] = (255, 0, 0, 0), (0, 0, 0, 255), (0, 255, 255, 0)
+    read = read_image(saved(tmp_path / f"inks.{suffix}", Image.fromarray(inks, "CMYK")))
+    assert read.shape == (16, 48, 3)
+    for column, colour in ((8, (0, 255, 255)), (24, (0, 0, 0)), (40, (255, 0, 0))):
+        np.testing.assert_allclose(read[8, column].astype(int), colour, atol=3)
+
+
+def test_the_first_frame_is_read(tmp_path):
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    path = saved(tmp_path / "frames.tif", frames[0], save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(read_image(path), GREY)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif", "bmp"])
+@pytest.mark.parametrize("kept", [0.5, 0.05, 0.0])
+def test_truncated_files_are_one_value_error_that_names_the_file(tmp_path, suffix, kept, photographs):
+    path = saved(tmp_path / f"cut.{suffix}", Image.fromarray(np.ascontiguousarray(photographs[0])))
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(ValueError, match=rf"cut\.{suffix}"):
+        read_image(path)
+
+
+def test_a_text_is_no_image(tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_text("not an image\n" * 20)
+    with pytest.raises(ValueError, match=r"notes\.png"):
+        read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:PIL")
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["png", "jpg", "gif", "tif", "bmp"]),
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20),
+)
+def test_damaged_files_give_an_image_or_a_value_error(kind, damage, tmp_path_factory):
+    path = saved(tmp_path_factory.getbasetemp() / f"damaged.{kind}", Image.fromarray(COLOUR))
+    content = bytearray(path.read_bytes())
+    for place, value in damage:
+        content[int(place * len(content))] = value
+    path.write_bytes(content)
+    try:
+        read = read_image(path)
+    except ValueError as error:
+        assert "damaged" in str(error)
+    else:
+        assert read.dtype == np.uint8 and read.ndim in (2, 3)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [12, 15])  # Pillow itself warns of the first and refuses the second
+def test_image_bombs_are_refused(tmp_path, monkeypatch, side):
+    path = saved(tmp_path / "bomb.png", Image.new("L", (side, side)))
+    assert read_image(path).shape == (side, side)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"bomb\.png"):
+        read_image(path)
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        read_image(tmp_path / "nothing.png")
+    with pytest.raises(IsADirectoryError):
+        read_image(tmp_path)
+
+
+def test_luminance_is_added_from_left_to_right():
+    values = np.array([0, 1, 3, 77, 128, 200, 255], np.uint8)
+    image = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(49, 7, 3)
+    red, green, blue = (image[..., c].astype(np.float64) for c in range(3))
+    left_to_right = (0.2989 * red + 0.5870 * green) + 0.1140 * blue
+    assert (left_to_right != 0.2989 * red + (0.5870 * green + 0.1140 * blue)).any()  # else the test shows nothing
+    np.testing.assert_array_equal(luminance(image), left_to_right)
+
+
+def test_grey_is_three_equal_channels():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(luminance(grey), luminance(np.stack([grey] * 3, axis=2)))
+    assert np.unique(luminance(grey)).size == 256
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (np.zeros((4, 4)), "float64"),
+        (np.zeros((4, 4), np.int8), "int8"),
+        (np.zeros(4, np.uint8), r"\(4,\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)"),
+        (np.zeros((4, 4, 1), np.uint8), r"\(4, 4, 1\)"),
+        (np.zeros((0, 4), np.uint8), r"\(0, 4\)"),
+        ([[1, 2]], "list"),
+    ],
+)
+def test_other_arrays_are_refused_and_described(image, told):
+    from metrics import STATISTICS
+
+    for function in (luminance, *STATISTICS.values()):
+        with pytest.raises(ValueError, match=told):
+            function(image)
