@@ -126,7 +126,10 @@ def _ends(edge, width):
 
 @njit(nogil=True, cache=True)
 def _sorted_by_weight(weights, edges):
-    """Stable radix sort of the edges: the bits of non-negative floats are ordered as the floats are."""
+    """Stable radix sort of the edges: the bits of non-negative floats are ordered as the floats are.
+
+    Overwrites the arrays it is given.
+    """
     keys = weights.view(np.uint32)
     starts = np.zeros((3, 2048), np.int64)  # of the low 11, the middle 11 and the high 10 bits
     for key in keys:

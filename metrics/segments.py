@@ -26,7 +26,7 @@ def segments(image: np.ndarray) -> float:
     -----
     P. Felzenszwalb and D. Huttenlocher, *Efficient Graph-Based Image Segmentation*, IJCV 59 (2004), with
     sigma = 0.5, k = 500 and min = 20. The count is that of the authors' C++ program on every image tried; of 200
-    CIFAR-10 images scikit-image counts otherwise on 1, OpenCV on 143 (see ``benchmarks/statistics.py``).
+    CIFAR-10 images scikit-image counts otherwise on 1, OpenCV on 143 (see ``benchmarks/image_statistics.py``).
 
     Examples
     --------

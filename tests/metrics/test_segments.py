@@ -78,7 +78,7 @@ def test_edges_are_sorted_to_the_last_bit_and_stably():
     random = np.random.default_rng(0)
     weights = np.concatenate([random.uniform(0, 442, 3000), random.uniform(7, 7.001, 3000), np.zeros(9)])
     weights = random.choice(weights.astype(np.float32), 12_000)  # some equal, many nearly so
-    in_order, edges = _sorted_by_weight(weights, np.arange(12_000, dtype=np.uint32))
+    in_order, edges = _sorted_by_weight(weights.copy(), np.arange(12_000, dtype=np.uint32))
     np.testing.assert_array_equal(edges, np.argsort(weights, kind="stable"))
     np.testing.assert_array_equal(in_order, np.sort(weights))
 

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
@@ -255,6 +257,24 @@ def test_a_cache_that_cannot_be_written_costs_only_the_cache(digits, tmp_path):
     with pytest.warns(UserWarning, match="not kept"):
         table = statistics_table(digits, range(100), ["entropy"], cache=tmp_path / "file" / "cache")
     assert table["entropy"].iloc[0] == metrics.entropy(digits[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_writers_of_one_file_do_not_meet(digits, tmp_path, own_statistics, monkeypatch):
+    both_have_written = threading.Barrier(2, timeout=20)
+    write_table = parquet.write_table
+
+    def write_and_wait(*arguments):
+        write_table(*arguments)
+        both_have_written.wait()
+
+    monkeypatch.setattr(parquet, "write_table", write_and_wait)
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(statistics_table, digits, range(100), ["chance"], tmp_path) for _ in range(2)]
+        tables = [call.result() for call in calls]
+    kept = statistics_table(digits, range(100), ["chance"], cache=tmp_path)
+    assert any(kept.equals(table) for table in tables)
+    assert len(files(tmp_path)) == 1
 
 
 def test_two_processes_at_once_do_not_hurt_each_other(tmp_path):

@@ -1,6 +1,6 @@
 """How much faster the image statistics are than their original form, on the same images in one run.
 
-    uv run benchmarks/statistics.py [--root data]
+    uv run benchmarks/image_statistics.py [--root data]
 
 ``--root`` holds the folders ``cifar10`` and ``VOCdevkit`` (see docs); without them, pieces of the photographs that
 scikit-image carries are measured instead, and the output says so. All but the last part runs on one core. Times are the
@@ -12,22 +12,18 @@ starts a program per image, scikit-image and OpenCV stand in; OpenCV takes part 
 ``opencv-contrib-python-headless`` is installed (the plain package has no segmentation).
 """
 
-import sys
+import argparse
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])  # this file's folder would hide Python's module "statistics"
+import numpy as np
+import skimage.data
+import torch
+from scipy.fft import dctn
+from skimage.segmentation import felzenszwalb
 
-import argparse  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable, Iterable  # noqa: E402
-
-import numpy as np  # noqa: E402
-import skimage.data  # noqa: E402
-import torch  # noqa: E402
-from scipy.fft import dctn  # noqa: E402
-from skimage.segmentation import felzenszwalb  # noqa: E402
-
-from metrics import (  # noqa: E402
+from metrics import (
     STATISTICS,
     entropy,
     frequencies,
