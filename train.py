@@ -1,7 +1,7 @@
 """Which examples do networks learn first, do networks agree on it, what in the images explains it, and does training in that order help?
 
-    python train.py --mode measure                          5 small networks on 5,000 real digits, about a minute
-    python train.py --mode measure data=cifar10 epochs=60   the paper's measurement; every setting: --help
+python train.py --mode measure                          5 small networks on 5,000 real digits, about a minute
+python train.py --mode measure data=cifar10 epochs=60   the paper's measurement; every setting: --help
 """
 
 import argparse
@@ -14,12 +14,22 @@ MODES = ("measure",)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("train.py", description=__doc__, add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter, usage="python train.py --mode {measure} [key=value ...]")
+    parser = argparse.ArgumentParser(
+        "train.py",
+        description=__doc__,
+        add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="python train.py --mode {measure} [key=value ...]",
+    )
     parser.add_argument("--mode", choices=MODES, default="measure", help="what to do")
-    parser.add_argument("--help", "-h", action="store_true", help="show every setting with its meaning, type and default")
+    parser.add_argument(
+        "--help", "-h", action="store_true", help="show every setting with its meaning, type and default"
+    )
     parser.add_argument("--print-config", action="store_true", help="show the composed configuration and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the preset conf/<data>.yaml")
+    parser.add_argument(
+        "settings", nargs="*", metavar="key=value", help="settings that differ from the preset conf/<data>.yaml"
+    )
     options = parser.parse_intermixed_args(arguments)
     from rich.console import Console
 

@@ -38,8 +38,12 @@ class Recorder:
         predicted = np.dtype(np.uint8 if classes <= 256 else np.uint16)
         self.rows = {}
         for split, size in sizes.items():
-            self.rows[split, "predictions"] = GrowingArray(folder / f"{split}-predictions.npy", size, predicted, finished)
-            self.rows[split, "probability"] = GrowingArray(folder / f"{split}-probability.npy", size, np.dtype(np.uint8), finished)
+            self.rows[split, "predictions"] = GrowingArray(
+                folder / f"{split}-predictions.npy", size, predicted, finished
+            )
+            self.rows[split, "probability"] = GrowingArray(
+                folder / f"{split}-probability.npy", size, np.dtype(np.uint8), finished
+            )
         self.lines = folder / "epochs.jsonl"
         kept = read_epochs(folder)[:finished]
         if len(kept) < finished:
@@ -76,7 +80,9 @@ class GrowingArray:
         # numpy pads the header for a first axis of any length, so its size never changes
         text = io.BytesIO()
         shape = (self.rows if rows is None else rows, len(self.row))
-        np.lib.format.write_array_header_1_0(text, {"descr": self.row.dtype.str, "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(
+            text, {"descr": self.row.dtype.str, "fortran_order": False, "shape": shape}
+        )
         return text.getvalue()
 
     def append(self) -> None:
@@ -89,13 +95,22 @@ class GrowingArray:
             file.write(self.header())
 
 
-def begin_record(folder: Path, networks: Sequence[str], classes: Sequence[str], labels: Mapping[str, np.ndarray], ids: Mapping[str, Sequence[str]]) -> None:
+def begin_record(
+    folder: Path,
+    networks: Sequence[str],
+    classes: Sequence[str],
+    labels: Mapping[str, np.ndarray],
+    ids: Mapping[str, Sequence[str]],
+) -> None:
     """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in labels:
         np.save(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
-    replace_text(folder / "record.json", json.dumps({"format": FORMAT, "networks": list(networks), "classes": list(classes), "splits": list(labels)}))
+    replace_text(
+        folder / "record.json",
+        json.dumps({"format": FORMAT, "networks": list(networks), "classes": list(classes), "splits": list(labels)}),
+    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,9 @@ class LearningRecord:
         except (OSError, json.JSONDecodeError) as error:
             raise ValueError(f"{self.folder} holds no learning record ({error})") from error
         if about.get("format") != FORMAT:
-            raise ValueError(f"{self.folder} is a learning record of format {about.get('format')}, this program reads {FORMAT}")
+            raise ValueError(
+                f"{self.folder} is a learning record of format {about.get('format')}, this program reads {FORMAT}"
+            )
         return about
 
     @property
@@ -154,7 +171,12 @@ class LearningRecord:
 
     def series(self, name: str) -> np.ndarray:
         """A number that every network logged at the end of every epoch, float (K, T)."""
-        return np.array([[line[name] for line in read_epochs(self.network_folder(k))[: self.epochs]] for k in range(len(self.networks))])
+        return np.array(
+            [
+                [line[name] for line in read_epochs(self.network_folder(k))[: self.epochs]]
+                for k in range(len(self.networks))
+            ]
+        )
 
     def arrays(self, split: str, kind: str) -> list[np.ndarray]:
         paths = (self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks)))

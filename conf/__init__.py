@@ -34,10 +34,14 @@ class Configuration:
     data: str = setting("mnist5k", "data set, one of training.DATASETS; its preset is conf/<data>.yaml")
     root: str = setting("data", "folder that holds the data set (cifar10 is downloaded there when missing)")
     resize: int | None = setting(None, "shorter side of the images in pixels before cropping; null keeps their size")
-    crop: int | None = setting(None, "side in pixels of the square crop, random in training and central in testing; null: no crop")
+    crop: int | None = setting(
+        None, "side in pixels of the square crop, random in training and central in testing; null: no crop"
+    )
     skip_bad_images: bool = setting(False, "leave unreadable images out (and say how many) instead of stopping")
     # by which networks
-    network: Any = setting("lenet5", "a name in training.NETWORKS or torchvision.models, or a list of them: one network each")
+    network: Any = setting(
+        "lenet5", "a name in training.NETWORKS or torchvision.models, or a list of them: one network each"
+    )
     networks: int = setting(5, "number of networks K trained side by side (with a list in network=, its length)")
     # how they are trained
     epochs: int = setting(30, "passes over the training set, T")
@@ -47,13 +51,30 @@ class Configuration:
     min_lr: float = setting(5e-4, "learning rate at the end of schedule=cosine")
     momentum: float = setting(0.9, "momentum of sgd, first beta of adam")
     weight_decay: float = setting(5e-4, "weight decay (L2)")
-    schedule: str = setting("cosine", "learning rate over time: cosine and step change it every epoch, one_cycle every step", "cosine", "one_cycle", "step", "constant")
+    schedule: str = setting(
+        "cosine",
+        "learning rate over time: cosine and step change it every epoch, one_cycle every step",
+        "cosine",
+        "one_cycle",
+        "step",
+        "constant",
+    )
     step_epochs: int = setting(30, "epochs between the drops of schedule=step")
     step_factor: float = setting(0.1, "factor of each drop of schedule=step")
-    precision: str = setting("auto", "bf16 autocast, or fp32; auto: bf16 where the machine has it and it is faster", "auto", "bf16", "fp32")
+    precision: str = setting(
+        "auto", "bf16 autocast, or fp32; auto: bf16 where the machine has it and it is faster", "auto", "bf16", "fp32"
+    )
     # what is measured
-    record: str = setting("during", "train predictions: during the training pass (as the paper's code), or after it in eval mode", "during", "after")
-    statistics: list[str] = setting(["entropy", "frequency", "segments"], "image statistics to relate to the learning order, names in metrics.STATISTICS")
+    record: str = setting(
+        "during",
+        "train predictions: during the training pass (as the paper's code), or after it in eval mode",
+        "during",
+        "after",
+    )
+    statistics: list[str] = setting(
+        ["entropy", "frequency", "segments"],
+        "image statistics to relate to the learning order, names in metrics.STATISTICS",
+    )
     resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval")
     # on which machine, under which name
     seed: int = setting(0, "the one seed of all randomness")
@@ -83,7 +104,7 @@ def compose(words: list[str]) -> DictConfig:
 
 
 def pair(word: str) -> tuple[str, Any]:
-    key, equals, text = word.partition("=")
+    key, equals, _ = word.partition("=")
     if not equals or not key:
         raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
     try:
@@ -98,11 +119,15 @@ def merged(config: DictConfig, layer: Any, source: str) -> DictConfig:
         return OmegaConf.merge(config, layer)
     except (ConfigKeyError, ConfigAttributeError) as error:
         key = str(error.full_key or error.key)
-        raise ConfigurationError(f"{source + ': ' if source else ''}there is no setting '{key}'{nearest(key, names())}") from error
+        raise ConfigurationError(
+            f"{source + ': ' if source else ''}there is no setting '{key}'{nearest(key, names())}"
+        ) from error
     except OmegaConfBaseException as error:
         key = str(error.full_key)
         value = OmegaConf.to_container(layer).get(key)
-        raise ConfigurationError(f"{key}={value}: expected {type_of(key)} ({described(key).metadata['meaning']})") from error
+        raise ConfigurationError(
+            f"{key}={value}: expected {type_of(key)} ({described(key).metadata['meaning']})"
+        ) from error
 
 
 def check(config: DictConfig) -> None:
@@ -110,19 +135,25 @@ def check(config: DictConfig) -> None:
     for entry in fields(Configuration):
         value, choices = config[entry.name], entry.metadata["choices"]
         if choices and value not in choices:
-            raise ConfigurationError(f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}")
+            raise ConfigurationError(
+                f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}"
+            )
     least = {"networks": 1, "epochs": 1, "batch_size": 1, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
              "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1}  # fmt: skip
     for key, bound in least.items():
         if config[key] is not None and not config[key] >= bound:
-            raise ConfigurationError(f"{key}={config[key]}: expected at least {bound} ({described(key).metadata['meaning']})")
+            raise ConfigurationError(
+                f"{key}={config[key]}: expected at least {bound} ({described(key).metadata['meaning']})"
+            )
     if not config.lr > 0:
         raise ConfigurationError(f"lr={config.lr}: expected a number above 0")
     if config.resize and config.crop and config.crop > config.resize:
         raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")
     architectures = config.network if OmegaConf.is_list(config.network) else [config.network]
     if not architectures or not all(isinstance(name, str) for name in architectures):
-        raise ConfigurationError(f"network={config.network}: expected a name, or a list of names such as [lenet5,vgg16]")
+        raise ConfigurationError(
+            f"network={config.network}: expected a name, or a list of names such as [lenet5,vgg16]"
+        )
     if not config.statistics:
         raise ConfigurationError("statistics=[]: name at least one")
 

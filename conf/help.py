@@ -18,8 +18,18 @@ def print_help(console: Any, parser: Any) -> None:
     default = OmegaConf.structured(Configuration)
     for entry in fields(Configuration):
         value = OmegaConf.to_container(default)[entry.name]
-        shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else f"[{','.join(value)}]" if isinstance(value, list) else str(value)
+        shown = (
+            "null"
+            if value is None
+            else str(value).lower()
+            if isinstance(value, bool)
+            else f"[{','.join(value)}]"
+            if isinstance(value, list)
+            else str(value)
+        )
         choices = f": {', '.join(entry.metadata['choices'])}" if entry.metadata["choices"] else ""
         table.add_row(entry.name, type_of(entry.name), escape(shown), escape(entry.metadata["meaning"] + choices))
     console.print(table, soft_wrap=False)
-    print(f"\nPresets change these defaults for a data set: {', '.join(sorted(f'data={path.stem}' for path in PRESETS.glob('*.yaml')))} (see conf/).")
+    print(
+        f"\nPresets change these defaults for a data set: {', '.join(sorted(f'data={path.stem}' for path in PRESETS.glob('*.yaml')))} (see conf/)."
+    )

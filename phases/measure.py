@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,17 +65,21 @@ def measure(config: Any, console: Any) -> str:
     client = tracking.open_store()
     with unfinished(config) as work:
         parent, children = runs_of(client, config, work)
-        with tracking.ending(client, [parent, *children]):
-            with Progress(console, architectures(config), config.epochs) as progress:
-                statistics = {split: measure_statistics(getattr(data, split), config, progress, split) for split in ("train", "test")}
-                try:
-                    train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
-                finally:
-                    log_record(client, parent, work / "record")
-                progress.say("measuring agreement and correlations")
-                findings = analyse(LearningRecord(work / "record"), statistics, config)
-                progress.say("writing figures, tables and metrics")
-                log_findings(client, parent, findings, config, work / "findings")
+        with (
+            tracking.ending(client, [parent, *children]),
+            Progress(console, architectures(config), config.epochs) as progress,
+        ):
+            statistics = {
+                split: measure_statistics(getattr(data, split), config, progress, split) for split in ("train", "test")
+            }
+            try:
+                train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
+            finally:
+                log_record(client, parent, work / "record")
+            progress.say("measuring agreement and correlations")
+            findings = analyse(LearningRecord(work / "record"), statistics, config)
+            progress.say("writing figures, tables and metrics")
+            log_findings(client, parent, findings, config, work / "findings")
         shutil.rmtree(work)
     print_measurement(console, findings, config, parent)
     return parent
@@ -88,11 +92,19 @@ def measure_statistics(split: Any, config: Any, progress: Progress, name: str) -
     )  # fmt: skip
 
 
-def train_all(config: Any, data: Data, size: int, on_gpu: bool, folder: Path, client: Any, children: list[str], progress: Progress) -> None:
+def train_all(
+    config: Any, data: Data, size: int, on_gpu: bool, folder: Path, client: Any, children: list[str], progress: Progress
+) -> None:
     """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
     names = architectures(config)
     splits = {"train": data.train, "test": data.test}
-    begin_record(folder, names, data.classes, {key: split.labels for key, split in splits.items()}, {key: split.ids for key, split in splits.items()})
+    begin_record(
+        folder,
+        names,
+        data.classes,
+        {key: split.labels for key, split in splits.items()},
+        {key: split.ids for key, split in splits.items()},
+    )
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():
         share(split.images, folder.parent / key)
@@ -134,7 +146,10 @@ def analyse(record: LearningRecord, statistics: dict[str, pd.DataFrame], config:
             "hacohen_agreement": agreement.hacohen_agreement(predictions),
             "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
             "loss": record.series(f"{split}/loss").mean(axis=0),
-        } | {f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy()) for name, column in statistics[split].items()}
+        } | {
+            f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy())
+            for name, column in statistics[split].items()
+        }
         if split == "train":
             learned, per_network = agreement.learned_epoch(correct), agreement.learned_epoch(correct, per_network=True)
     columns = {name: column.to_numpy() for name, column in statistics["train"].items()}
@@ -155,7 +170,9 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
     for split, curves in findings.curves.items():
         log.log_series(run, {f"{split}/{name}": curve for name, curve in curves.items()})
     log.log(run, config.epochs, {f"correlation/{name}": rho for name, rho in findings.correlations["rho"].items()})
-    log.log(run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"})
+    log.log(
+        run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"}
+    )
     log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
     log.flush()
 
@@ -165,17 +182,31 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
     for split, table in findings.statistics.items():
         table.to_parquet(folder / f"statistics-{split}.parquet")
-        draw(findings.curves[split], table, f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}, {split} set", folder / "figures", split)
+        draw(
+            findings.curves[split],
+            table,
+            f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}, {split} set",
+            folder / "figures",
+            split,
+        )
     with tracking.store_errors():
         client.log_artifacts(run, str(folder))
 
 
 def draw(curves: dict[str, np.ndarray], statistics: pd.DataFrame, title: str, folder: Path, split: str) -> None:
     shared = [curves[name] for name in ("agreement", "lower_bound", "accuracy", "accuracy_deviation")]
-    figures.save(figures.agreement_figure(shared[0], shared[1], curves["chance_agreement"], *shared[2:], title), folder, f"{split}-agreement")
+    figures.save(
+        figures.agreement_figure(shared[0], shared[1], curves["chance_agreement"], *shared[2:], title),
+        folder,
+        f"{split}-agreement",
+    )
     for name, column in statistics.items():
         values, label = column.to_numpy(), figures.LABELS.get(name, name)
-        figures.save(figures.statistic_figure(*shared, curves[f"agreed_{name}"], float(np.nanmean(values)), label, title), folder, f"{split}-agreement-{name}")
+        figures.save(
+            figures.statistic_figure(*shared, curves[f"agreed_{name}"], float(np.nanmean(values)), label, title),
+            folder,
+            f"{split}-agreement-{name}",
+        )
         figures.save(figures.histogram_figure(values, label, title), folder, f"{split}-histogram-{name}")
 
 
@@ -206,9 +237,18 @@ def runs_of(client: Any, config: Any, work: Path) -> tuple[str, list[str]]:
     mixed = "+".join(dict.fromkeys(names))
     parameters = OmegaConf.to_container(config)
     tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed)}
-    parent = tracking.begin_run(client, experiment, config.name or f"{len(names)} × {mixed}, seed {config.seed}", parameters, tags)
+    parent = tracking.begin_run(
+        client, experiment, config.name or f"{len(names)} × {mixed}, seed {config.seed}", parameters, tags
+    )
     children = [
-        tracking.begin_run(client, experiment, f"network {k + 1}: {name}", {"network": name}, {**tags, "phase": "network", "network": name}, parent)
+        tracking.begin_run(
+            client,
+            experiment,
+            f"network {k + 1}: {name}",
+            {"network": name},
+            {**tags, "phase": "network", "network": name},
+            parent,
+        )
         for k, name in enumerate(names)
     ]
     replace_text(noted, json.dumps([parent, *children]))
@@ -226,7 +266,9 @@ def unfinished(config: Any) -> Iterator[Path]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise TrainingError(f"the same measurement is already running ({work} is in use); wait for it, or change a setting") from error
+        raise TrainingError(
+            f"the same measurement is already running ({work} is in use); wait for it, or change a setting"
+        ) from error
     try:
         yield work
     except TrainingError:

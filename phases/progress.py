@@ -15,7 +15,15 @@ class Progress:
     def __init__(self, console: Any, networks: list[str], epochs: int):
         self.console, self.networks, self.epochs = console, networks, epochs
         self.finished = [0] * len(networks)
-        self.bars = Bars(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[detail]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
+        self.bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
         self.current: Any = None
         self.name, self.said = "", 0.0
 
@@ -42,7 +50,9 @@ class Progress:
         """Network k has finished an epoch."""
         self.finished[k] = epoch
         detail = f"epochs {'/'.join(map(str, self.finished))}  test accuracy {numbers['test/accuracy']:.1%}"
-        self.step(f"training {len(self.networks)} networks", sum(self.finished), self.epochs * len(self.networks), detail)
+        self.step(
+            f"training {len(self.networks)} networks", sum(self.finished), self.epochs * len(self.networks), detail
+        )
 
     def say(self, name: str) -> None:
         self.step(name, 0, 0)

@@ -18,7 +18,14 @@ LABELS = {
 }
 
 
-def agreement_figure(agreement: np.ndarray, lower_bound: np.ndarray, chance: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray, title: str) -> Figure:
+def agreement_figure(
+    agreement: np.ndarray,
+    lower_bound: np.ndarray,
+    chance: np.ndarray,
+    accuracy: np.ndarray,
+    deviation: np.ndarray,
+    title: str,
+) -> Figure:
     """Agreement with the gap to its lower bound shaded, chance agreement, accuracy with its deviation over networks.
 
     All arguments but the title are (T,) fractions; figures 2, 8 and 9 of the paper.
@@ -30,7 +37,16 @@ def agreement_figure(agreement: np.ndarray, lower_bound: np.ndarray, chance: np.
     return figure
 
 
-def statistic_figure(agreement: np.ndarray, lower_bound: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray, curve: np.ndarray, everywhere: float, label: str, title: str) -> Figure:
+def statistic_figure(
+    agreement: np.ndarray,
+    lower_bound: np.ndarray,
+    accuracy: np.ndarray,
+    deviation: np.ndarray,
+    curve: np.ndarray,
+    everywhere: float,
+    label: str,
+    title: str,
+) -> Figure:
     """Agreement as above, and on a second axis the mean of a statistic over the examples agreed on (figures 4-7, 16-18).
 
     curve: (T,) in the statistic's unit, shown as the paper does from epoch 5 on and only where agreement exceeds 20 %.
@@ -44,8 +60,7 @@ def statistic_figure(agreement: np.ndarray, lower_bound: np.ndarray, accuracy: n
     second.axhline(everywhere, color=ORANGE, linewidth=0.8, alpha=0.8, label=f"{label}, all examples")
     second.set_ylabel(label)
     second.spines["top"].set_visible(False)
-    lines, labels = (sum(parts, []) for parts in zip(axes.get_legend_handles_labels(), second.get_legend_handles_labels(), strict=True))
-    figure.legend(lines, labels, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)  # gathers both axes
     return figure
 
 
@@ -58,11 +73,23 @@ def histogram_figure(values: np.ndarray, label: str, title: str) -> Figure:
     return figure
 
 
-def draw_agreement(axes, agreement: np.ndarray, lower_bound: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray) -> None:
+def draw_agreement(
+    axes, agreement: np.ndarray, lower_bound: np.ndarray, accuracy: np.ndarray, deviation: np.ndarray
+) -> None:
     steps = epochs(agreement)
-    axes.fill_between(steps, 100 * lower_bound, 100 * agreement, color=BLUE, alpha=0.18, linewidth=0, label="agreement above its lower bound")
+    axes.fill_between(
+        steps,
+        100 * lower_bound,
+        100 * agreement,
+        color=BLUE,
+        alpha=0.18,
+        linewidth=0,
+        label="agreement above its lower bound",
+    )
     axes.plot(steps, 100 * agreement, color=BLUE, linewidth=2, label="true-positive agreement")
-    axes.fill_between(steps, 100 * (accuracy - deviation), 100 * (accuracy + deviation), color=VERMILION, alpha=0.25, linewidth=0)
+    axes.fill_between(
+        steps, 100 * (accuracy - deviation), 100 * (accuracy + deviation), color=VERMILION, alpha=0.25, linewidth=0
+    )
     axes.plot(steps, 100 * accuracy, color=VERMILION, linestyle="--", label="accuracy, mean ± deviation over networks")
     axes.set(xlabel="epoch", ylabel="per cent", ylim=(0, 100), xlim=(steps[0], max(steps[-1], steps[0] + 1)))
     axes.xaxis.get_major_locator().set_params(integer=True)

@@ -21,7 +21,10 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     for name in ("accuracy", "agreement", "lower bound", "chance", "excess", "test accuracy", "test agreement"):
         table.add_column(name, justify="right")
     for t in chosen:
-        cells = [train[key][t - 1] for key in ("accuracy", "agreement", "lower_bound", "chance_agreement", "excess_agreement")]
+        cells = [
+            train[key][t - 1]
+            for key in ("accuracy", "agreement", "lower_bound", "chance_agreement", "excess_agreement")
+        ]
         table.add_row(str(t), *(percent(cell) for cell in [*cells, test["accuracy"][t - 1], test["agreement"][t - 1]]))
     console.print(table)
 
@@ -31,7 +34,9 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     for name in ("statistic", "rho", "q", "within classes", "q within"):
         table.add_column(name, justify="left" if name == "statistic" else "right")
     for name, row in findings.correlations.iterrows():
-        table.add_row(escape(str(name)), interval(row, ""), small(row["q"]), interval(row, "within_"), small(row["within_q"]))
+        table.add_row(
+            escape(str(name)), interval(row, ""), small(row["q"]), interval(row, "within_"), small(row["within_q"])
+        )
     console.print(table)
 
     explained = findings.explained
@@ -42,7 +47,9 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
         f"{findings.never_learned:.1%} of the training examples were never learned by all of them.",
         highlight=False,
     )
-    console.print(f"\nRun {run} is in MLflow, with its figures, tables and the learning record. To look at it:", highlight=False)
+    console.print(
+        f"\nRun {run} is in MLflow, with its figures, tables and the learning record. To look at it:", highlight=False
+    )
     console.print(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", highlight=False, soft_wrap=True)
 
 

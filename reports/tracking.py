@@ -63,7 +63,9 @@ def store_errors() -> Iterator[None]:
             advice = "another version of MLflow wrote it: `mlflow db upgrade` brings an older one up to date; a newer one needs the newer MLflow"
         else:
             advice = "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store"
-        raise StoreError(f"MLflow store {tracking_uri()}: {text.splitlines()[0] if text else type(error).__name__} ({advice})") from error
+        raise StoreError(
+            f"MLflow store {tracking_uri()}: {text.splitlines()[0] if text else type(error).__name__} ({advice})"
+        ) from error
 
 
 def experiment_id(client: Any, name: str) -> str:
@@ -73,10 +75,19 @@ def experiment_id(client: Any, name: str) -> str:
         if found is not None:
             return found.experiment_id
         local = "MLFLOW_TRACKING_URI" not in os.environ
-        return client.create_experiment(name, artifact_location=(STORE.absolute() / "artifacts" / name).as_uri() if local else None)
+        return client.create_experiment(
+            name, artifact_location=(STORE.absolute() / "artifacts" / name).as_uri() if local else None
+        )
 
 
-def begin_run(client: Any, experiment: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], parent: str | None = None) -> str:
+def begin_run(
+    client: Any,
+    experiment: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+    parent: str | None = None,
+) -> str:
     """Create a run with its parameters and tags. Returns the run id."""
     from mlflow.entities import Param
 
@@ -117,7 +128,9 @@ class MetricLog:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.waiting[run] += [Metric(key, float(value), now, step) for key, value in numbers.items() if not np.isnan(value)]
+        self.waiting[run] += [
+            Metric(key, float(value), now, step) for key, value in numbers.items() if not np.isnan(value)
+        ]
 
     def log_series(self, run: str, series: Mapping[str, np.ndarray], first_step: int = 1) -> None:
         """Whole curves at once: each value of `series` is (T,), one number per step."""

@@ -10,7 +10,11 @@ from torch import Tensor
 
 def share(images: Any, path: Path) -> None:
     """Write the images of a split beside `path`, for processes that `Batches.open` them: one row of pixels, and the shapes."""
-    shapes = np.array([image.shape[:2] for image in images]) if isinstance(images, list) else np.tile(images.shape[1:3], (len(images), 1))
+    shapes = (
+        np.array([image.shape[:2] for image in images])
+        if isinstance(images, list)
+        else np.tile(images.shape[1:3], (len(images), 1))
+    )
     np.save(f"{path}-shapes.npy", shapes)
     if isinstance(images, list):
         images = np.concatenate([image.reshape(-1, image.shape[2]) for image in images])
@@ -25,7 +29,9 @@ class Batches:
     otherwise; None for no crop, which needs images of one size.
     """
 
-    def __init__(self, pixels: np.ndarray, shapes: np.ndarray, labels: np.ndarray, device: torch.device, crop: int | None = None):
+    def __init__(
+        self, pixels: np.ndarray, shapes: np.ndarray, labels: np.ndarray, device: torch.device, crop: int | None = None
+    ):
         self.labels = torch.from_numpy(labels).to(device)
         self.images = torch.from_numpy(pixels).to(device)
         self.channels = pixels.shape[1]

@@ -56,11 +56,19 @@ class Data:
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises DataError where images differ in size and are not cropped."""
         for name, split in (("train", self.train), ("test", self.test)):
-            sides = sorted({side for image in split.images for side in image.shape[:2]}) if isinstance(split.images, list) else sorted({*split.images.shape[1:3]})
+            sides = (
+                sorted({side for image in split.images for side in image.shape[:2]})
+                if isinstance(split.images, list)
+                else sorted({*split.images.shape[1:3]})
+            )
             if crop is None and len(sides) > 1:
-                raise DataError(f"the {name} images are {sides[0]} to {sides[-1]} pixels wide and high: give resize= and crop= to make them equal squares")
+                raise DataError(
+                    f"the {name} images are {sides[0]} to {sides[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
+                )
             if crop is not None and sides[0] < crop:
-                raise DataError(f"crop={crop} is larger than a {name} image with a side of {sides[0]} pixels: give resize= of at least {crop}")
+                raise DataError(
+                    f"crop={crop} is larger than a {name} image with a side of {sides[0]} pixels: give resize= of at least {crop}"
+                )
         return crop or sides[0]
 
 
@@ -75,7 +83,9 @@ def mnist5k(config: Any) -> Data:
     images = flat.reshape(-1, 28, 28).astype(np.uint8)
     labels = labels.astype(np.int64)
     chosen = np.random.default_rng(0)  # the split is part of the data set: it does not follow seed=
-    test = np.sort(np.concatenate([chosen.choice(np.flatnonzero(labels == digit), 100, replace=False) for digit in range(10)]))
+    test = np.sort(
+        np.concatenate([chosen.choice(np.flatnonzero(labels == digit), 100, replace=False) for digit in range(10)])
+    )
     train = np.setdiff1d(np.arange(len(labels)), test)
 
     def split(index: np.ndarray) -> Split:
@@ -97,8 +107,13 @@ def cifar10(config: Any) -> Data:
     try:
         parts = [CIFAR10(root, train=train, download=True) for train in (True, False)]
     except Exception as error:  # torchvision raises whatever its downloader met
-        raise DataError(f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): put cifar-10-python.tar.gz there, or cifar10/train/<class>/*.png") from error
-    train, test = (Split(part.data, np.array(part.targets, np.int64), [str(i) for i in range(len(part.data))], part.data) for part in parts)
+        raise DataError(
+            f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): put cifar-10-python.tar.gz there, or cifar10/train/<class>/*.png"
+        ) from error
+    train, test = (
+        Split(part.data, np.array(part.targets, np.int64), [str(i) for i in range(len(part.data))], part.data)
+        for part in parts
+    )
     return Data(train, test, list(parts[0].classes))
 
 
@@ -122,24 +137,37 @@ DATASETS: dict[str, Callable[[Any], Data]] = {"mnist5k": mnist5k, "cifar10": cif
 
 def folders(root: Path, config: Any) -> Data:
     if not root.is_dir():
-        raise DataError(f"root={root}: there is no such folder; it should hold train/<class>/ and test/<class>/ (or val/)")
+        raise DataError(
+            f"root={root}: there is no such folder; it should hold train/<class>/ and test/<class>/ (or val/)"
+        )
     train_folder = root / "train"
     test_folder = next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test")
     paths, classes = {}, {}
     for part in (train_folder, test_folder):
         if not part.is_dir():
-            raise DataError(f"{part}: there is no such folder; root= should hold train/<class>/ and test/<class>/ (or val/)")
+            raise DataError(
+                f"{part}: there is no such folder; root= should hold train/<class>/ and test/<class>/ (or val/)"
+            )
         classes[part] = sorted(entry.name for entry in part.iterdir() if entry.is_dir())
         if not classes[part]:
             raise DataError(f"{part}: holds no class folders; expected {part.name}/<class>/<image>")
-        paths[part] = [sorted(file for file in (part / name).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()) for name in classes[part]]
+        paths[part] = [
+            sorted(
+                file for file in (part / name).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+            )
+            for name in classes[part]
+        ]
         empty = [name for name, files in zip(classes[part], paths[part], strict=True) if not files]
         if empty:
             raise DataError(f"{part / empty[0]}: a class without images; add some or remove the folder")
     if classes[train_folder] != classes[test_folder]:
         only = sorted(set(classes[train_folder]) ^ set(classes[test_folder]))
-        raise DataError(f"train and {test_folder.name} differ in their classes: only one of them has {', '.join(only[:5])}")
-    (train, bad_train), (test, bad_test) = (read_split(part, paths[part], config) for part in (train_folder, test_folder))
+        raise DataError(
+            f"train and {test_folder.name} differ in their classes: only one of them has {', '.join(only[:5])}"
+        )
+    (train, bad_train), (test, bad_test) = (
+        read_split(part, paths[part], config) for part in (train_folder, test_folder)
+    )
     bad = bad_train + bad_test
     notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()
     return Data(train, test, classes[train_folder], notes)
@@ -160,7 +188,9 @@ def read_split(part: Path, paths: list[list[Path]], config: Any) -> tuple[Split,
         decoded = list(threads.map(decode, files, chunksize=64))
     bad = [why for image, why in decoded if image is None]
     if bad and not config.skip_bad_images:
-        raise DataError(f"{bad[0]}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}; repair it, or leave such images out with skip_bad_images=true")
+        raise DataError(
+            f"{bad[0]}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}; repair it, or leave such images out with skip_bad_images=true"
+        )
     kept = [i for i, (image, _) in enumerate(decoded) if image is not None]
     missing = np.setdiff1d(np.arange(len(paths)), labels[kept])
     if missing.size:
@@ -201,5 +231,3 @@ def load(config: Any) -> Data:
     if len(data.train) < config.batch_size:
         raise DataError(f"batch_size={config.batch_size} is larger than the training set of {len(data.train)} examples")
     return data
-
-

@@ -49,7 +49,15 @@ class FusedPass(torch.autograd.Function):
             raise RuntimeError("NormReluPool has no gradient in eval mode")
         planes, scale, shift, mean, inverse = ctx.kept
         to_x, to_weight, to_bias = backward(planes, gradient.float().contiguous().numpy(), scale, shift, mean, inverse)
-        return torch.from_numpy(to_x).to(ctx.dtype), torch.from_numpy(to_weight).float(), torch.from_numpy(to_bias).float(), None, None, None, None
+        return (
+            torch.from_numpy(to_x).to(ctx.dtype),
+            torch.from_numpy(to_weight).float(),
+            torch.from_numpy(to_bias).float(),
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 @numba.njit(nogil=True, fastmath=True, cache=True)

@@ -46,7 +46,9 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     folder = record.network_folder(k)
     checkpoint = folder / "checkpoint.pt"
     finished = load_checkpoint(checkpoint, network, optimizer, schedule)
-    recorder = Recorder(folder, {split: len(batches) for split, batches in splits.items()}, len(record.classes), finished)
+    recorder = Recorder(
+        folder, {split: len(batches) for split, batches in splits.items()}, len(record.classes), finished
+    )
     for epoch in range(finished + 1, config.epochs + 1):
         started = time.perf_counter()
         numbers = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
@@ -66,12 +68,16 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
         numbers |= note(recorder, "train", seen, train)
         numbers |= note(recorder, "test", list(evaluate(network, splits["test"], bf16)), splits["test"])
         if not np.isfinite(numbers["train/loss"]):
-            raise TrainingError(f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help")
+            raise TrainingError(
+                f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help"
+            )
         recorder.end_epoch(**numbers, seconds=time.perf_counter() - started)
         save_checkpoint(checkpoint, epoch, network, optimizer, schedule)
 
 
-def training_step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
+def training_step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, bf16: bool
+) -> tuple[Tensor, Tensor]:
     """One optimiser step on the mean cross-entropy of a batch. Returns logits (B, classes) and losses (B,) from before it."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = logits_of(network, images)
@@ -96,7 +102,9 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
     network.train()
 
 
-def note(recorder: Recorder, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches) -> dict[str, float]:
+def note(
+    recorder: Recorder, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches
+) -> dict[str, float]:
     """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy."""
     index, logits, losses = (torch.cat(parts) for parts in zip(*seen, strict=True))
     predicted, losses = logits.argmax(dim=1).cpu(), losses.cpu()
@@ -107,11 +115,17 @@ def note(recorder: Recorder, split: str, seen: list[tuple[Tensor, Tensor, Tensor
 
 def make_optimizer(network: nn.Module, config: Any) -> torch.optim.Optimizer:
     if config.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), config.lr, (config.momentum, 0.999), weight_decay=config.weight_decay, fused=True)
-    return torch.optim.SGD(network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)
+        return torch.optim.Adam(
+            network.parameters(), config.lr, (config.momentum, 0.999), weight_decay=config.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True
+    )
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, config: Any, steps_an_epoch: int) -> tuple[torch.optim.lr_scheduler.LRScheduler, bool]:
+def make_schedule(
+    optimizer: torch.optim.Optimizer, config: Any, steps_an_epoch: int
+) -> tuple[torch.optim.lr_scheduler.LRScheduler, bool]:
     """The learning-rate schedule and whether it advances every step rather than every epoch."""
     schedules = torch.optim.lr_scheduler
     match config.schedule:
@@ -119,7 +133,9 @@ def make_schedule(optimizer: torch.optim.Optimizer, config: Any, steps_an_epoch:
             return schedules.CosineAnnealingLR(optimizer, config.epochs, min(config.min_lr, config.lr)), False
         case "one_cycle":
             # the paper's Adam keeps its beta: only the learning rate cycles
-            return schedules.OneCycleLR(optimizer, config.lr, total_steps=config.epochs * steps_an_epoch, cycle_momentum=False), True
+            return schedules.OneCycleLR(
+                optimizer, config.lr, total_steps=config.epochs * steps_an_epoch, cycle_momentum=False
+            ), True
         case "step":
             return schedules.StepLR(optimizer, config.step_epochs, config.step_factor), False
         case _:
@@ -144,9 +160,19 @@ def seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def save_checkpoint(path: Path, epoch: int, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> None:
+def save_checkpoint(
+    path: Path, epoch: int, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any
+) -> None:
     draft = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({"epoch": epoch, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}, draft)
+    torch.save(
+        {
+            "epoch": epoch,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+        },
+        draft,
+    )
     draft.replace(path)
 
 

@@ -22,9 +22,15 @@ def lenet5(channels: int, classes: int, size: int) -> nn.Module:
 
     side = ((size - 4) // 2 - 4) // 2 - 4
     if side < 1:
-        raise NetworkError(f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop=")
+        raise NetworkError(
+            f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop="
+        )
     # on 5×5 pixels the third convolution is a linear layer, which torch multiplies faster
-    third = [nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120)] if side == 1 else [nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120)]
+    third = (
+        [nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120)]
+        if side == 1
+        else [nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120)]
+    )
     return nn.Sequential(
         nn.Conv2d(channels, 6, 5), NormReluPool(6),
         nn.Conv2d(6, 16, 5), NormReluPool(16),
@@ -36,7 +42,9 @@ def lenet5(channels: int, classes: int, size: int) -> nn.Module:
 def vgg16(channels: int, classes: int, size: int) -> nn.Module:
     """VGG16 (Simonyan & Zisserman 2015) in its CIFAR form: 13 3×3 convolutions with batch-norm, one linear layer."""
     if size < 32:
-        raise NetworkError(f"vgg16 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop=")
+        raise NetworkError(
+            f"vgg16 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop="
+        )
     layers: list[nn.Module] = []
     width = channels
     for step in (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool"):
@@ -79,8 +87,8 @@ NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
 
 
 def known_networks() -> list[str]:
-    from torchvision.models import list_models
     import torchvision.models
+    from torchvision.models import list_models
 
     return [*NETWORKS, *(name for name in list_models(module=torchvision.models) if name not in NETWORKS)]
 
@@ -105,7 +113,9 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
             shape = tuple(network(torch.zeros(1, channels, size, size)).shape)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise NetworkError(f"{name} does not take images of {size}×{size} pixels with {channels} channels ({reason}): give another resize= or crop=") from error
+        raise NetworkError(
+            f"{name} does not take images of {size}×{size} pixels with {channels} channels ({reason}): give another resize= or crop="
+        ) from error
     if shape != (1, classes):
         raise NetworkError(f"{name} gives outputs of shape {shape}, not one number per class")
     return network.train()

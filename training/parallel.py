@@ -69,8 +69,14 @@ def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: in
                     outcome = ours.recv()
                 except EOFError:
                     killed = process.exitcode == -signal.SIGKILL
-                    reason = "killed, perhaps for want of memory: try workers=1" if killed else f"exit status {process.exitcode}"
-                    raise TaskError(f"a training process died ({reason}); the same command resumes from its last epoch") from None
+                    reason = (
+                        "killed, perhaps for want of memory: try workers=1"
+                        if killed
+                        else f"exit status {process.exitcode}"
+                    )
+                    raise TaskError(
+                        f"a training process died ({reason}); the same command resumes from its last epoch"
+                    ) from None
                 if outcome is not None:
                     raise outcome
     finally:
@@ -82,7 +88,9 @@ def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: in
 
 def call(result: Any, task: Callable[..., None], arguments: tuple) -> None:
     """In the new process: run the task, send its exception if there is one, and end when the parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent alone answers it
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of a terminal; the parent alone answers it
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         task(*arguments)

@@ -1,0 +1,102 @@
+"""Orders of the examples, from scores; lower scores are easier."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from curricula.names import unknown
+
+ARMS = ("shuffled", "curriculum", "anti", "random")
+
+
+def order(
+    scores: np.ndarray,
+    arm: str,
+    labels: np.ndarray | None = None,
+    balance: bool = True,
+    seed: int = 0,
+    descending: bool = False,
+) -> np.ndarray:
+    """The examples in the order in which an arm brings them in: a permutation of 0..N-1, int64 (N,).
+
+    scores: (N,), lower is easier; `inf` is hardest (never learned), -`inf` easiest; NaN is no score.
+    arm: "curriculum" begins with the lowest score, "anti" with the highest, "random" with any: it does not look at the
+        scores. "shuffled", the baseline that always draws from all examples, needs no order and gets a random one.
+    labels: (N,) classes. With them, and `balance`, every prefix has the classes in the proportions of the whole, as in
+        Hacohen & Weinshall (2019) and Wu et al. (2021): the j-th example of a class of n takes the place (j − 1/2)/n
+        between 0 and 1; where places are equal, the order without balance decides. In a prefix of m the number of
+        examples of a class with share p is off m·p by at most (1 + p (classes − 2))/2, below 1 for classes of equal size.
+    descending: take high scores for easy.
+
+    Equal scores are in random order, drawn from `seed`, so that the index of an example says nothing. NaN comes last
+    in "curriculum" and in "anti" alike; under balance, last in its class, for a class cannot be kept in proportion and
+    out of sight. `missing` names these examples.
+
+    Raises ValueError for an unknown arm (a misspelt one is never taken for another), scores that are not (N,) numbers
+    with N ≥ 1, or labels of another shape.
+
+    >>> order(np.array([0.3, np.nan, 0.1, 0.2]), "curriculum")
+    array([2, 3, 0, 1])
+    >>> order(np.array([1, 2, 3, 4]), "anti", labels=np.array([0, 0, 1, 1]))
+    array([3, 1, 2, 0])
+    """
+    if arm not in ARMS:
+        raise ValueError(unknown("arm", arm, ARMS))
+    scores = _check_scores(scores)
+    draw = np.random.default_rng(seed).permutation(len(scores))
+    if arm in ("curriculum", "anti"):
+        ordered = np.lexsort((draw, scores if (arm == "curriculum") != descending else -scores))  # NaN sorts last
+    else:
+        ordered = draw
+    if labels is None or not balance:
+        return ordered
+    labels = np.asarray(labels)
+    if labels.shape != scores.shape:
+        raise ValueError(f"labels must be one class per example, {scores.shape}, not of shape {labels.shape}")
+    return _balanced(ordered, labels)
+
+
+def missing(scores: np.ndarray) -> np.ndarray:
+    """Indices of the examples without a score (NaN), int64, ascending."""
+    return np.flatnonzero(np.isnan(_check_scores(scores)))
+
+
+def combine(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """One score of several: the mean of an example's ranks, float64 (N,), ties at their mean rank.
+
+    An example that lacks any of the scores has none (NaN), and the others are ranked without it. Give a score negated
+    where high values are easy. Raises ValueError for no scores or scores of different lengths.
+
+    >>> combine([np.array([1.0, 2.0, 3.0]), np.array([5.0, np.nan, 4.0])])
+    array([1.5, nan, 1.5])
+    """
+    from scipy.stats import rankdata  # here, because it takes long to import
+
+    if len(scores) == 0:
+        raise ValueError("there are no scores to combine")
+    table = [_check_scores(column) for column in scores]
+    if len({len(column) for column in table}) > 1:
+        raise ValueError(f"scores of {', '.join(str(len(column)) for column in table)} examples cannot be combined")
+    table = np.array(table)
+    complete = ~np.isnan(table).any(axis=0)
+    combined = np.full(table.shape[1], np.nan)
+    combined[complete] = rankdata(table[:, complete], axis=1).mean(axis=0)
+    return combined
+
+
+def _balanced(ordered: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The order with classes interleaved in proportion; within a class it stays."""
+    _, of_class, sizes = np.unique(labels[ordered], return_inverse=True, return_counts=True)
+    grouped = np.argsort(of_class, kind="stable")
+    in_class = np.empty(len(ordered), np.int64)  # 0-based place of an example within its class
+    in_class[grouped] = np.arange(len(ordered)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # one correctly rounded division of whole numbers: equal fractions are equal floats
+    place = (2 * in_class + 1) / (2 * sizes[of_class])
+    return ordered[np.argsort(place, kind="stable")]
+
+
+def _check_scores(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores)
+    if scores.ndim != 1 or scores.size == 0 or scores.dtype.kind not in "biuf":
+        raise ValueError(f"scores must be one number per example, not {scores.dtype} of shape {scores.shape}")
+    return scores.astype(np.float64)
