@@ -1,16 +1,18 @@
 """Which examples do networks learn first, do networks agree on it, what in the images explains it, and does training in that order help?
 
-python train.py --mode measure                          5 small networks on 5,000 real digits, about a minute
-python train.py --mode measure data=cifar10 epochs=60   the paper's measurement; every setting: --help
+python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute
+python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
+python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
 """
 
 import argparse
 import os
 import sys
+from typing import Any
 
 from conf import ConfigurationError, compose
 
-MODES = ("measure",)
+MODES = ("measure", "curriculum")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,9 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         add_help=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="python train.py --mode {measure} [key=value ...]",
+        usage="python train.py --mode {measure,curriculum} [key=value ...]",
     )
     parser.add_argument("--mode", choices=MODES, default="measure", help="what to do")
+    parser.add_argument("--metric", help="short for metric=, what a curriculum orders the examples by")
+    parser.add_argument("--show-pacing", action="store_true", help="draw the pacing functions and stop")
     parser.add_argument(
         "--help", "-h", action="store_true", help="show every setting with its meaning, type and default"
     )
@@ -40,13 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
         print_help(console, parser)
         return 0
     try:
-        config = compose(options.settings)
+        words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
+        config = compose(words, options.mode)
         if options.print_config:
             from omegaconf import OmegaConf
 
             print(OmegaConf.to_yaml(config), end="")
             return 0
-        run(options.mode, config, console)
+        run(options, config, console)
     except KeyboardInterrupt:
         if options.debug:
             raise
@@ -60,10 +65,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(mode: str, config, console) -> None:
-    from phases.measure import measure
+def run(options: argparse.Namespace, config: Any, console: Any) -> None:
+    if options.show_pacing:
+        from phases.curriculum import show_pacing
 
-    measure(config, console)
+        show_pacing(config, console)
+    elif options.mode == "curriculum":
+        from phases.curriculum import run_comparison
+
+        run_comparison(config, console)
+    else:
+        from phases.measure import measure
+
+        measure(config, console)
 
 
 def expected(error: Exception) -> bool:

@@ -179,14 +179,21 @@ class LearningRecord:
         )
 
     def arrays(self, split: str, kind: str) -> list[np.ndarray]:
+        if self.epochs == 0:  # a network that has not begun has no files
+            return [np.empty((0, len(self.labels(split))), np.uint8) for _ in self.networks]
         paths = (self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks)))
         return [np.load(path, mmap_mode="r", allow_pickle=False)[: self.epochs] for path in paths]
 
 
 def read_epochs(folder: Path) -> list[dict[str, float]]:
-    """The lines of epochs.jsonl; a last line that is still being written is not counted."""
+    """The numbers of the epochs that a network has finished."""
+    return read_lines(folder / "epochs.jsonl")
+
+
+def read_lines(path: Path) -> list[dict[str, float]]:
+    """The lines of a file that grows; none where there is no file, and a last line still being written is not counted."""
     try:
-        text = (folder / "epochs.jsonl").read_text()
+        text = path.read_text()
     except FileNotFoundError:
         return []
     return [json.loads(line) for line in text.split("\n")[:-1]]

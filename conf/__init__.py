@@ -15,6 +15,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 PRESETS = Path(__file__).parent
+MEASURE_ONLY = {"networks", "record", "statistics", "resamples"}
+CURRICULUM_ONLY = {"metric", "descending", "arms", "balance", "pacing", "a", "b", "seeds", "budget", "label_noise", "validation", "evaluations", "measurement"}  # fmt: skip
+SECTIONS = ("curriculum",)  # of a preset: what differs in that mode
 
 
 class ConfigurationError(ValueError):
@@ -76,6 +79,28 @@ class Configuration:
         "image statistics to relate to the learning order, names in metrics.STATISTICS",
     )
     resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval")
+    # how the order is tried (mode curriculum)
+    metric: str = setting(
+        "entropy",
+        "what orders the examples: a statistic; agreement, confidence or forgetting of a measurement; file:PATH of "
+        "columns id and score; several joined by +",
+    )
+    descending: bool = setting(False, "take high scores for easy")
+    arms: list[str] = setting(
+        ["shuffled", "curriculum", "anti", "random"], "ways of ordering to compare, shuffled among them"
+    )
+    balance: bool = setting(True, "keep the proportions of the classes in every prefix of the order")
+    pacing: str = setting("linear", "how fast examples come in, a name in curricula.PACING")
+    a: float | None = setting(None, "fraction of the training until all examples are in; null: the pacing's own")
+    b: float | None = setting(None, "fraction of the examples to begin with; null: the pacing's own")
+    seeds: int = setting(8, "trainings of each arm, from seed= on, paired over arms")
+    budget: float = setting(1.0, "fraction of the optimiser steps of all epochs to train for")
+    label_noise: float = setting(0.0, "fraction of the train labels to replace by wrong ones")
+    validation: float = setting(0.1, "fraction of the train set held out to choose the best step by")
+    evaluations: int = setting(20, "how often a training is evaluated on the validation part, evenly spaced")
+    measurement: str | None = setting(
+        None, "run id of the measurement that metric= reads; null: the latest of the data"
+    )
     # on which machine, under which name
     seed: int = setting(0, "the one seed of all randomness")
     device: str = setting("auto", "auto takes the GPU when there is one", "auto", "cpu", "cuda")
@@ -84,18 +109,23 @@ class Configuration:
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings")
 
 
-def compose(words: list[str]) -> DictConfig:
-    """Defaults, then conf/<data>.yaml, then the `key=value` words; raises ConfigurationError with one clear line."""
+def compose(words: list[str], mode: str = "measure") -> DictConfig:
+    """Defaults, then conf/<data>.yaml, then its section named as the mode, then the `key=value` words.
+
+    Raises ConfigurationError with one clear line.
+    """
     default = OmegaConf.structured(Configuration)
     given = [pair(word) for word in words]
     chosen = next((value for key, value in reversed(given) if key == "data"), default.data)
-    layers = [default]
     preset = PRESETS / f"{chosen}.yaml"
     if not preset.is_file():
         known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigurationError(f"data={chosen}: there is no preset conf/{chosen}.yaml{nearest(str(chosen), known)}")
-    layers.append(merged(default, OmegaConf.load(preset), f"conf/{chosen}.yaml"))
-    config = layers[-1]
+    layer = OmegaConf.load(preset)
+    section = layer.pop(mode, {}) if mode in SECTIONS else {}
+    for other in SECTIONS:
+        layer.pop(other, None)
+    config = merged(merged(default, layer, f"conf/{chosen}.yaml"), section, f"conf/{chosen}.yaml, {mode}")
     for key, value in given:
         config = merged(config, OmegaConf.create({key: value}), "")
     check(config)
@@ -145,8 +175,18 @@ def check(config: DictConfig) -> None:
             raise ConfigurationError(
                 f"{key}={config[key]}: expected at least {bound} ({described(key).metadata['meaning']})"
             )
-    if not config.lr > 0:
-        raise ConfigurationError(f"lr={config.lr}: expected a number above 0")
+    for key in ("lr", "budget", "validation", "a", "b"):
+        if config[key] is not None and not config[key] > 0:
+            raise ConfigurationError(
+                f"{key}={config[key]}: expected a number above 0 ({described(key).metadata['meaning']})"
+            )
+    for key in ("budget", "b", "label_noise"):
+        if config[key] is not None and config[key] > 1:
+            raise ConfigurationError(f"{key}={config[key]}: expected at most 1 ({described(key).metadata['meaning']})")
+    if config.validation >= 1:
+        raise ConfigurationError(
+            f"validation={config.validation}: expected less than 1, to leave something to train on"
+        )
     if config.resize and config.crop and config.crop > config.resize:
         raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")
     architectures = config.network if OmegaConf.is_list(config.network) else [config.network]
@@ -161,6 +201,12 @@ def check(config: DictConfig) -> None:
 def architectures(config: DictConfig) -> list[str]:
     """The architecture of each of the K networks."""
     return list(config.network) if OmegaConf.is_list(config.network) else [config.network] * config.networks
+
+
+def settings_of(config: DictConfig, mode: str) -> dict[str, Any]:
+    """The settings that a mode looks at."""
+    ignored = MEASURE_ONLY if mode == "curriculum" else CURRICULUM_ONLY
+    return {key: value for key, value in OmegaConf.to_container(config).items() if key not in ignored}
 
 
 def names() -> list[str]:

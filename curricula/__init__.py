@@ -1,7 +1,7 @@
 """The curriculum phase: orders of examples, pacing, the sampler, and the comparison with shuffled baselines.
 
-Everything here is a pure function of arrays but `PacedSampler`, a batch sampler for any PyTorch loop. It is imported when it is
-first used, because torch takes long to import.
+Everything here is a pure function of arrays but `PacedSampler`, a batch sampler for any PyTorch loop. It is imported
+when it is first used, because torch takes long to import.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,11 +1,10 @@
-"""Arms against the baseline over paired seeds: means, intervals, corrected p-values, and a sentence that claims no more."""
+"""Arms against the baseline over paired seeds: means, intervals, corrected p-values, a sentence that claims no more."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from curricula.significance import check_numbers, detectable_effect, holm, seeds_needed, sign_flip_test, smallest_p
 
@@ -46,9 +45,10 @@ def compare(
 ) -> dict[str, Comparison]:
     """Every arm against the baseline, from one number per arm and seed.
 
-    results: arm to (S,) numbers, S ≥ 2; the s-th of every arm was trained with the same seed. The p-values are corrected
-    over the arms given. Returns a Comparison per arm but the baseline, in the order given. Raises ValueError where the
-    baseline is missing, arms differ in the number of seeds, or a number is not finite: a diverged training is no pair.
+    results: arm to (S,) numbers, S ≥ 2; the s-th of every arm was trained with the same seed. The p-values are
+    corrected over the arms given. Returns a Comparison per arm but the baseline, in the order given. Raises ValueError
+    where the baseline is missing, arms differ in the number of seeds, or a number is not finite: a diverged training
+    is no half of a pair.
     """
     if baseline not in results:
         raise ValueError(f"there is no arm {baseline!r} to compare with; there are {', '.join(results)}")
@@ -87,12 +87,14 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
 
     Used for an arm's numbers and for paired differences. For these, inverting the sign-flip test would assume less, but
     it gives no interval at all below six pairs and jumps between few confidence levels above; accuracies are means
-    over thousands of images, so that their differences are near normal. What the two might disagree on, `Comparison.shown`
-    does not claim. Raises ValueError for fewer than two numbers or one that is not finite.
+    over thousands of images, so that their differences are near normal. Where the two disagree, `Comparison.shown`
+    claims nothing. Raises ValueError for fewer than two numbers or one that is not finite.
 
     >>> mean_interval(np.array([1.0, 3.0]))  # t with one degree of freedom: 12.706
     (2.0, -10.706204736174694, 14.706204736174694)
     """
+    from scipy import special  # here, because it takes long to import
+
     values = check_numbers("values", values, 2)
     mean = values.mean()
     reach = special.stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values))
@@ -100,12 +102,15 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
 
 
 def effect_size(differences: np.ndarray) -> float:
-    """Paired effect size g_z: mean over standard deviation of (n,) differences, times Hedges' correction for few of them.
+    """Paired effect size g_z: mean over standard deviation of (n,) differences, times Hedges' correction.
 
-    Cohen's d_z (Lakens, "Calculating and reporting effect sizes", 2013, eq. 7) is too large on average; the exact factor
-    Γ(m/2) / (√(m/2) Γ((m−1)/2)), m = n − 1, mends that (Hedges 1981). NaN below three differences, where it does not exist.
-    0 where all differences are 0, ±inf where they are equal but not 0.
+    Cohen's d_z (Lakens, "Calculating and Reporting Effect Sizes", 2013) is too large on average where n is small; the
+    exact factor Γ(m/2) / (√(m/2) Γ((m−1)/2)), m = n − 1, mends that (Hedges, "Distribution Theory for Glass's Estimator
+    of Effect Size", 1981). NaN below three differences, where there is no such factor; 0 where all differences are 0,
+    ±inf where they are equal but not 0.
     """
+    from scipy import special  # here, because it takes long to import
+
     differences = check_numbers("differences", differences, 2)
     freedom = len(differences) - 1
     if freedom < 2:
@@ -120,8 +125,8 @@ def effect_size(differences: np.ndarray) -> float:
 def detectable_difference(differences: np.ndarray, arms: int = 1, level: float = 0.05, power: float = 0.8) -> float:
     """The smallest mean difference that a comparison like this one would have found with probability `power`.
 
-    `significance.detectable_effect` times the standard deviation of the differences (n,), taken for the true one, at level/arms: what
-    Holm asks of the first arm. `inf` where there are too few seeds to find anything.
+    `detectable_effect` at level/arms, which is what Holm asks of the first arm, times the standard deviation of the
+    differences (n,), taken for the true one. `inf` where there are too few seeds to find anything.
     """
     differences = check_numbers("differences", differences, 2)
     effect = detectable_effect(len(differences), level / arms, power)
@@ -131,13 +136,14 @@ def detectable_difference(differences: np.ndarray, arms: int = 1, level: float =
 def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, higher_is_better: bool = True) -> str:
     """One sentence that claims no more than test and interval allow.
 
-    `scale` turns the numbers into `unit`: 100 for accuracies as percentage points. Only where the corrected test rejects
-    *and* the interval leaves out 0 is an arm called better or worse; otherwise the sentence says how large a difference remains
-    possible and how large a one these seeds would have found.
+    `scale` turns the numbers into `unit`: 100 for accuracies as percentage points. Only where the corrected test
+    rejects *and* the interval leaves out 0 is an arm called better or worse; otherwise the sentence says how large a
+    difference remains possible and how large a one these seeds would have found.
     """
     c = comparison
     percent = f"{100 * (1 - c.level):g} %"
     correction = f" after correction for {c.arms} arms" if c.arms > 1 else ""
+    nothing = f"{c.arm}: no difference from {c.baseline} could be shown"
     if c.shown:
         better = (c.difference > 0) == higher_is_better
         size, *ends = (abs(x) * scale for x in (c.difference, c.low, c.high))
@@ -148,19 +154,17 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
             f"{c.seeds} seeds)."
         )
     if c.low == c.high == 0:
-        return f"{c.arm}: no difference from {c.baseline} could be shown: with each of {c.seeds} seeds both gave the same number."
+        return f"{nothing}: with each of {c.seeds} seeds both gave the same number."
     digits = _digits((c.high - c.low) * scale / 2, math.inf)
     between = f"between {_signed(c.low * scale, digits)} and {_signed(c.high * scale, digits)} {unit}"
-    beginning = f"{c.arm}: no difference from {c.baseline} could be shown: {between} ({percent} interval, {_p(c.corrected_p)}{correction})"
+    nothing = f"{nothing}: {between} ({percent} interval, {_p(c.corrected_p)}{correction}); with {c.seeds} seeds"
     if math.isinf(c.detectable):
         return (
-            f"{beginning}; with {c.seeds} seeds none could have been, for p cannot go below "
-            f"{min(c.arms * smallest_p(c.seeds), 1):.2g}{correction}: it takes {seeds_needed(c.arms, c.level)} seeds at least."
+            f"{nothing} none could have been, for p cannot go below {min(c.arms * smallest_p(c.seeds), 1):.2g}"
+            f"{correction}: it takes at least {seeds_needed(c.arms, c.level)} seeds."
         )
     found = f"{c.detectable * scale:.{_digits(c.detectable * scale, math.inf)}f}"
-    return (
-        f"{beginning}; with {c.seeds} seeds a difference of {found} {unit} would have been found with 80 % probability."
-    )
+    return f"{nothing} a difference of {found} {unit} would have been found with 80 % probability."
 
 
 def _digits(width: float, bound: float) -> int:

@@ -6,10 +6,10 @@ import numpy as np
 def corrupt_labels(labels: np.ndarray, fraction: float, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Labels with symmetric noise, and which of them are wrong: (N,) of the dtype given, boolean (N,).
 
-    Exactly ⌊fraction·N⌉ examples, drawn at random, get one of the *other* classes, each equally likely: the symmetric
-    noise of van Rooyen et al., "Learning with Symmetric Label Noise" (NeurIPS 2015), with a fixed number, so that all
-    seeds suffer equally. (Drawing from all classes, as Zhang et al. 2017 do, or permuting the chosen labels, as the
-    code of Wu et al. does, leaves some of the chosen right: with ten classes about a tenth.)
+    A fixed number of examples, `fraction` of N to the nearest, is drawn at random, so that all seeds suffer equally.
+    Each gets one of the *other* classes, all equally likely: the symmetric noise of van Rooyen et al., "Learning with
+    Symmetric Label Noise" (NeurIPS 2015). (Drawing from all classes, as Zhang et al. 2017 do, or permuting the chosen
+    labels, as the code of Wu et al. does, leaves some of the chosen right: with ten classes about a tenth.)
     The same arguments give the same draw.
 
     Raises ValueError unless `labels` are integers (N,) in 0..classes-1 and 0 ≤ fraction ≤ 1, or if there is no other

@@ -25,7 +25,8 @@ def order(
     labels: (N,) classes. With them, and `balance`, every prefix has the classes in the proportions of the whole, as in
         Hacohen & Weinshall (2019) and Wu et al. (2021): the j-th example of a class of n takes the place (j − 1/2)/n
         between 0 and 1; where places are equal, the order without balance decides. In a prefix of m the number of
-        examples of a class with share p is off m·p by at most (1 + p (classes − 2))/2, below 1 for classes of equal size.
+        examples of a class with share p is off m·p by at most (1 + p (classes − 2))/2: less than 1 where classes are
+        of equal size.
     descending: take high scores for easy.
 
     Equal scores are in random order, drawn from `seed`, so that the index of an example says nothing. NaN comes last
@@ -43,11 +44,10 @@ def order(
     if arm not in ARMS:
         raise ValueError(unknown("arm", arm, ARMS))
     scores = _check_scores(scores)
-    draw = np.random.default_rng(seed).permutation(len(scores))
+    ordered = np.random.default_rng(seed).permutation(len(scores))
     if arm in ("curriculum", "anti"):
-        ordered = np.lexsort((draw, scores if (arm == "curriculum") != descending else -scores))  # NaN sorts last
-    else:
-        ordered = draw
+        drawn = scores[ordered] if (arm == "curriculum") != descending else -scores[ordered]
+        ordered = ordered[np.argsort(drawn, kind="stable")]  # equal scores stay in random order; NaN sorts last
     if labels is None or not balance:
         return ordered
     labels = np.asarray(labels)
@@ -74,10 +74,10 @@ def combine(scores: Sequence[np.ndarray]) -> np.ndarray:
 
     if len(scores) == 0:
         raise ValueError("there are no scores to combine")
-    table = [_check_scores(column) for column in scores]
-    if len({len(column) for column in table}) > 1:
-        raise ValueError(f"scores of {', '.join(str(len(column)) for column in table)} examples cannot be combined")
-    table = np.array(table)
+    columns = [_check_scores(column) for column in scores]
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError(f"scores of {', '.join(str(len(column)) for column in columns)} examples cannot be combined")
+    table = np.array(columns)
     complete = ~np.isnan(table).any(axis=0)
     combined = np.full(table.shape[1], np.nan)
     combined[complete] = rankdata(table[:, complete], axis=1).mean(axis=0)

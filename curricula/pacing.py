@@ -1,16 +1,16 @@
 """Pacing functions: how many of the first examples in an order may be drawn from at a training step.
 
-Each is a pure function `(t, T, N, a, b)`. `t` is a step, 0 or more, or an array of steps; `T` the number of steps of the
-training; `N` the number of examples; `a` the fraction of the training after which all examples are in (above 1: never
-within it); `b` the fraction of the examples to begin with. It returns an int, or an int64 array of the shape of `t`:
-never falling, at least 1, at most N, and N from step a·T on. Fractions of an example are rounded to the nearest. (That a
-batch can be filled is the sampler's care: it draws from no fewer examples than a batch holds.) Raises ValueError for
-a ≤ 0, b outside (0, 1], T ≤ 0, N < 1 or t < 0.
+Each is a pure function `(t, T, N, a, b)`. `t` is a step, 0 or more, or an array of steps; `T` the number of steps of
+the training; `N` the number of examples; `a` the fraction of the training after which all examples are in (above 1:
+never within it); `b` the fraction of the examples to begin with. It returns an int, or an int64 array of the shape of
+`t`: never falling, at least 1, at most N, and N from step aT on. Fractions of an example are rounded to the nearest.
+(That a batch can be filled is the sampler's care: it draws from no fewer examples than a batch holds.) Raises
+ValueError for a ≤ 0, b outside (0, 1], T ≤ 0, N < 1 or t < 0.
 
 Adding one is one function and one line in PACING.
 
-Sources: Wu, Dyer & Neyshabur, "When Do Curricula Work?" (ICLR 2021), table 2, called Wu et al.; Hacohen & Weinshall, "On
-The Power of Curriculum Learning in Training Deep Networks" (ICML 2019), section 2.3, called H&W.
+Sources: Wu, Dyer & Neyshabur, "When Do Curricula Work?" (ICLR 2021), called Wu et al.; Hacohen & Weinshall, "On The
+Power of Curriculum Learning in Training Deep Networks" (ICML 2019), called H&W.
 """
 
 import math
@@ -63,11 +63,11 @@ def fixed_exponential(t, T, N, a=None, b=None, start=0.04, factor=1.9, step_leng
 def varied_exponential(t, T, N, a=None, b=None, start=0.04, factor=1.9, step_lengths: Sequence[float] | None = None):
     """N · min(start · factor^{number of steps completed at t}, 1), where each step has a length of its own (H&W).
 
-    `step_lengths` are in optimiser steps; the last holds for all further ones, as in the authors' code. H&W tune each and
-    have no default. Ours: 100, and every further one `factor` times longer than the one before, as its prefix is,
-    so that all prefixes are gone through about equally often. (With equal lengths this is `fixed_exponential`: a step is
-    completed at t ≥ its end, where H&W write t > end here and ≥ there.) `b` replaces `start`; `a` scales the lengths so
-    that all examples are in at step aT.
+    `step_lengths` are in optimiser steps; the last holds for all further ones, as in the authors' code. H&W tune each
+    and have no default. Ours: 100, and every further one `factor` times longer than the one before, as its prefix is,
+    so that all prefixes are gone through about equally often. (With equal lengths this is `fixed_exponential`: a step
+    is completed at t ≥ its end, where the authors' code has t > end here and ≥ there.) `b` replaces `start`; `a` scales
+    the lengths so that all examples are in at step aT.
     """
     levels = _levels(start if b is None else b, factor)
     rises = len(levels) - 1
@@ -106,7 +106,7 @@ def _grow(share: Callable, t, T, N, a, b):
     return _whole(np.where(s < 1, b * N + (N - b * N) * share(s), N), N)
 
 
-def _staircase(levels: Sequence[float], lengths: Sequence[float], t, T, N, a):
+def _staircase(levels: Sequence[float] | np.ndarray, lengths: Sequence[float], t, T, N, a):
     """N · levels[k] after k of the steps with these lengths; with `a` they are scaled to end at aT together."""
     t = _check(t, T, N)
     for length in lengths:
@@ -126,9 +126,8 @@ def _levels(start: float, factor: float) -> np.ndarray:
     _check_fraction("start", start)
     if not (1 < factor < math.inf):
         raise ValueError(f"the factor of a pacing function must be above 1, not {factor}")
-    rises = math.ceil(
-        math.log(1 / start) / math.log(factor) - 1e-9
-    )  # four doublings from 1/16, not a fifth by rounding
+    # three rises by 5 from 1/125: the quotient of the logarithms comes out a little above 3
+    rises = math.ceil(math.log(1 / start) / math.log(factor) - 1e-9)
     return np.append(start * factor ** np.arange(rises), 1.0)
 
 

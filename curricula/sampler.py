@@ -24,12 +24,12 @@ class PacedSampler(Sampler[list[int]]):
 
     Training is a sequence of passes. A pass begins by reading the pacing function at the current step, shuffles the
     prefix of that length (at least one batch, at most all examples) and goes through it without replacement; when it is
-    through, the pacing is read again. So a pass over n examples has ⌈n / batch_size⌉ batches. The last is filled up with
-    examples from the beginning of the same pass, as torch's DistributedSampler does: every batch is full, holds no
-    example twice, and every example of the prefix is drawn once, or for a few chosen by chance twice, in a pass.
+    through, the pacing is read again. So a pass over n examples has ⌈n / batch_size⌉ batches. The last is filled up
+    with examples from the beginning of the same pass, as torch's DistributedSampler does: every batch is full and
+    holds no example twice, and a pass draws every example of the prefix once, or a few, chosen by chance, twice.
 
-    Everything follows from the arguments: the passes from pacing, the shuffle of pass p from (seed, p). To restart at any
-    step costs one shuffle of one pass.
+    Everything follows from the arguments: the passes from the pacing, the shuffle of pass p from (seed, p). To restart
+    at any step costs one shuffle of one pass.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ class PacedSampler(Sampler[list[int]]):
         order = np.asarray(order)
         if order.ndim != 1 or order.size == 0 or order.dtype.kind not in "iu" or order.min() < 0:
             raise ValueError(f"order must be indices of examples, (N,), not {order.dtype} of shape {order.shape}")
-        if len(np.unique(order)) < len(order):
+        if (np.diff(np.sort(order)) == 0).any():
             raise ValueError("order holds an index twice")
         if not 1 <= batch_size <= len(order):
             raise ValueError(f"a batch must have 1 to {len(order)} examples, as many as there are, not {batch_size}")
-        if steps < 1:
-            raise ValueError(f"there must be at least 1 step, not {steps}")
+        if steps < 1 or int(steps) != steps:
+            raise ValueError(f"there must be a whole number of steps, at least 1, not {steps}")
         if seed < 0:
             raise ValueError(f"the seed must be 0 or more, not {seed}")
         if not 0 <= rank < ranks:
@@ -79,7 +79,7 @@ class PacedSampler(Sampler[list[int]]):
             raise ValueError(f"{ranks} ranks cannot share a batch of {batch_size} equally")
         # half the bytes shuffle faster
         self.order = order.astype(np.int32 if order.max() < 2**31 else np.int64)
-        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+        self.batch_size, self.steps, self.seed = batch_size, int(steps), seed
         self.step = 0  # batches drawn so far
         share = batch_size // ranks
         self._part = slice(rank * share, (rank + 1) * share)
@@ -170,4 +170,4 @@ class PacedSampler(Sampler[list[int]]):
 
     def _plan(self) -> int:
         numbers = np.array([self.batch_size, self.steps, *self._begins, *self._sizes], np.int64)
-        return zlib.crc32(numbers, zlib.crc32(self.order))
+        return zlib.crc32(numbers.tobytes(), zlib.crc32(self.order.tobytes()))

@@ -1,34 +1,28 @@
 """The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 import agreement
-from agreement.record import LearningRecord, begin_record, replace_text
-from conf import ConfigurationError, architectures, nearest
+from agreement.record import LearningRecord, begin_record
+from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS, statistics_table
 from phases.progress import Progress
+from phases.work import note_runs, resumed_runs, unfinished
 from reports import figures, tracking
 from reports.summary import print_measurement
 from training.batches import share
 from training.data import Data, load
-from training.loop import TrainingError, choose_device, train_network
+from training.loop import choose_device, train_network
 from training.networks import build_network
 from training.parallel import Watch, run_tasks, side_by_side, warm_up
-
-# settings that change where or how fast a measurement runs, not what it finds
-WITHOUT_EFFECT = {"workers", "cache", "name", "root", "resamples"}
 
 
 @dataclass(frozen=True)
@@ -63,11 +57,11 @@ def measure(config: Any, console: Any) -> str:
         build_network(name, data.channels, len(data.classes), size)
 
     client = tracking.open_store()
-    with unfinished(config) as work:
-        parent, children = runs_of(client, config, work)
+    with unfinished("measure", config) as work:
+        parent, *children = runs_of(client, config, work)
         with (
             tracking.ending(client, [parent, *children]),
-            Progress(console, architectures(config), config.epochs) as progress,
+            Progress(console, len(children), config.epochs) as progress,
         ):
             statistics = {
                 split: measure_statistics(getattr(data, split), config, progress, split) for split in ("train", "test")
@@ -116,7 +110,8 @@ def train_all(
         for k, line in new:
             if line["epoch"] > logged[k]:
                 log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
-            progress.network(k, int(line["epoch"]), line)
+            done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
+            progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
         log.flush(now=False)
 
     plain = OmegaConf.create(OmegaConf.to_container(config))
@@ -220,26 +215,17 @@ def log_record(client: Any, run: str, record: Path) -> None:
                 client.log_artifact(run, str(file), (Path("record") / file.relative_to(record).parent).as_posix())
 
 
-def runs_of(client: Any, config: Any, work: Path) -> tuple[str, list[str]]:
+def runs_of(client: Any, config: Any, work: Path) -> list[str]:
     """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
-    noted = work / "runs.json"
-    if noted.is_file():
-        ids = json.loads(noted.read_text())
-        try:
-            with tracking.store_errors():
-                for run in ids:
-                    client.set_terminated(run, "RUNNING")
-            return ids[0], ids[1:]
-        except tracking.StoreError:  # another store, or a deleted run: begin again, keeping the record
-            pass
+    runs = resumed_runs(client, work)
+    if runs:
+        return runs
     names = architectures(config)
     experiment = tracking.experiment_id(client, f"measure-{config.data}")
     mixed = "+".join(dict.fromkeys(names))
-    parameters = OmegaConf.to_container(config)
     tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed)}
-    parent = tracking.begin_run(
-        client, experiment, config.name or f"{len(names)} × {mixed}, seed {config.seed}", parameters, tags
-    )
+    name = config.name or f"{len(names)} × {mixed}, seed {config.seed}"
+    parent = tracking.begin_run(client, experiment, name, settings_of(config, "measure"), tags)
     children = [
         tracking.begin_run(
             client,
@@ -251,28 +237,4 @@ def runs_of(client: Any, config: Any, work: Path) -> tuple[str, list[str]]:
         )
         for k, name in enumerate(names)
     ]
-    replace_text(noted, json.dumps([parent, *children]))
-    return parent, children
-
-
-@contextmanager
-def unfinished(config: Any) -> Iterator[Path]:
-    """A folder for the work in progress, the same for the same settings, so that the same command resumes it."""
-    settings = {key: value for key, value in OmegaConf.to_container(config).items() if key not in WITHOUT_EFFECT}
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    work = tracking.STORE / "unfinished" / f"measure-{config.data}-{key}"
-    work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{work}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise TrainingError(
-            f"the same measurement is already running ({work} is in use); wait for it, or change a setting"
-        ) from error
-    try:
-        yield work
-    except TrainingError:
-        shutil.rmtree(work)  # it would fail again in the same way; what was recorded is in MLflow
-        raise
-    finally:
-        lock.release()
+    return note_runs(work, [parent, *children])

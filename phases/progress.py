@@ -1,4 +1,4 @@
-"""Progress for a person at a terminal: a bar over all networks' epochs with the time left; without one, a line now and then."""
+"""Progress for a person at a terminal: a bar over the rounds of all trainings with the time left; without one, a line now and then."""
 
 import time
 from typing import Any
@@ -10,11 +10,14 @@ LINE_SECONDS = 30
 
 
 class Progress:
-    """Shows what is going on. Use as a context manager around the work."""
+    """Shows what is going on. Use as a context manager around the work.
 
-    def __init__(self, console: Any, networks: list[str], epochs: int):
-        self.console, self.networks, self.epochs = console, networks, epochs
-        self.finished = [0] * len(networks)
+    trainings: number of networks to train; rounds: epochs, or evaluations, of each.
+    """
+
+    def __init__(self, console: Any, trainings: int, rounds: int):
+        self.console, self.rounds = console, rounds
+        self.done = [0] * trainings
         self.bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -46,13 +49,10 @@ class Progress:
             self.console.print(f"{name}: {done} of {total} {detail}".rstrip(), highlight=False)
             self.said = time.monotonic()
 
-    def network(self, k: int, epoch: int, numbers: dict[str, float]) -> None:
-        """Network k has finished an epoch."""
-        self.finished[k] = epoch
-        detail = f"epochs {'/'.join(map(str, self.finished))}  test accuracy {numbers['test/accuracy']:.1%}"
-        self.step(
-            f"training {len(self.networks)} networks", sum(self.finished), self.epochs * len(self.networks), detail
-        )
+    def trained(self, k: int, done: int, detail: str) -> None:
+        """Training k has done so many of its rounds."""
+        self.done[k] = done
+        self.step(f"training {len(self.done)} networks", sum(self.done), self.rounds * len(self.done), detail)
 
     def say(self, name: str) -> None:
         self.step(name, 0, 0)

@@ -3,54 +3,92 @@
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from reports import tracking
 
+COLUMNS = {  # heading -> (split, curve)
+    "accuracy": ("train", "accuracy"),
+    "agree-\nment": ("train", "agreement"),
+    "lower\nbound": ("train", "lower_bound"),
+    "chance": ("train", "chance_agreement"),
+    "excess": ("train", "excess_agreement"),
+    "test\naccuracy": ("test", "accuracy"),
+    "test\nagreement": ("test", "agreement"),
+}
+
 
 def print_measurement(console: Any, findings: Any, config: Any, run: str) -> None:
-    train, test = findings.curves["train"], findings.curves["test"]
-    epochs = len(train["agreement"])
-    chosen = sorted({1, *(max(1, round(epochs * part)) for part in (0.1, 0.25, 0.5, 0.75)), epochs})
+    """Accuracy and agreement at a few epochs, correlations with the learned epoch, and where the run lies."""
 
-    table = Table(title="Do the networks learn the same examples? (per cent)", title_justify="left", caption_justify="left",
-                  caption="agreement: examples that all networks get right, of those that any gets right; lower bound: the least the accuracies\n"
-                          "allow; chance: expected of networks that are right independently of each other; excess: (agreement - chance) / (1 - chance)")  # fmt: skip
+    def say(text: str, **style: Any) -> None:
+        console.print(text, highlight=False, **style)
+
+    say(f"\n[bold]Do the networks learn the same examples?[/]  {headline(findings.curves['train'])}")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("epoch", justify="right")
-    for name in ("accuracy", "agreement", "lower bound", "chance", "excess", "test accuracy", "test agreement"):
-        table.add_column(name, justify="right")
-    for t in chosen:
-        cells = [
-            train[key][t - 1]
-            for key in ("accuracy", "agreement", "lower_bound", "chance_agreement", "excess_agreement")
-        ]
-        table.add_row(str(t), *(percent(cell) for cell in [*cells, test["accuracy"][t - 1], test["agreement"][t - 1]]))
+    for heading in COLUMNS:
+        table.add_column(heading, justify="right")
+    for t in chosen_epochs(len(findings.curves["train"]["agreement"])):
+        table.add_row(str(t), *(percent(findings.curves[split][name][t - 1]) for split, name in COLUMNS.values()))
     console.print(table)
+    say(
+        "Per cent; training set unless test is said. agreement: examples that all networks get right, of those that any "
+        "gets right. lower bound: what the accuracies alone force all networks to share. chance: agreement expected of "
+        "networks that are right independently. excess: (agreement - chance) / (1 - chance).",
+        style="dim",
+    )
 
-    table = Table(title="\nWhat in the images goes with being learned late? (Spearman's rho with the learned epoch)", title_justify="left", caption_justify="left",
-                  caption="positive: examples with more of it are learned later. [95 % bootstrap interval]; q: false-discovery rate;\n"
-                          "within classes: with ranks taken inside each class, so that class difficulty cannot explain it")  # fmt: skip
-    for name in ("statistic", "rho", "q", "within classes", "q within"):
-        table.add_column(name, justify="left" if name == "statistic" else "right")
+    say("\n[bold]What in the images goes with being learned late?[/]  Spearman's rho with the learned epoch")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("statistic")
+    for heading in ("rho [95 % interval]", "q", "within classes", "q"):
+        table.add_column(heading, justify="right")
     for name, row in findings.correlations.iterrows():
-        table.add_row(
-            escape(str(name)), interval(row, ""), small(row["q"]), interval(row, "within_"), small(row["within_q"])
-        )
+        within = interval(row, "within_"), small(row["within_q"])
+        table.add_row(escape(str(name)), interval(row, ""), small(row["q"]), *within)
     console.print(table)
+    say(
+        "Positive: images with more of it are learned later. within classes: ranks taken inside each class, so that "
+        "class difficulty cannot explain it. q: false-discovery rate at which it counts.",
+        style="dim",
+    )
 
     explained = findings.explained
-    console.print(
-        f"\nOn held-out examples the statistics together explain {share(explained['statistics'])} of the variance of the learned epoch (its rank), "
-        f"the class alone {share(explained['classes'])}, both {share(explained['classes_and_statistics'])}.\n"
-        f"The networks' learning orders have a concordance (Kendall's W) of {findings.concordance:.2f}; "
-        f"{findings.never_learned:.1%} of the training examples were never learned by all of them.",
-        highlight=False,
+    say(
+        f"\nOf the variance of the learned epoch (its rank), on held-out examples, the statistics together explain "
+        f"{share(explained['statistics'])}, the class {share(explained['classes'])}, both "
+        f"{share(explained['classes_and_statistics'])}. {order_in_words(findings)}"
     )
-    console.print(
-        f"\nRun {run} is in MLflow, with its figures, tables and the learning record. To look at it:", highlight=False
+    say(f"\nRun {run} holds the figures, tables and the learning record. To look at it:")
+    say(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", soft_wrap=True)
+
+
+def headline(curves: dict[str, np.ndarray]) -> str:
+    """Agreement against chance where it says most: at the epoch of the largest excess over chance."""
+    excess = curves["agreement"] - curves["chance_agreement"]
+    if np.isnan(excess).all():
+        return ""
+    t = int(np.nanargmax(excess))
+    return (
+        f"After epoch {t + 1} all of them get right {curves['agreement'][t]:.0%} of what any of them does; "
+        f"networks right independently of each other would {curves['chance_agreement'][t]:.0%}."
     )
-    console.print(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", highlight=False, soft_wrap=True)
+
+
+def order_in_words(findings: Any) -> str:
+    never = f"{findings.never_learned:.1%} of the training examples were never learned by all networks."
+    if np.isnan(findings.concordance):
+        return never
+    return (
+        f"The networks' learning orders agree with a concordance (Kendall's W) of {findings.concordance:.2f}; {never}"
+    )
+
+
+def chosen_epochs(epochs: int) -> list[int]:
+    return sorted({1, *(max(1, round(epochs * part)) for part in (0.1, 0.25, 0.5, 0.75)), epochs})
 
 
 def percent(value: float) -> str:

@@ -40,7 +40,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     if name != "lenet5":  # whose few channels multiply faster in planes
         network = network.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, config)
-    steps_an_epoch = -(-len(train) // config.batch_size)
+    steps_an_epoch = len(batches_of(torch.arange(len(train)), config.batch_size))
     schedule, every_step = make_schedule(optimizer, config, steps_an_epoch)
 
     folder = record.network_folder(k)
@@ -55,7 +55,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
         torch.manual_seed(seed_of(config.seed, k, epoch))  # for networks with dropout
         draw = torch.Generator().manual_seed(seed_of(config.seed, k, epoch))
         seen = []
-        for index in torch.randperm(len(train), generator=draw).split(config.batch_size):
+        for index in batches_of(torch.randperm(len(train), generator=draw), config.batch_size):
             images, labels = train.get(index, draw)
             logits, losses = training_step(network, optimizer, images, labels, bf16)
             seen.append((index, logits, losses))
@@ -73,6 +73,14 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
             )
         recorder.end_epoch(**numbers, seconds=time.perf_counter() - started)
         save_checkpoint(checkpoint, epoch, network, optimizer, schedule)
+
+
+def batches_of(order: Tensor, size: int) -> list[Tensor]:
+    """`order` (N,) in batches of `size`; a single example left over joins the last batch: batch-norm cannot normalise one."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def training_step(

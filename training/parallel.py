@@ -5,14 +5,16 @@ Processes are forked from a server that has imported torch once, so that a task 
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from agreement.record import read_epochs
+from agreement.record import read_lines
 
 POLL_SECONDS = 0.5
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -24,10 +26,16 @@ class TaskError(RuntimeError):
 
 def warm_up() -> None:
     """Start the server from which tasks are forked, so that it imports torch while this process does other things."""
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     PROCESSES.set_forkserver_preload(["training.loop", "torch._dynamo"])
-    forkserver.ensure_running()
+    # Ctrl-C reaches every process of a terminal; only this one answers it. The server and all its tasks inherit the mask
+    resource_tracker.ensure_running()  # which would lift it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
@@ -53,7 +61,7 @@ def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: in
     Ctrl-C, the others are ended at once.
     """
     waiting = list(arguments)[::-1]
-    running: dict[Any, tuple[Any, Any]] = {}
+    running: dict[Any, Any] = {}  # process by the end of the pipe that its result comes from
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -61,13 +69,13 @@ def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: in
                 process = PROCESSES.Process(target=call, args=(theirs, task, waiting.pop()), daemon=True)
                 process.start()
                 theirs.close()
-                running[process.sentinel] = (process, ours)
-            for sentinel in connection.wait(list(running)):
-                process, ours = running.pop(sentinel)
-                process.join()
+                running[ours] = process
+            for ours in connection.wait(list(running)):
+                process = running.pop(ours)
                 try:
                     outcome = ours.recv()
-                except EOFError:
+                except (EOFError, OSError):  # nothing came, or not all of it
+                    process.join()
                     killed = process.exitcode == -signal.SIGKILL
                     reason = (
                         "killed, perhaps for want of memory: try workers=1"
@@ -77,26 +85,37 @@ def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: in
                     raise TaskError(
                         f"a training process died ({reason}); the same command resumes from its last epoch"
                     ) from None
+                process.join()
                 if outcome is not None:
                     raise outcome
     finally:
-        for process, _ in running.values():
+        for process in running.values():
             process.kill()
-        for process, _ in running.values():
+        for process in running.values():
             process.join()
 
 
 def call(result: Any, task: Callable[..., None], arguments: tuple) -> None:
     """In the new process: run the task, send its exception if there is one, and end when the parent does."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process of a terminal; the parent alone answers it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         task(*arguments)
         result.send(None)
     except Exception as error:
-        result.send(error)
+        result.send(portable(error))
+
+
+def portable(error: Exception) -> Exception:
+    """The exception with a note of where it arose; one that cannot be pickled is told by a RuntimeError."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+    else:
+        told = error
+    told.add_note(f"In the training process:\n{''.join(traceback.format_exception(error))}")
+    return told
 
 
 def end_with_parent() -> None:
@@ -107,12 +126,17 @@ def end_with_parent() -> None:
 class Watch:
     """Follows the epochs that training networks write, in a thread, and passes new ones on.
 
-    on_epochs: called about every half second with a list of (task, numbers) of the epochs that are new, perhaps empty.
+    file: the name of what they write in their folders, a line of numbers at a time. on_epochs: called about every half second with a list of (task, numbers) of the epochs that are new, perhaps empty.
     An exception it raises is kept in `error` and ends the watching, never the training.
     """
 
-    def __init__(self, folders: list[Path], on_epochs: Callable[[list[tuple[int, dict[str, float]]]], None]):
-        self.folders, self.on_epochs = folders, on_epochs
+    def __init__(
+        self,
+        folders: list[Path],
+        on_epochs: Callable[[list[tuple[int, dict[str, float]]]], None],
+        file: str = "epochs.jsonl",
+    ):
+        self.folders, self.on_epochs, self.file = folders, on_epochs, file
         self.seen = [0] * len(folders)
         self.stopping = threading.Event()
         self.error: Exception | None = None
@@ -121,7 +145,7 @@ class Watch:
     def look(self) -> None:
         new = []
         for k, folder in enumerate(self.folders):
-            lines = read_epochs(folder)[self.seen[k] :]
+            lines = read_lines(folder / self.file)[self.seen[k] :]
             self.seen[k] += len(lines)
             new += [(k, line) for line in lines]
         self.on_epochs(new)

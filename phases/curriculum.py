@@ -1,0 +1,427 @@
+"""The comparison: training with examples in an order, against shuffled baselines of the same seeds on equal terms."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from agreement.record import read_lines
+from conf import ConfigurationError, nearest, settings_of
+from curricula import (
+    ARMS,
+    PACING,
+    Comparison,
+    area_under_curve,
+    compare,
+    corrupt_labels,
+    mean_interval,
+    missing,
+    order,
+    seeds_needed,
+    steps_until,
+)
+from curricula.arm import Arm, train_arm
+from phases.progress import Progress
+from phases.scores import check_metric, scores_of
+from phases.work import note_runs, resumed_runs, unfinished
+from reports import curriculum_figures, figures, tracking
+from reports.comparison_summary import print_comparison
+from training.batches import share
+from training.data import Data, DataError, Split, load
+from training.loop import choose_bf16, choose_device
+from training.networks import build_network
+from training.parallel import Watch, run_tasks, side_by_side, warm_up
+
+TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
+RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all trainings of a comparison gave, per arm.
+
+    steps: (E,) optimiser steps of the evaluations. validation: (S, E) accuracy. drawn: (E, parts) shares of the draws,
+    mean over seeds. at_best, at_end: (S,) test accuracy at the best validation step and at the last step.
+    """
+
+    steps: np.ndarray
+    validation: dict[str, np.ndarray]
+    drawn: dict[str, np.ndarray]
+    at_best: dict[str, np.ndarray]
+    at_end: dict[str, np.ndarray]
+
+
+def run_comparison(config: Any, console: Any) -> str:
+    """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
+    check(config, console)
+    warm_up()
+    device = choose_device(config.device)
+    data = load(config)
+    for note in data.notes:
+        console.print(note, highlight=False)
+    size = data.size(config.crop)
+    build_network(config.network, data.channels, len(data.classes), size)
+
+    client = tracking.open_store()
+    with unfinished("curriculum", config) as work:
+        with Progress(console, len(config.arms) * config.seeds, config.evaluations) as progress:
+            scores, notes = scores_of(config, data.train, client, progress)
+            train, validation = held_out(data.train, len(data.classes), config)
+            config = with_steps(config, len(train.labels))
+            arms = arms_of(config, scores[train.index], train.labels)
+            parent, *children = runs_of(client, config, arms, terms_of(config, data, arms, device), work)
+            with ending_each(client, parent, children, work):
+                reused = reuse(client, children, work)
+                for name, part in (("train", train), ("validation", validation), ("test", data.test)):
+                    share(part.images, work / name)
+                    np.save(work / f"{name}-labels.npy", part.labels)
+                train_all(
+                    config, arms, len(data.classes), size, device.type == "cuda", work, client, children, progress
+                )
+                progress.say("comparing arms, writing figures and tables")
+                outcome = read_outcome(arms, work)
+                comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
+                table = table_of(outcome, comparisons)
+                log_outcome(client, parent, outcome, table, comparisons, config, len(train.labels), work / "findings")
+        shutil.rmtree(work)
+    lacking = len(missing(scores[train.index]))
+    if lacking:
+        notes.append(f"{lacking} of {len(train.labels)} training examples have no score and come last in the order")
+    if reused:
+        notes.append(
+            f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
+        )
+    print_comparison(console, table, comparisons, config, notes, parent)
+    return parent
+
+
+def check(config: Any, console: Any) -> None:
+    """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
+    check_metric(config.metric)
+    if not isinstance(config.network, str):
+        raise ConfigurationError("network: a comparison trains one architecture; name one")
+    for arm in config.arms:
+        if arm not in ARMS:
+            raise ConfigurationError(f"arms: there is no '{arm}'{nearest(arm, ARMS)}")
+    if "shuffled" not in config.arms or len(set(config.arms)) != len(config.arms):
+        raise ConfigurationError("arms: name each once, and shuffled, the baseline, among them")
+    if config.pacing not in PACING:
+        raise ConfigurationError(f"pacing={config.pacing}: there is no such function{nearest(config.pacing, PACING)}")
+    needed = seeds_needed(max(len(config.arms) - 1, 1))
+    if config.seeds < needed:
+        console.print(
+            f"seeds={config.seeds} are too few to show any difference: with {len(config.arms) - 1} arms against the "
+            f"baseline p cannot go below 0.05 after correction with fewer than {needed}. Training all the same.",
+            highlight=False,
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the train set: images, labels, and the indices (n,) it is made of."""
+
+    images: Any
+    labels: np.ndarray
+    index: np.ndarray
+
+
+def held_out(split: Split, classes: int, config: Any) -> tuple[Part, Part]:
+    """Train and validation parts, class by class; a fixed draw from seed=. Only the train part gets label noise."""
+    draw = np.random.default_rng([config.seed, 1])
+    chosen = np.zeros(len(split), bool)
+    for label in range(classes):
+        members = np.flatnonzero(split.labels == label)
+        chosen[draw.permutation(members)[: round(config.validation * len(members))]] = True
+    if not chosen.any() or chosen.all():
+        raise DataError(
+            f"validation={config.validation} of {len(split)} examples leaves a part empty: give another share"
+        )
+
+    def part(index: np.ndarray) -> Part:
+        images = [split.images[i] for i in index] if isinstance(split.images, list) else split.images[index]
+        return Part(images, split.labels[index], index)
+
+    train = part(np.flatnonzero(~chosen))
+    if len(train.labels) < config.batch_size:
+        raise DataError(f"batch_size={config.batch_size} is larger than the {len(train.labels)} examples to train on")
+    noisy, _ = corrupt_labels(train.labels, config.label_noise, classes, config.seed)
+    return replace(train, labels=noisy), part(np.flatnonzero(chosen))
+
+
+def with_steps(config: Any, examples: int) -> Any:
+    """The configuration with `steps`, the optimiser steps of every training."""
+    steps = max(1, round(config.budget * config.epochs * -(-examples // config.batch_size)))
+    return OmegaConf.create({**OmegaConf.to_container(config), "steps": steps})
+
+
+def arms_of(config: Any, scores: np.ndarray, labels: np.ndarray) -> list[Arm]:
+    """Every arm with every seed; the seed draws the random order and the order of equal scores."""
+    return [
+        Arm(name, seed, order(scores, name, labels, config.balance, seed, config.descending), name != "shuffled")
+        for seed in range(config.seed, config.seed + config.seeds)
+        for name in config.arms
+    ]
+
+
+def terms_of(config: Any, data: Data, arms: list[Arm], device: Any) -> list[str]:
+    """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
+    content = hashlib.sha256()
+    for split in (data.train, data.test):
+        content.update(split.labels.tobytes())
+        for image in split.images if isinstance(split.images, list) else [split.images]:
+            content.update(repr(image.shape).encode() + np.ascontiguousarray(image).data)
+    keys = ("network", "batch_size", "epochs", "steps", "optimizer", "lr", "min_lr", "momentum", "weight_decay",
+            "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
+    shared = {key: config[key] for key in keys} | {
+        "terms": TERMS,
+        "data": content.hexdigest(),
+        "device": device.type,
+        "bf16": choose_bf16(config.precision, device),
+        "threads": side_by_side(len(arms), 0, device.type == "cuda")[1],
+    }
+    paced = {"pacing": config.pacing, "a": config.a, "b": config.b}
+
+    def key(arm: Arm) -> str:
+        own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
+        # the baseline shuffles all examples with its own seed: its starting order is the seed's as well
+        text = json.dumps({**shared, "of": arm.seed, "balance": config.balance or None, **own}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    return [key(arm) for arm in arms]
+
+
+def runs_of(client: Any, config: Any, arms: list[Arm], terms: list[str], work: Path) -> list[str]:
+    """The parent run and one child per arm and seed: those of an interrupted attempt, else new ones."""
+    runs = resumed_runs(client, work)
+    if runs:
+        return runs
+    experiment = tracking.experiment_id(client, f"curriculum-{config.data}")
+    shared = {key: str(config[key]) for key in ("metric", "pacing", "data", "network")}
+    settings = settings_of(config, "curriculum")
+    name = config.name or f"{config.metric}, {config.network}, {config.seeds} seeds"
+    parent = tracking.begin_run(client, experiment, name, settings, {**shared, "phase": "curriculum"})
+    children = [
+        tracking.begin_run(
+            client,
+            experiment,
+            f"{arm.name}, seed {arm.seed}",
+            {"arm": arm.name, "seed": arm.seed},
+            {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key},
+            parent,
+        )
+        for arm, key in zip(arms, terms, strict=True)
+    ]
+    return note_runs(work, [parent, *children])
+
+
+def folder_of(work: Path, number: int) -> Path:
+    return work / f"training-{number + 1}"
+
+
+def is_finished(folder: Path) -> bool:
+    return (folder / "result.json").is_file()
+
+
+class ending_each:
+    """Gives the parent and every child its status when the block ends: a child whose training is done is finished,
+    whatever happened to the others."""
+
+    def __init__(self, client: Any, parent: str, children: list[str], work: Path):
+        self.client, self.parent, self.children, self.work = client, parent, children, work
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
+        with tracking.store_errors():
+            for number, child in enumerate(self.children):
+                done = is_finished(folder_of(self.work, number))
+                self.client.set_terminated(child, "FINISHED" if done else status)
+            self.client.set_terminated(self.parent, status)
+
+
+def reuse(client: Any, children: list[str], work: Path) -> int:
+    """Fetch what finished trainings on the same terms gave. Returns how many there were."""
+    found = 0
+    with tracking.store_errors():
+        for number, child in enumerate(children):
+            folder = folder_of(work, number)
+            if is_finished(folder):
+                continue
+            run = client.get_run(child)
+            same = client.search_runs(
+                [run.info.experiment_id],
+                f"tags.terms = '{run.data.tags['terms']}' and attributes.status = 'FINISHED'",
+                max_results=1,
+            )
+            if same:
+                fetched = Path(client.download_artifacts(same[0].info.run_id, "training"))
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in RESULT_FILES:  # result.json last: with it the training counts as done
+                    shutil.copy(fetched / name, folder / name)
+                client.set_tag(child, "reused_from", same[0].info.run_id)
+                found += 1
+    return found
+
+
+def train_all(
+    config: Any,
+    arms: list[Arm],
+    classes: int,
+    size: int,
+    on_gpu: bool,
+    work: Path,
+    client: Any,
+    children: list[str],
+    progress: Progress,
+) -> None:
+    """Train what is not done yet, side by side, logging to MLflow and showing progress as evaluations come in."""
+    folders = [folder_of(work, number) for number in range(len(arms))]
+    workers, threads = side_by_side(len(arms), config.workers, on_gpu)
+    log = tracking.MetricLog(client)
+    logged = [tracking.finished_steps(client, child, "validation/accuracy") for child in children]
+    rounds = [0] * len(arms)
+
+    def on_lines(new: list[tuple[int, dict[str, float]]]) -> None:
+        for k, line in new:
+            rounds[k] += 1
+            if rounds[k] > logged[k]:
+                numbers = {name: value for name, value in line.items() if name != "step"}
+                log.log(children[k], int(line["step"]), numbers)
+            progress.trained(k, rounds[k], f"{arms[k].name}: validation accuracy {line['validation/accuracy']:.1%}")
+        log.flush(now=False)
+
+    tasks = [
+        (arm, config.network, config, work, classes, size, threads, folder)
+        for arm, folder in zip(arms, folders, strict=True)
+        if not is_finished(folder)
+    ]
+    try:
+        with Watch(folders, on_lines, "evaluations.jsonl") as watch:
+            run_tasks(train_arm, tasks, min(workers, max(1, len(tasks))))
+    finally:
+        for child, folder in zip(children, folders, strict=True):
+            if is_finished(folder):
+                result = json.loads((folder / "result.json").read_text())
+                log.log(child, config.steps, result)
+                with tracking.store_errors():
+                    for name in RESULT_FILES:
+                        client.log_artifact(child, str(folder / name), "training")
+        log.flush()
+    if watch.error:
+        raise watch.error
+
+
+def read_outcome(arms: list[Arm], work: Path) -> Outcome:
+    names = list(dict.fromkeys(arm.name for arm in arms))
+    read: dict[str, list[tuple]] = {name: [] for name in names}
+    for number, arm in enumerate(arms):
+        folder = folder_of(work, number)
+        lines = read_lines(folder / "evaluations.jsonl")
+        result = json.loads((folder / "result.json").read_text())
+        accuracy = [line["validation/accuracy"] for line in lines]
+        drawn = np.load(folder / "drawn.npy", allow_pickle=False)
+        read[arm.name].append((accuracy, drawn, result["test/accuracy_at_best"], result["test/accuracy"]))
+        steps = np.array([line["step"] for line in lines])
+    validation, drawn, at_best, at_end = (
+        {name: np.array([each[part] for each in read[name]]) for name in names} for part in range(4)
+    )
+    shares = {name: (counts / counts.sum(axis=2, keepdims=True)).mean(axis=0) for name, counts in drawn.items()}
+    return Outcome(steps, validation, shares, at_best, at_end)
+
+
+def table_of(outcome: Outcome, comparisons: dict[str, Comparison]) -> pd.DataFrame:
+    """One row per arm: means with 95 % intervals, and the paired differences from the baseline.
+
+    Test accuracies and the area under the validation curve are fractions; `steps_until` is the median over seeds of the
+    first step at which the validation accuracy reaches what the baseline of the same seed ends with.
+    """
+    final = outcome.validation["shuffled"][:, -1]
+    rows = {}
+    for arm, curve in outcome.validation.items():
+        row: dict[str, float] = {}
+        numbers = {"test_at_best": outcome.at_best[arm], "test_at_end": outcome.at_end[arm]}
+        if len(outcome.steps) > 1:
+            numbers["validation_area"] = area_under_curve(outcome.steps, curve)
+        for name, values in numbers.items():
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
+        row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
+        if arm in comparisons:
+            c = comparisons[arm]
+            row |= {name: getattr(c, name) for name in ("difference", "low", "high", "p", "corrected_p", "effect_size", "detectable")}  # fmt: skip
+        rows[arm] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def log_outcome(
+    client: Any,
+    run: str,
+    outcome: Outcome,
+    table: pd.DataFrame,
+    comparisons: dict[str, Comparison],
+    config: Any,
+    examples: int,
+    folder: Path,
+) -> None:
+    """The comparison's numbers as metrics of the parent run; figures, table and configuration as artifacts."""
+    from reports.comparison_summary import verdicts
+
+    log = tracking.MetricLog(client)
+    for arm, row in table.iterrows():
+        wanted = ("test_at_best", "test_at_end", "validation_area", "difference", "corrected_p")
+        log.log(run, config.steps, {f"{arm}/{name}": row[name] for name in wanted if name in row})
+    log.flush()
+    folder.mkdir(exist_ok=True)
+    table.to_csv(folder / "comparison.csv")
+    (folder / "verdict.txt").write_text("\n".join(verdicts(comparisons)) + "\n")
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    title = f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds"
+    drawings = {
+        "validation-accuracy": curriculum_figures.curves_figure(
+            outcome.steps, outcome.validation, "validation accuracy (%)", title
+        ),
+        "drawn": curriculum_figures.drawn_figure(outcome.steps, outcome.drawn, title),
+        "pacing": curriculum_figures.pacing_figure(
+            *pacing_curve(config, [config.pacing], config.steps, examples), title
+        ),
+    }
+    for name, figure in drawings.items():
+        figures.save(figure, folder / "figures", name)
+    with tracking.store_errors():
+        client.log_artifacts(run, str(folder))
+
+
+def pacing_curve(config: Any, names: list[str], steps: int, examples: int) -> tuple[np.ndarray, dict, int]:
+    """Steps, the prefix sizes of the named pacing functions at them, and the number of examples."""
+    t = np.unique(np.linspace(0, steps, 400).astype(int))
+    given = {key: config[key] for key in ("a", "b") if config[key] is not None}
+    return t, {name: PACING[name](t, steps, examples, **given) for name in names}, examples
+
+
+def show_pacing(config: Any, console: Any) -> None:
+    """Draw all pacing functions with the configured a and b into pacing.png, and print them at a few steps."""
+    from rich import box
+    from rich.table import Table
+
+    steps, examples = 1000, 10000
+    t, sizes, _ = pacing_curve(config, list(PACING), steps, examples)
+    table = Table(
+        box=box.SIMPLE_HEAD, title="per cent of the order drawn from, by part of the training", title_justify="left"
+    )
+    table.add_column("pacing")
+    parts = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
+    for part in parts:
+        table.add_column(f"{part:.0%}", justify="right")
+    for name, count in sizes.items():
+        table.add_row(name, *(f"{100 * count[np.searchsorted(t, part * steps)] / examples:.0f}" for part in parts))
+    console.print(table)
+    figure = curriculum_figures.pacing_figure(t, sizes, examples, "pacing functions, 1,000 steps")
+    figure.savefig("pacing.png", dpi=130)
+    console.print("drawn in pacing.png")

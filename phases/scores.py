@@ -1,0 +1,73 @@
+"""The score that `metric=` names, for every training example: from image statistics, a measurement in MLflow, or a file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agreement.record import LearningRecord
+from conf import ConfigurationError, nearest
+from curricula import combine
+from curricula.scores import RECORD_SCORES, read_scores
+from metrics import STATISTICS, statistics_table
+from phases.progress import Progress
+from reports import tracking
+from training.data import Split
+
+
+def check_metric(metric: str) -> list[str]:
+    """The parts of `metric`, joined by +; raises ConfigurationError for one that is not known."""
+    parts = [part.strip() for part in metric.split("+")]
+    for part in parts:
+        if part not in STATISTICS and part not in RECORD_SCORES and not part.startswith("file:"):
+            known = [*STATISTICS, *RECORD_SCORES, "file:PATH"]
+            raise ConfigurationError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
+    return parts
+
+
+def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tuple[np.ndarray, list[str]]:
+    """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from."""
+    notes, columns = [], []
+    for part in check_metric(config.metric):
+        if part.startswith("file:"):
+            columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
+        elif part in RECORD_SCORES:
+            record, run = measurement(config, train, client)
+            columns.append(RECORD_SCORES[part](record.correct("train"), record.probability("train")))
+            notes.append(f"{part} is that of measurement {run} ({', '.join(record.networks)}; {record.epochs} epochs)")
+        else:
+            table = statistics_table(
+                train.originals, train.ids, [part], Path(config.cache) / "statistics",
+                progress=lambda done, total, part=part: progress.step(f"{part} of the train images", done, total),
+            )  # fmt: skip
+            columns.append(table[part].to_numpy())
+    return (combine(columns) if len(columns) > 1 else columns[0]), notes
+
+
+def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord, str]:
+    """The learning record of the measurement asked for, or of the latest finished one with the same examples."""
+    command = f"python train.py --mode measure data={config.data}"
+    with tracking.store_errors():
+        if config.measurement:
+            runs = [client.get_run(config.measurement)]
+        else:
+            experiment = client.get_experiment_by_name(f"measure-{config.data}")
+            runs = (
+                client.search_runs(
+                    [experiment.experiment_id],
+                    "tags.phase = 'measure' and attributes.status = 'FINISHED'",
+                    order_by=["attributes.start_time DESC"],
+                    max_results=50,
+                )
+                if experiment
+                else []
+            )
+        for run in runs:
+            record = LearningRecord(Path(client.download_artifacts(run.info.run_id, "record")))
+            if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
+                return record, run.info.run_id
+    if config.measurement:
+        raise ConfigurationError(
+            f"measurement={config.measurement}: it measured other examples than data={config.data}"
+        )
+    raise ConfigurationError(f"metric={config.metric} needs a measurement of these examples; make one: {command}")

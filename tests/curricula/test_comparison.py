@@ -1,0 +1,176 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from curricula import compare, detectable_difference, detectable_effect, effect_size, mean_interval, verdict
+
+RNG = np.random.default_rng(0)
+BASE = RNG.normal(0.7, 0.01, 8)
+ARMS = {
+    "shuffled": BASE,
+    "curriculum": BASE + np.array([8, 9, 7, 10, 8, 6, 9, 7]) / 1000,
+    "anti": BASE - np.array([12, 14, 9, 11, 13, 15, 10, 12]) / 1000,
+    "random": BASE + np.array([4, -3, 2, -5, 1, -2, 3, -1]) / 1000,
+}
+
+
+def test_mean_interval_by_hand_and_against_scipy():
+    # mean 3, s = sqrt(2.5), t(4 degrees, 97.5 %) = 2.776
+    mean, low, high = mean_interval(np.array([1, 2, 3, 4, 5]))
+    assert (
+        mean == 3
+        and high - 3 == pytest.approx(2.776 * math.sqrt(2.5 / 5), rel=1e-3)
+        and 3 - low == pytest.approx(high - 3)
+    )
+    for confidence in (0.95, 0.8):
+        expected = stats.ttest_1samp(BASE, 0).confidence_interval(confidence)
+        assert mean_interval(BASE, confidence)[1:] == pytest.approx((expected.low, expected.high))
+
+
+def test_effect_size_by_hand():
+    # mean 2, s = 1; m = 2: Γ(1) / (1 · Γ(1/2)) = 1/√π
+    assert effect_size(np.array([1, 2, 3])) == pytest.approx(2 / math.sqrt(math.pi))
+    # the usual approximation 1 - 3/(4m - 1) for m = 19
+    differences = RNG.normal(1, 1, 20)
+    assert effect_size(differences) == pytest.approx(
+        differences.mean() / differences.std(ddof=1) * (1 - 3 / 75), rel=1e-3
+    )
+    assert math.isnan(effect_size(np.array([1.0, 2.0])))
+    assert effect_size(np.zeros(4)) == 0
+    assert effect_size(np.full(4, -0.1)) == -math.inf
+
+
+def test_effect_size_is_unbiased():
+    drawn = np.random.default_rng(3).normal(0.8, 1, (20_000, 6))
+    corrected = np.array([effect_size(row) for row in drawn])
+    assert abs(corrected.mean() - 0.8) < 4 * corrected.std() / math.sqrt(20_000)
+    assert (drawn.mean(axis=1) / drawn.std(axis=1, ddof=1)).mean() > 0.9  # without the correction
+
+
+def test_detectable_difference_scales_with_the_spread_and_the_number_of_arms():
+    differences = ARMS["random"] - BASE
+    spread = differences.std(ddof=1)
+    assert detectable_difference(differences) == pytest.approx(detectable_effect(8) * spread)
+    assert detectable_difference(differences, arms=3) == pytest.approx(detectable_effect(8, 0.05 / 3) * spread)
+    assert detectable_difference(differences[:5]) == math.inf
+
+
+def test_compare_by_hand():
+    comparisons = compare(ARMS)
+    assert list(comparisons) == ["curriculum", "anti", "random"]
+    curriculum, anti, random = comparisons.values()
+    # all eight differences have one sign: 2/256, times 3
+    assert curriculum.p == anti.p == 2 / 256
+    assert curriculum.corrected_p == anti.corrected_p == pytest.approx(6 / 256)
+    assert curriculum.difference == pytest.approx(0.008) and anti.difference == pytest.approx(-0.012)
+    assert curriculum.mean - curriculum.baseline_mean == pytest.approx(0.008)
+    assert (curriculum.low, curriculum.high) == pytest.approx(mean_interval(ARMS["curriculum"] - BASE)[1:])
+    assert random.corrected_p == random.p > 0.5  # the last in Holm's sequence
+    assert [c.shown for c in comparisons.values()] == [True, True, False]
+    assert all((c.seeds, c.arms, c.level, c.baseline) == (8, 3, 0.05, "shuffled") for c in comparisons.values())
+
+
+def test_pairing_matters():
+    # the seeds differ far more than the arms
+    spread = np.random.default_rng(1).normal(0.7, 0.1, 8)
+    results = {"shuffled": spread, "curriculum": spread + ARMS["curriculum"] - BASE}
+    assert compare(results)["curriculum"].shown
+    assert not compare({**results, "curriculum": results["curriculum"][::-1]})["curriculum"].shown
+
+
+def test_intervals_cover_and_nothing_is_shown_under_the_null():
+    rng = np.random.default_rng(5)
+    covered, shown = 0, 0
+    for _ in range(600):
+        base = rng.normal(0.7, 0.02, 8)
+        results = {"shuffled": base} | {arm: base + rng.normal(0, 0.01, 8) for arm in ("curriculum", "anti", "random")}
+        comparisons = compare(results).values()
+        covered += sum(c.low <= 0 <= c.high for c in comparisons)
+        shown += any(c.shown for c in comparisons)
+    assert abs(covered / 1800 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 1800)
+    assert shown / 600 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 600)
+
+
+def test_a_planted_difference_is_shown_about_as_often_as_stated():
+    rng = np.random.default_rng(6)
+    size = detectable_effect(8, 0.05 / 3) * 0.01
+    shown = 0
+    for _ in range(600):
+        base = rng.normal(0.7, 0.02, 8)
+        results = {"shuffled": base} | {arm: base + rng.normal(0, 0.01, 8) for arm in ("anti", "random")}
+        shown += compare(results | {"curriculum": base + rng.normal(size, 0.01, 8)})["curriculum"].shown
+    # Holm asks a little less of later arms
+    assert 0.8 - 4 * math.sqrt(0.16 / 600) < shown / 600 < 0.9
+
+
+@pytest.mark.parametrize(
+    "results, complaint",
+    [
+        ({"curriculum": BASE}, "no arm 'shuffled' to compare with; there are curriculum"),
+        ({"shuffled": BASE, "anti": BASE[:7]}, "shuffled has 8, anti has 7"),
+        ({"shuffled": BASE[:1], "anti": BASE[:1]}, "results of shuffled must be at least 2"),
+        ({"shuffled": BASE, "anti": np.append(BASE[:7], np.nan)}, "results of anti must be finite, not nan"),
+    ],
+)
+def test_bad_results(results, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        compare(results)
+
+
+def test_verdicts_word_for_word():
+    curriculum, anti, random = (verdict(c) for c in compare(ARMS).values())
+    assert curriculum == (
+        "curriculum was 0.80 points better than shuffled "
+        "(95 % interval 0.69 to 0.91, p = 0.023 after correction for 3 arms, 8 seeds)."
+    )
+    assert anti == (
+        "anti was 1.20 points worse than shuffled "
+        "(95 % interval 1.03 to 1.37, p = 0.023 after correction for 3 arms, 8 seeds)."
+    )
+    # the differences of random add up to -1; no signs bring an odd total of 21 nearer to 0, so that p is 1
+    found = detectable_difference(ARMS["random"] - BASE, 3) * 100
+    assert random == (
+        "random: no difference from shuffled could be shown: between −0.27 and +0.25 points "
+        f"(95 % interval, p = 1 after correction for 3 arms); with 8 seeds a difference of {found:.2f} points "
+        "would have been found with 80 % probability."
+    )
+
+
+def test_verdict_of_too_few_seeds():
+    results = {arm: values[:5] for arm, values in ARMS.items()}
+    text = verdict(compare(results)["curriculum"])
+    assert "no difference from shuffled could be shown" in text and "better" not in text
+    assert "with 5 seeds none could have been, for p cannot go below 0.19 after correction for 3 arms" in text
+    assert text.endswith("it takes at least 7 seeds.")
+
+
+def test_verdict_where_fewer_is_better():
+    steps = {"shuffled": np.arange(8) * 10 + 1000.0}
+    steps["curriculum"] = steps["shuffled"] - np.array([90, 110, 100, 95, 105, 100, 98, 102])
+    text = verdict(compare(steps)["curriculum"], unit="steps", scale=1, higher_is_better=False)
+    assert text == "curriculum was 100.0 steps better than shuffled (95 % interval 94.9 to 105.1, p = 0.0078, 8 seeds)."
+
+
+def test_nothing_is_claimed_where_interval_and_test_disagree():
+    clear = compare(ARMS)["curriculum"]
+    for doubtful in (replace(clear, corrected_p=0.051), replace(clear, low=-0.0001), replace(clear, low=0.0)):
+        assert not doubtful.shown
+        assert "no difference from shuffled could be shown" in verdict(doubtful) and "better" not in verdict(doubtful)
+
+
+def test_a_claimed_interval_never_reads_as_if_it_held_0():
+    close = replace(compare(ARMS)["curriculum"], low=0.00002, difference=0.008, high=0.016)
+    assert "interval 0.002 to 1.600" in verdict(close)
+
+
+def test_verdict_of_equal_numbers():
+    text = verdict(compare({"shuffled": BASE, "curriculum": BASE})["curriculum"])
+    assert (
+        text
+        == "curriculum: no difference from shuffled could be shown: with each of 8 seeds both gave the same number."
+    )
+    constant = verdict(compare({"shuffled": np.zeros(8), "curriculum": np.full(8, 0.25)})["curriculum"])
+    assert "25.00 points better than shuffled (95 % interval 25.00 to 25.00" in constant
