@@ -105,7 +105,7 @@ def begin_record(
     """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in labels:
-        np.save(folder / f"{split}-labels.npy", labels[split])
+        save_array(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
     replace_text(
         folder / "record.json",
@@ -197,6 +197,13 @@ def read_lines(path: Path) -> list[dict[str, float]]:
     except FileNotFoundError:
         return []
     return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file. Where the disk is full the error says so; that of `np.save` is two numbers."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(np.ascontiguousarray(array).data)
 
 
 def replace_text(path: Path, text: str) -> None:

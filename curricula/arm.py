@@ -1,7 +1,6 @@
 """Training one arm of a comparison with one seed: optimiser steps on paced batches, evaluated as they go."""
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from training.loop import (
     evaluate,
     make_optimizer,
     make_schedule,
+    save_checkpoint,
     seed_of,
     training_step,
 )
@@ -114,8 +114,8 @@ def train_arm(
             best = {"accuracy": line["validation/accuracy"], "step": stops[number], "network": weights}
         with lines.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        draft = checkpoint.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(
+        save_checkpoint(
+            checkpoint,
             {
                 "done": number + 1,
                 "network": network.state_dict(),
@@ -124,9 +124,7 @@ def train_arm(
                 "best": best,
                 "drawn": drawn[: number + 1].tolist(),
             },
-            draft,
         )
-        draft.replace(checkpoint)
 
     np.save(folder / "drawn.npy", drawn)
     at_the_end = assess(network, splits["test"], bf16)["accuracy"]

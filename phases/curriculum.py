@@ -69,7 +69,7 @@ def run_comparison(config: Any, console: Any) -> str:
     build_network(config.network, data.channels, len(data.classes), size)
 
     client = tracking.open_store()
-    with unfinished("curriculum", config) as work:
+    with unfinished("curriculum", config, data) as work:
         with Progress(console, len(config.arms) * config.seeds, config.evaluations) as progress:
             scores, notes = scores_of(config, data.train, client, progress)
             train, validation = held_out(data.train, len(data.classes), config)
@@ -171,16 +171,11 @@ def arms_of(config: Any, scores: np.ndarray, labels: np.ndarray) -> list[Arm]:
 
 def terms_of(config: Any, data: Data, arms: list[Arm], device: Any) -> list[str]:
     """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
-    content = hashlib.sha256()
-    for split in (data.train, data.test):
-        content.update(split.labels.tobytes())
-        for image in split.images if isinstance(split.images, list) else [split.images]:
-            content.update(repr(image.shape).encode() + np.ascontiguousarray(image).data)
     keys = ("network", "batch_size", "epochs", "steps", "optimizer", "lr", "min_lr", "momentum", "weight_decay",
             "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
     shared = {key: config[key] for key in keys} | {
         "terms": TERMS,
-        "data": content.hexdigest(),
+        "data": data.digest(),
         "device": device.type,
         "bf16": choose_bf16(config.precision, device),
         "threads": side_by_side(len(arms), 0, device.type == "cuda")[1],

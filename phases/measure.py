@@ -57,7 +57,7 @@ def measure(config: Any, console: Any) -> str:
         build_network(name, data.channels, len(data.classes), size)
 
     client = tracking.open_store()
-    with unfinished("measure", config) as work:
+    with unfinished("measure", config, data) as work:
         parent, *children = runs_of(client, config, work)
         with (
             tracking.ending(client, [parent, *children]),
@@ -169,6 +169,7 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
         run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"}
     )
     log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
+    log.leave_out_logged(run)
     log.flush()
 
     folder.mkdir(exist_ok=True)
@@ -196,13 +197,12 @@ def draw(curves: dict[str, np.ndarray], statistics: pd.DataFrame, title: str, fo
         f"{split}-agreement",
     )
     for name, column in statistics.items():
-        values, label = column.to_numpy(), figures.LABELS.get(name, name)
+        values = column.to_numpy()
+        curve, everywhere = curves[f"agreed_{name}"], float(np.nanmean(values))
         figures.save(
-            figures.statistic_figure(*shared, curves[f"agreed_{name}"], float(np.nanmean(values)), label, title),
-            folder,
-            f"{split}-agreement-{name}",
+            figures.statistic_figure(*shared, curve, everywhere, name, title), folder, f"{split}-agreement-{name}"
         )
-        figures.save(figures.histogram_figure(values, label, title), folder, f"{split}-histogram-{name}")
+        figures.save(figures.histogram_figure(values, name, title), folder, f"{split}-histogram-{name}")
 
 
 def log_record(client: Any, run: str, record: Path) -> None:

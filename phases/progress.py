@@ -46,7 +46,8 @@ class Progress:
             self.said = time.monotonic() if total else 0.0
         self.bars.update(self.current, completed=done, total=total, detail=detail)
         if not self.console.is_terminal and time.monotonic() - self.said >= LINE_SECONDS:
-            self.console.print(f"{name}: {done} of {total} {detail}".rstrip(), highlight=False)
+            count = f": {done} of {total} {detail}" if total else ""
+            self.console.print(f"{name}{count}".rstrip(), highlight=False)
             self.said = time.monotonic()
 
     def trained(self, k: int, done: int, detail: str) -> None:

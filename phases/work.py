@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from agreement.record import replace_text
 from conf import settings_of
 from reports import tracking
+from training.data import Data
 from training.loop import TrainingError
 
 # settings that change where or how fast a phase runs, not what it finds
@@ -20,14 +21,14 @@ WITHOUT_EFFECT = {"workers", "cache", "name", "resamples"}
 
 
 @contextmanager
-def unfinished(mode: str, config: Any) -> Iterator[Path]:
-    """The folder of this work, the same for the same settings; the caller removes it when all is done.
+def unfinished(mode: str, config: Any, data: Data) -> Iterator[Path]:
+    """The folder of this work, the same for the same settings and examples; the caller removes it when all is done.
 
     Raises TrainingError where another process works there. After a TrainingError inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
     settings = {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([settings, data.digest()], sort_keys=True).encode()).hexdigest()[:16]
     work = tracking.STORE / "unfinished" / f"{mode}-{config.data}-{key}"
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{work}.lock", timeout=0)

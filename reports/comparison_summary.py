@@ -25,7 +25,7 @@ def print_comparison(
     say(f"\n[bold]Does training in order of {escape(config.metric)} help?[/]  {answer(comparisons)}")
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     shown.add_column("arm", no_wrap=True)
-    headings = ("test\naccuracy", "±", "at the\nend", "area", "steps to\nbaseline")
+    headings = ("test\nacc.", "±", "at the\nend", "area", "steps to\nmatch")
     for heading in (*headings, "differ-\nence", "95 %\ninterval", "p"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for arm, row in table.iterrows():
@@ -40,8 +40,8 @@ def print_comparison(
     console.print(shown)
     say(
         f"Per cent, mean and half of the 95 % interval over {config.seeds} seeds of {config.steps} optimiser steps. "
-        "test accuracy: at the step of the best validation accuracy; the differences, paired by seed, are of it. at the "
-        "end: after the last step. area: mean height of the validation curve. steps to baseline: when the validation accuracy "
+        "test acc.: accuracy at the step of the best validation accuracy; the differences, paired by seed, are of it. at the "
+        "end: after the last step. area: mean height of the validation curve. steps to match: when the validation accuracy "
         "reaches what shuffled ends with. p: exact sign-flip test, Holm-corrected over arms.",
         style="dim",
     )

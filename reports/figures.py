@@ -32,8 +32,8 @@ def agreement_figure(
     """
     figure, axes = blank(title)
     draw_agreement(axes, agreement, lower_bound, accuracy, deviation)
-    axes.plot(epochs(chance), 100 * chance, color=GREY, linestyle=":", label="agreement expected by chance")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    axes.plot(epochs(chance), 100 * chance, color=GREY, linestyle=":", label="expected by chance")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
@@ -44,31 +44,34 @@ def statistic_figure(
     deviation: np.ndarray,
     curve: np.ndarray,
     everywhere: float,
-    label: str,
+    name: str,
     title: str,
 ) -> Figure:
     """Agreement as above, and on a second axis the mean of a statistic over the examples agreed on (figures 4-7, 16-18).
 
     curve: (T,) in the statistic's unit, shown as the paper does from epoch 5 on and only where agreement exceeds 20 %.
-    everywhere: the statistic's mean over all examples, drawn as a thin line.
+    everywhere: the statistic's mean over all examples, drawn as a thin line. name: of the statistic; LABELS gives its unit.
     """
     figure, axes = blank(title)
     draw_agreement(axes, agreement, lower_bound, accuracy, deviation)
     shown = np.where((epochs(curve) >= 5) & (agreement > 0.2), curve, np.nan)
     second = axes.twinx()
-    second.plot(epochs(curve), shown, color=ORANGE, linestyle="-.", linewidth=2, label=f"{label}, examples agreed on")
-    second.axhline(everywhere, color=ORANGE, linewidth=0.8, alpha=0.8, label=f"{label}, all examples")
-    second.set_ylabel(label)
+    second.plot(epochs(curve), shown, color=ORANGE, linestyle="-.", linewidth=2, label=f"{name} where agreed on")
+    second.axhline(everywhere, color=ORANGE, linewidth=0.8, alpha=0.8, label=f"{name} of all examples")
+    second.set_ylabel(LABELS.get(name, name))
     second.spines["top"].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)  # gathers both axes
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)  # gathers both axes
     return figure
 
 
-def histogram_figure(values: np.ndarray, label: str, title: str) -> Figure:
+def histogram_figure(values: np.ndarray, name: str, title: str) -> Figure:
     """How a statistic is distributed over the examples, values (N,) in its unit (figures 12-15)."""
     figure, axes = blank(title)
-    axes.hist(values[~np.isnan(values)], bins=50, color=BLUE, edgecolor="white", linewidth=0.3)
-    axes.set(xlabel=label, ylabel="examples")
+    values = values[~np.isnan(values)]
+    counted = values.size and np.ptp(values) < 60 and (values == np.rint(values)).all()
+    bins = np.arange(values.min() - 0.5, values.max() + 1) if counted else 50  # whole numbers get a bar each
+    axes.hist(values, bins=bins, color=BLUE, edgecolor="white", linewidth=0.3)
+    axes.set(xlabel=LABELS.get(name, name), ylabel="examples")
     axes.margins(x=0)
     return figure
 
@@ -84,13 +87,13 @@ def draw_agreement(
         color=BLUE,
         alpha=0.18,
         linewidth=0,
-        label="agreement above its lower bound",
+        label="above its lower bound",
     )
     axes.plot(steps, 100 * agreement, color=BLUE, linewidth=2, label="true-positive agreement")
     axes.fill_between(
         steps, 100 * (accuracy - deviation), 100 * (accuracy + deviation), color=VERMILION, alpha=0.25, linewidth=0
     )
-    axes.plot(steps, 100 * accuracy, color=VERMILION, linestyle="--", label="accuracy, mean ± deviation over networks")
+    axes.plot(steps, 100 * accuracy, color=VERMILION, linestyle="--", label="accuracy, mean ± deviation")
     axes.set(xlabel="epoch", ylabel="per cent", ylim=(0, 100), xlim=(steps[0], max(steps[-1], steps[0] + 1)))
     axes.xaxis.get_major_locator().set_params(integer=True)
 

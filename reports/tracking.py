@@ -19,7 +19,7 @@ LARGEST_BATCH = 1000  # metrics in one request, MLflow's limit
 
 # before MLflow is imported: no telemetry and no chatter unless the user asks for it
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
 
 
 class StoreError(RuntimeError):
@@ -37,7 +37,7 @@ def open_store() -> Any:
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
     uri = tracking_uri()
     with store_errors():
         if uri.startswith("sqlite:///"):
@@ -56,9 +56,14 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        text = str(getattr(error, "orig", None) or error).strip()
+        root: BaseException = error
+        while root.__cause__ is not None:  # what the database said, beneath what was made of it
+            root = root.__cause__
+        text = str(root).strip()
         if "locked" in text:
             advice = "another program holds the database; wait for it or stop it, then give the same command again"
+        elif "No space left" in text or "disk is full" in text:
+            advice = "make space, then give the same command again"
         elif "out-of-date" in text or "Can't locate revision" in text or "schema" in text:
             advice = "another version of MLflow wrote it: `mlflow db upgrade` brings an older one up to date; a newer one needs the newer MLflow"
         else:
@@ -137,6 +142,13 @@ class MetricLog:
         for key, values in series.items():
             for step, value in enumerate(values, first_step):
                 self.log(run, step, {key: value})
+
+    def leave_out_logged(self, run: str) -> None:
+        """Forget what the store holds already of a run that resumes."""
+        with store_errors():
+            keys = self.client.get_run(run).data.metrics
+            held = {(key, metric.step) for key in keys for metric in self.client.get_metric_history(run, key)}
+        self.waiting[run] = [metric for metric in self.waiting[run] if (metric.key, metric.step) not in held]
 
     def flush(self, now: bool = True) -> None:
         if not now and time.monotonic() - self.flushed < FLUSH_SECONDS:

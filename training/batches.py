@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agreement.record import save_array
+
 
 def share(images: Any, path: Path) -> None:
     """Write the images of a split beside `path`, for processes that `Batches.open` them: one row of pixels, and the shapes."""
@@ -15,10 +17,10 @@ def share(images: Any, path: Path) -> None:
         if isinstance(images, list)
         else np.tile(images.shape[1:3], (len(images), 1))
     )
-    np.save(f"{path}-shapes.npy", shapes)
+    save_array(path.with_name(f"{path.name}-shapes.npy"), shapes)
     if isinstance(images, list):
         images = np.concatenate([image.reshape(-1, image.shape[2]) for image in images])
-    np.save(f"{path}-pixels.npy", images.reshape(-1, images.shape[-1]))
+    save_array(path.with_name(f"{path.name}-pixels.npy"), images.reshape(-1, images.shape[-1]))
 
 
 class Batches:

@@ -4,6 +4,8 @@ Small sets live in memory as uint8 and are batched by `training.batches`, so tha
 Adding a data set is one function `config -> Data`, one line in DATASETS, and a preset `conf/<name>.yaml`.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,7 +30,7 @@ class Split:
     images: what the networks see before cropping: uint8 (N, H, W, C), or N arrays (H, W, C) of different sizes.
     labels: int64 (N,) class indices.
     ids: N stable names, the index in the original order or the path below the split's folder.
-    originals: what the statistics are measured on: uint8 (N, H, W[, 3]), or N paths of files.
+    originals: what the statistics are measured on: uint8 (N, H, W[, 3]), or N arrays of different shapes.
     """
 
     images: Any
@@ -52,6 +54,16 @@ class Data:
     @property
     def channels(self) -> int:
         return self.train.images[0].shape[-1]
+
+    def digest(self) -> str:
+        """A digest of all examples, by which work that is resumed knows that it is still of the same ones."""
+        digest = hashlib.sha256(json.dumps([self.classes, self.train.ids, self.test.ids]).encode())
+        for split in (self.train, self.test):
+            digest.update(split.labels.tobytes())
+            for images in split.images if isinstance(split.images, list) else [split.images]:
+                digest.update(repr(images.shape).encode())
+                digest.update(np.ascontiguousarray(images).data)
+        return digest.hexdigest()
 
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises DataError where images differ in size and are not cropped."""
@@ -125,11 +137,14 @@ def folder(config: Any) -> Data:
 def by_index(split: Split) -> Split:
     """The examples of a CIFAR-10 folder in their original order, which the file names give, so that published scores line up."""
     stems = [Path(name).stem for name in split.ids]
-    if not all(stem.isdigit() for stem in stems) or isinstance(split.images, list):
+    if not all(stem.isdecimal() for stem in stems) or len({int(stem) for stem in stems}) < len(stems):
         return split
     numbers = np.array(stems, int)
-    order = np.argsort(numbers, kind="stable")
-    return Split(split.images[order], split.labels[order], [str(i) for i in numbers[order]], split.originals[order])
+    order = np.argsort(numbers)
+    images, originals = (
+        [part[i] for i in order] if isinstance(part, list) else part[order] for part in (split.images, split.originals)
+    )
+    return Split(images, split.labels[order], [str(i) for i in numbers[order]], originals)
 
 
 DATASETS: dict[str, Callable[[Any], Data]] = {"mnist5k": mnist5k, "cifar10": cifar10, "folder": folder}
@@ -165,16 +180,27 @@ def folders(root: Path, config: Any) -> Data:
         raise DataError(
             f"train and {test_folder.name} differ in their classes: only one of them has {', '.join(only[:5])}"
         )
-    (train, bad_train), (test, bad_test) = (
-        read_split(part, paths[part], config) for part in (train_folder, test_folder)
+    read = [read_split(part, paths[part], config) for part in (train_folder, test_folder)]
+    # a set is grey only where every image is
+    colour = any(image.ndim == 3 for originals, _, _, _ in read for image in originals)
+    train, test = (
+        Split(
+            images=as_one_array([as_network_input(image, colour, config.resize) for image in originals]),
+            labels=labels,
+            ids=ids,
+            originals=as_one_array(originals),
+        )
+        for originals, labels, ids, _ in read
     )
-    bad = bad_train + bad_test
+    bad = read[0][3] + read[1][3]
     notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()
     return Data(train, test, classes[train_folder], notes)
 
 
-def read_split(part: Path, paths: list[list[Path]], config: Any) -> tuple[Split, list[str]]:
-    """Decode a split in threads (Pillow releases the GIL). Returns it and what could not be read."""
+def read_split(
+    part: Path, paths: list[list[Path]], config: Any
+) -> tuple[list[np.ndarray], np.ndarray, list[str], list[str]]:
+    """Decode a split in threads (Pillow releases the GIL). Returns images, labels, ids, and what could not be read."""
     files = [path for of_class in paths for path in of_class]
     labels = np.repeat(np.arange(len(paths)), [len(of_class) for of_class in paths])
 
@@ -195,20 +221,13 @@ def read_split(part: Path, paths: list[list[Path]], config: Any) -> tuple[Split,
     missing = np.setdiff1d(np.arange(len(paths)), labels[kept])
     if missing.size:
         raise DataError(f"{paths[missing[0]][0].parent}: none of its images can be read")
-    originals = [decoded[i][0] for i in kept]
-    # a set is grey only where every image is
-    colour = any(image.ndim == 3 for image in originals)
-    images = [as_network_input(image, colour, config.resize) for image in originals]
-    equal = len({image.shape for image in images}) == 1
-    return (
-        Split(
-            images=np.stack(images) if equal else images,
-            labels=labels[kept].astype(np.int64),
-            ids=[files[i].relative_to(part).as_posix() for i in kept],
-            originals=np.stack(originals) if len({image.shape for image in originals}) == 1 else originals,
-        ),
-        bad,
-    )
+    ids = [files[i].relative_to(part).as_posix() for i in kept]
+    return [decoded[i][0] for i in kept], labels[kept].astype(np.int64), ids, bad
+
+
+def as_one_array(images: list[np.ndarray]) -> Any:
+    """Images of one shape as (N, H, W[, C]); others stay a list."""
+    return np.stack(images) if len({image.shape for image in images}) == 1 else images
 
 
 def as_network_input(image: np.ndarray, colour: bool, resize: int | None) -> np.ndarray:
@@ -217,8 +236,7 @@ def as_network_input(image: np.ndarray, colour: bool, resize: int | None) -> np.
         from PIL import Image
 
         height, width = image.shape[:2]
-        scale = resize / min(height, width)
-        shape = (resize, int(width * scale)) if height <= width else (int(height * scale), resize)
+        shape = (resize, resize * width // height) if height <= width else (resize * height // width, resize)
         image = np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
     if image.ndim == 2:
         image = image[..., None]

@@ -1,5 +1,6 @@
 """Training one network and writing down, epoch by epoch, what it gets right."""
 
+import io
 import os
 import time
 from collections.abc import Iterator
@@ -72,7 +73,15 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
                 f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help"
             )
         recorder.end_epoch(**numbers, seconds=time.perf_counter() - started)
-        save_checkpoint(checkpoint, epoch, network, optimizer, schedule)
+        save_checkpoint(
+            checkpoint,
+            {
+                "epoch": epoch,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+            },
+        )
 
 
 def batches_of(order: Tensor, size: int) -> list[Tensor]:
@@ -168,20 +177,16 @@ def seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def save_checkpoint(
-    path: Path, epoch: int, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any
-) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a file for `torch.load`, never seen half-written. Raises OSError where the disk is full, as torch.save does not."""
+    content = io.BytesIO()
+    torch.save(state, content)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(
-        {
-            "epoch": epoch,
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-        },
-        draft,
-    )
-    draft.replace(path)
+    try:
+        draft.write_bytes(content.getbuffer())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> int:

@@ -1,0 +1,185 @@
+"""Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+import train
+from conf import compose
+from curricula import corrupt_labels
+from phases.curriculum import held_out
+from reports import tracking
+from training.data import mnist5k
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["networks=2", "batch_size=100", "epochs=2", "evaluations=3", "seeds=2"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compare(*words: str) -> int:
+    return train.main(["--mode", "curriculum", *words])
+
+
+def children(client: MlflowClient, parent: str) -> list:
+    experiment = client.get_run(parent).info.experiment_id
+    return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=100)
+
+
+def parents(client: MlflowClient) -> list:
+    experiment = client.get_experiment_by_name("curriculum-mnist5k").experiment_id
+    return client.search_runs([experiment], "tags.phase = 'curriculum'", order_by=["attributes.start_time DESC"])
+
+
+def history(client: MlflowClient, run: str, key: str) -> list[tuple[int, float]]:
+    return [(metric.step, metric.value) for metric in client.get_metric_history(run, key)]
+
+
+@pytest.mark.slow
+def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_uses_them_again(place, capsys):
+    assert compare("metric=entropy", *SMALL, "arms=[shuffled,curriculum]") == 0
+    printed = capsys.readouterr().out
+    assert "seeds=2 are too few to show any difference" in printed
+    assert "it takes at least 6 seeds" in printed
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    runs = {(run.data.tags["arm"], run.data.tags["seed"]): run for run in children(client, parent.info.run_id)}
+    assert set(runs) == {(arm, seed) for arm in ("shuffled", "curriculum") for seed in "01"}
+    assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
+    for run in runs.values():
+        assert {key: run.data.tags[key] for key in ("metric", "pacing", "data", "network")} == {
+            "metric": "entropy", "pacing": "linear", "data": "mnist5k", "network": "lenet5",
+        }  # fmt: skip
+        # 3,600 of 4,000 digits in batches of 100, twice
+        assert [step for step, _ in history(client, run.info.run_id, "validation/accuracy")] == [24, 48, 72]
+        assert [step for step, _ in history(client, run.info.run_id, "test/accuracy")] == [72]
+    artifacts = Path(client.download_artifacts(parent.info.run_id, ""))
+    table = pd.read_csv(artifacts / "comparison.csv", index_col="arm")
+    assert list(table.index) == ["shuffled", "curriculum"]
+    measured = [runs["curriculum", seed].data.metrics["test/accuracy_at_best"] for seed in "01"]
+    baseline = [runs["shuffled", seed].data.metrics["test/accuracy_at_best"] for seed in "01"]
+    assert table.loc["curriculum", "test_at_best"] == pytest.approx(np.mean(measured))
+    assert table.loc["curriculum", "difference"] == pytest.approx(np.mean(measured) - np.mean(baseline))
+    for name in ("validation-accuracy", "drawn", "pacing"):
+        assert (artifacts / "figures" / f"{name}.png").stat().st_size > 5000
+
+    assert compare("metric=segments", *SMALL, "arms=[shuffled,anti]") == 0
+    assert "2 of 4 trainings had been done before on identical terms" in capsys.readouterr().out
+    second = {
+        (run.data.tags["arm"], run.data.tags["seed"]): run for run in children(client, parents(client)[0].info.run_id)
+    }
+    for seed in "01":
+        first, again = runs["shuffled", seed], second["shuffled", seed]
+        assert again.data.tags["reused_from"] == first.info.run_id
+        assert "reused_from" not in second["anti", seed].data.tags
+        for key in ("validation/accuracy", "test/accuracy"):
+            assert history(client, again.info.run_id, key) == history(client, first.info.run_id, key)
+
+    # other terms, other trainings: the same baseline with another learning rate is trained
+    assert compare("metric=segments", *SMALL, "arms=[shuffled,anti]", "lr=0.03") == 0
+    assert "done before" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, capsys):
+    """With 40 % wrong labels and scores that know them, the curriculum wins; with scores made of noise it does not."""
+    words = ["label_noise=0.4", "epochs=4", "evaluations=8", "arms=[shuffled,curriculum]", "a=1"]
+    config = compose(words, "curriculum")
+    data = mnist5k(config)
+    part, _ = held_out(data.train, 10, config)
+    _, wrong = corrupt_labels(data.train.labels[part.index], 0.4, 10, config.seed)
+    assert np.array_equal(part.labels != data.train.labels[part.index], wrong)
+    ids = np.array(data.train.ids)[part.index]
+    noise = np.random.default_rng(5).normal(size=len(ids))
+    pd.DataFrame({"id": ids, "score": wrong + 0.1 * noise}).to_csv("known.csv", index=False)
+    pd.DataFrame({"id": ids, "score": noise}).to_csv("random.csv", index=False)
+
+    assert compare("metric=file:known.csv", *words) == 0
+    assert "It was better than shuffled training." in capsys.readouterr().out
+    assert compare("metric=file:random.csv", *words) == 0
+    printed = capsys.readouterr().out
+    assert "It was better" not in printed
+    assert "8 of 16 trainings had been done before" in printed
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place):
+    words = ["--mode", "curriculum", "metric=frequency", *SMALL, "epochs=4", "evaluations=6"]
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], cwd=place, stdout=subprocess.DEVNULL)
+
+    program = start()
+    deadline = time.monotonic() + 120
+    while not list(place.glob("mlruns/unfinished/*/training-*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    program.send_signal(signal.SIGINT)
+    assert program.wait(30) == 130
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    statuses = {run.info.status for run in children(client, parent.info.run_id)}
+    assert parent.info.status == "KILLED"
+    assert statuses == {"FINISHED", "KILLED"}
+
+    assert start().wait(180) == 0
+    (parent,) = parents(client)  # the same one, finished
+    assert parent.info.status == "FINISHED"
+    found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")))
+    for run in children(client, parent.info.run_id):
+        assert run.info.status == "FINISHED"
+        steps = [step for step, _ in history(client, run.info.run_id, "validation/accuracy")]
+        assert steps == [24, 48, 72, 96, 120, 144]
+        assert len(history(client, run.info.run_id, "test/accuracy")) == 1
+
+    undisturbed = place / "undisturbed"
+    undisturbed.mkdir()
+    os.chdir(undisturbed)
+    assert train.main(words) == 0
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    expected = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["metric=entropie"], "there is no 'entropie'; did you mean entropy?"),
+        (["metric=entropy+color"], "there is no 'color'"),
+        (["metric=agreement"], "make one: python train.py --mode measure data=mnist5k"),
+        (["metric=file:missing.csv"], "missing.csv: there is no such file"),
+        (["arms=[shuffled,anti-curr]"], "there is no 'anti-curr'; did you mean anti"),
+        (["arms=[curriculum,anti]"], "shuffled, the baseline"),
+        (["pacing=lineal"], "did you mean linear"),
+        (["b=1.5"], "b=1.5: expected at most 1"),
+        (["a=0"], "a=0.0: expected a number above 0"),
+        (["seeds=1"], "seeds=1: expected at least 2"),
+        (["batch_size=3601"], "batch_size=3601 is larger than the 3600 examples to train on"),
+        (["network=[lenet5,vgg16]"], "a comparison trains one architecture"),
+        (["label_noise=1.2"], "label_noise=1.2: expected at most 1"),
+        (["validation=1"], "leave something to train on"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_status_2(place, capsys, words, message):
+    assert compare(*words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_pacing_is_drawn_on_request(place, capsys):
+    assert compare("--show-pacing", "a=0.5") == 0
+    assert "fixed_exponential" in capsys.readouterr().out
+    assert (place / "pacing.png").stat().st_size > 5000
