@@ -8,15 +8,20 @@ python train.py --mode curriculum --metric entropy   does training in order of a
 import argparse
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from conf import ConfigurationError, compose
 
 MODES = ("measure", "curriculum")
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"train.py: {message} (--help shows what there is)\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "train.py",
         description=__doc__,
         add_help=False,
@@ -60,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if options.debug or not expected(error):
             raise
-        print(f"train.py: {error}", file=sys.stderr)
+        print(f"train.py: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     return 0
 

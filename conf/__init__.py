@@ -121,13 +121,20 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     if not preset.is_file():
         known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigurationError(f"data={chosen}: there is no preset conf/{chosen}.yaml{nearest(str(chosen), known)}")
-    layer = OmegaConf.load(preset)
+    try:
+        layer = OmegaConf.load(preset)
+    except YAMLError as error:
+        raise ConfigurationError(f"conf/{chosen}.yaml is not valid YAML ({' '.join(str(error).split())})") from error
     section = layer.pop(mode, {}) if mode in SECTIONS else {}
     for other in SECTIONS:
         layer.pop(other, None)
     config = merged(merged(default, layer, f"conf/{chosen}.yaml"), section, f"conf/{chosen}.yaml, {mode}")
     for key, value in given:
         config = merged(config, OmegaConf.create({key: value}), "")
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(f"{error.full_key}: {first_line(error)}") from error
     check(config)
     OmegaConf.set_readonly(config, True)
     return config
@@ -169,7 +176,8 @@ def check(config: DictConfig) -> None:
                 f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}"
             )
     least = {"networks": 1, "epochs": 1, "batch_size": 1, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
-             "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1}  # fmt: skip
+             "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1, "seeds": 2,
+             "evaluations": 1, "label_noise": 0}  # fmt: skip
     for key, bound in least.items():
         if config[key] is not None and not config[key] >= bound:
             raise ConfigurationError(

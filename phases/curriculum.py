@@ -282,6 +282,7 @@ def train_all(
     workers, threads = side_by_side(len(arms), config.workers, on_gpu)
     log = tracking.MetricLog(client)
     logged = [tracking.finished_steps(client, child, "validation/accuracy") for child in children]
+    reported = [tracking.finished_steps(client, child, "test/accuracy") for child in children]
     rounds = [0] * len(arms)
 
     def on_lines(new: list[tuple[int, dict[str, float]]]) -> None:
@@ -302,8 +303,8 @@ def train_all(
         with Watch(folders, on_lines, "evaluations.jsonl") as watch:
             run_tasks(train_arm, tasks, min(workers, max(1, len(tasks))))
     finally:
-        for child, folder in zip(children, folders, strict=True):
-            if is_finished(folder):
+        for k, (child, folder) in enumerate(zip(children, folders, strict=True)):
+            if is_finished(folder) and not reported[k]:
                 result = json.loads((folder / "result.json").read_text())
                 log.log(child, config.steps, result)
                 with tracking.store_errors():

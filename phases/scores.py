@@ -30,7 +30,10 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
     notes, columns = [], []
     for part in check_metric(config.metric):
         if part.startswith("file:"):
-            columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
+            try:
+                columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
+            except ValueError as error:
+                raise ConfigurationError(f"metric={error}") from error
         elif part in RECORD_SCORES:
             record, run = measurement(config, train, client)
             columns.append(RECORD_SCORES[part](record.correct("train"), record.probability("train")))

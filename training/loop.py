@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agreement.record import SPLITS, LearningRecord, Recorder
 from training.batches import Batches
-from training.networks import build_network, logits_of
+from training.networks import build_network
 
 EVALUATION_BATCH = 500
 
@@ -97,7 +97,7 @@ def training_step(
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on the mean cross-entropy of a batch. Returns logits (B, classes) and losses (B,) from before it."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        logits = logits_of(network, images)
+        logits = network(images)
     logits = logits.float()
     losses = F.cross_entropy(logits, labels, reduction="none")
     optimizer.zero_grad()
@@ -113,7 +113,7 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
     for index in torch.arange(len(batches)).split(EVALUATION_BATCH):
         images, labels = batches.get(index)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = logits_of(network, images)
+            logits = network(images)
         logits = logits.float()
         yield index, logits, F.cross_entropy(logits, labels, reduction="none")
     network.train()

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training.fused import NormReluPool
 
@@ -124,7 +124,9 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
 def from_torchvision(name: str, channels: int, classes: int) -> nn.Module:
     from torchvision.models import get_model
 
-    network = get_model(name, weights=None, num_classes=classes)
+    # their outputs beside the main one would be trained by nothing here, and need larger images
+    auxiliary = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    network = get_model(name, weights=None, num_classes=classes, **auxiliary)
     if channels != 3:  # the first convolution is the one that sees the image
         path, first = next((path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d))
         parent, _, attribute = path.rpartition(".")
@@ -138,9 +140,3 @@ def initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def logits_of(network: nn.Module, images: Tensor) -> Tensor:
-    """The network's main output: torchvision's Inception and GoogLeNet also give auxiliary ones while training."""
-    output = network(images)
-    return output if isinstance(output, Tensor) else output.logits

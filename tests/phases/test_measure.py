@@ -24,7 +24,7 @@ import train
 from agreement.record import LearningRecord, read_epochs
 from metrics import STATISTICS
 from metrics import table as statistics_of
-from reports import tracking
+from training.parallel import PROCESSES, warm_up
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 5
@@ -46,30 +46,6 @@ def digits(mnist, tmp_path_factory) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.pad(images[i], 2)).save(folder / f"{i:04d}.png")
     return root
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory) -> Path:
-    """A database with MLflow's tables in it, to be copied: making them takes seconds."""
-    before = Path.cwd()
-    place = tmp_path_factory.mktemp("store")
-    os.chdir(place)
-    try:
-        tracking.open_store()
-    finally:
-        os.chdir(before)
-    return place / "mlruns" / "mlflow.db"
-
-
-@pytest.fixture
-def place(tmp_path, empty_store, monkeypatch) -> Path:
-    """A folder with a store, which is the current one."""
-    (tmp_path / "mlruns").mkdir()
-    shutil.copy(empty_store, tmp_path / "mlruns")
-    monkeypatch.chdir(tmp_path)
-    # MLflow keeps one connection per address for as long as a process lives, and `mlruns` would be one address for all tests
-    monkeypatch.setattr(tracking, "STORE", tmp_path / "mlruns")
-    return tmp_path
 
 
 @pytest.fixture
@@ -157,11 +133,11 @@ def nothing_unfinished(place: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def measured(digits, empty_store, tmp_path_factory) -> Iterator[tuple[Path, str]]:
+def measured(digits, empty_database, tmp_path_factory) -> Iterator[tuple[Path, str]]:
     """One undisturbed measurement by the program itself: its folder and what it printed."""
     place = tmp_path_factory.mktemp("measured")
     (place / "mlruns").mkdir()
-    shutil.copy(empty_store, place / "mlruns")
+    shutil.copy(empty_database, place / "mlruns")
     process = program(place, words(digits))
     output, error = process.communicate(timeout=400)
     assert (process.returncode, error) == (0, ""), error
@@ -361,12 +337,11 @@ def epochs_done(place: Path) -> list[int]:
     return [len(read_epochs(folder)) for folder in folders]
 
 
-def wait_for_training(process: subprocess.Popen, place: Path) -> None:
-    """Until every network has finished an epoch, and not all have finished."""
+def wait_for_training(place: Path) -> None:
+    """Until every network has finished an epoch."""
     end = time.monotonic() + 200
     while len(epochs_done(place)) < 3 or min(epochs_done(place)) < 1:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
+        assert time.monotonic() < end, "the training does not begin"
         time.sleep(0.005)
 
 
@@ -374,7 +349,7 @@ def wait_for_training(process: subprocess.Popen, place: Path) -> None:
 def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsys, without_figures):
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
     process = program(place, arguments)
-    wait_for_training(process, place)
+    wait_for_training(place)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=100)
     assert process.returncode == 130
@@ -395,18 +370,25 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     assert nothing_unfinished(place)
 
 
+def measure_in(place: Path, arguments: list[str]) -> None:
+    os.chdir(place)
+    train.main(arguments)
+
+
 @pytest.mark.slow
 def test_killed_outright_while_a_second_one_waits_and_the_same_command_again(
     measured, store, digits, place, capsys, without_figures
 ):
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
-    process = program(place, arguments)
-    wait_for_training(process, place)
+    warm_up()
+    process = PROCESSES.Process(target=measure_in, args=(place, arguments))
+    process.start()
+    wait_for_training(place)
     os.kill(process.pid, signal.SIGSTOP)  # it holds its place, however fast it would be
     assert train.main(arguments) == 2
     assert "the same measure" in (line := one_line(capsys)) and "already running" in line
     process.kill()
-    process.communicate()
+    process.join()
     killed = Store(place)
     assert killed.statuses == ["RUNNING"] * 4  # nobody was left to say otherwise
     assert train.main(arguments) == 0
@@ -479,7 +461,6 @@ def small_disk(place):
 def test_a_full_disk(measured, store, digits, small_disk, monkeypatch, capsys, free, without_figures):
     """One line wherever the space ends: the shared images, the record, a checkpoint or the store; with space, it resumes."""
     monkeypatch.chdir(small_disk)
-    monkeypatch.setattr(tracking, "STORE", small_disk / "mlruns")
     ballast = small_disk / "ballast"
     state = os.statvfs(small_disk)
     ballast.write_bytes(b"\1" * (state.f_bavail * state.f_frsize - free))

@@ -153,7 +153,10 @@ def wait_until(condition, seconds: float = 60) -> bool:
 PROGRAM = """
     import os, sys, time
     from pathlib import Path
-    from training.parallel import run_tasks, warm_up
+    from training.parallel import PROCESSES, run_tasks, warm_up
+
+    set_preload = PROCESSES.set_forkserver_preload
+    PROCESSES.set_forkserver_preload = lambda modules: set_preload(["slow"])  # to import as long as torch, at no cost
 
     def task(folder, name):
         (folder / f"{name}.draft").write_text(str(os.getpid()))
@@ -175,8 +178,9 @@ PROGRAM = """
 def program(tmp_path):
     """A program with two tasks that take long, in a process group of its own, as a terminal starts it."""
     (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
+    (tmp_path / "slow.py").write_text("import time; time.sleep(1.5)")
     process = subprocess.Popen(
-        [sys.executable, tmp_path / "program.py", tmp_path], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, tmp_path / "program.py", tmp_path], env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
         start_new_session=True, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     yield process

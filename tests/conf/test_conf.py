@@ -1,0 +1,163 @@
+"""How a configuration is composed, and how what is wrong with it is told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from omegaconf.errors import ReadonlyConfigError
+
+from conf import PRESETS, Configuration, ConfigurationError, architectures, compose, names, type_of
+
+PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def told(*words: str) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        compose(list(words))
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_words_come_before_the_preset_and_the_preset_before_the_defaults():
+    default = OmegaConf.structured(Configuration)
+    config = compose(["data=folder", "crop=32"])
+    preset = OmegaConf.load(PRESETS / "folder.yaml")
+    assert config.crop == 32 != preset.crop
+    assert config.lr == preset.lr != default.lr
+    assert config.momentum == default.momentum
+    assert compose(["lr=0.5", "data=folder"]).lr == 0.5  # wherever data= stands
+
+
+def test_later_words_win():
+    assert compose(["epochs=3", "epochs=4"]).epochs == 4
+    assert compose(["data=folder", "data=cifar10"]).data == "cifar10"
+    assert compose(["data=folder", "data=cifar10"]).crop is None
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+@pytest.mark.parametrize("mode", ["measure", "curriculum"])
+def test_every_preset_composes(name, mode):
+    config = compose([f"data={name}"], mode)
+    assert config.data == name
+    assert set(config) == set(names())
+
+
+def test_there_is_a_preset_for_every_data_set():
+    from training.data import DATASETS
+
+    assert set(PRESET_NAMES) == set(DATASETS)
+
+
+def test_the_papers_recipe_for_cifar10():
+    config = compose(["data=cifar10"])
+    recipe = {"epochs": 60, "batch_size": 128, "optimizer": "sgd", "lr": 0.1, "min_lr": 5e-4, "momentum": 0.9,
+              "weight_decay": 5e-4, "schedule": "cosine", "networks": 5, "crop": None, "record": "during"}  # fmt: skip
+    assert {key: config[key] for key in recipe} == recipe
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("lr=1e-3", 0.001), ("lr=1", 1.0), ("crop=null", None), ("crop=24", 24), ("name=5", "5"), ("name=a=b", "a=b"),
+        ("root=~/my data", "~/my data"), ("root=/a[0]/b", "/a[0]/b"), ("skip_bad_images=true", True),
+        ("statistics=[entropy]", ["entropy"]), ("network=[lenet5,vgg16]", ["lenet5", "vgg16"]),
+    ],
+)  # fmt: skip
+def test_values_have_their_types(word, value):
+    found = compose([word])[word.partition("=")[0]]
+    assert (found == value and isinstance(found, type(value))) or OmegaConf.to_container(found) == value
+
+
+def test_architectures():
+    assert architectures(compose(["networks=3"])) == ["lenet5"] * 3
+    assert architectures(compose(["network=[lenet5,vgg16]", "networks=5"])) == ["lenet5", "vgg16"]
+
+
+def test_it_cannot_be_changed_afterwards():
+    with pytest.raises(ReadonlyConfigError):
+        compose([]).epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("epoch=3", "epochs"), ("batchsize=3", "batch_size"), ("optimiser=sgd", "optimizer"), ("netwroks=2", "networks"), ("learning_rate=1", "lr")],
+)  # fmt: skip
+def test_an_unknown_key_names_the_nearest(word, near):
+    message = told(word)
+    assert f"'{word.partition('=')[0]}'" in message and near in message
+
+
+@pytest.mark.parametrize(
+    "word", ["a.b=3", "lr.x=1", "data.x=1", "=3", "epochs", "", "epochs=[", "epochs={a: 1", "lr={x: 1}"]
+)
+def test_words_of_no_use(word):
+    told(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("epochs=many", "int"), ("epochs=1.5", "int"), ("epochs=null", "int"), ("lr=fast", "float"), ("crop=big", "int or null"),
+        ("skip_bad_images=perhaps", "bool"), ("statistics=entropy", "list of str"), ("root=null", "str"),
+        ("optimizer=sdg", "sgd"), ("schedule=cosin", "cosine"), ("record=durin", "during"), ("device=gpu", "cuda"), ("precision=fp16", "fp32"),
+        ("epochs=0", "at least 1"), ("networks=0", "at least 1"), ("batch_size=0", "at least"), ("seed=-1", "at least 0"),
+        ("lr=0", "above 0"), ("lr=nan", "above 0"), ("min_lr=-1", "at least 0"), ("min_lr=nan", "at least 0"), ("crop=0", "at least 1"),
+        ("statistics=[]", "at least one"), ("network=5", "a name"), ("network=[]", "a name"), ("network=[1]", "a name"), ("network=null", "a name"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_names_the_key_and_what_is_expected(word, expected):
+    message = told(word)
+    assert word.partition("=")[0] in message and expected in message
+
+
+@pytest.mark.parametrize("word", ["name=${nothing}", "name=${epochs", "epochs=${lr}", "name=${oc.env:NO_SUCH}"])
+def test_references_that_lead_nowhere(word):
+    assert word.partition("=")[0] in told(word)
+
+
+def test_a_crop_larger_than_the_images():
+    assert "crop=65: larger than resize=64" in told("resize=64", "crop=65")
+
+
+def test_an_unknown_data_set_names_the_nearest():
+    message = told("data=cifar")
+    assert "conf/cifar.yaml" in message and "cifar10" in message
+
+
+def test_a_preset_with_an_unknown_key_is_named(tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("epochz: 3\n")
+    monkeypatch.setattr("conf.PRESETS", tmp_path)
+    message = told("data=own")
+    assert "conf/own.yaml" in message and "'epochz'" in message and "epochs" in message
+
+
+def test_a_preset_that_is_no_yaml(tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("epochs: [\n")
+    monkeypatch.setattr("conf.PRESETS", tmp_path)
+    assert "conf/own.yaml" in told("data=own")
+
+
+LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
+
+
+@given(st.text(LINES, max_size=30))
+def test_any_word_composes_or_is_told_in_one_line(word):
+    try:
+        compose([word])
+    except ConfigurationError as error:
+        assert "\n" not in str(error)
+
+
+@given(st.sampled_from(names()), st.text(LINES, max_size=20))
+def test_any_value_composes_or_is_told_in_one_line(key, value):
+    try:
+        config = compose([f"{key}={value}"])
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except ConfigurationError as error:
+        assert "\n" not in str(error)
+
+
+def test_every_setting_has_a_meaning_and_a_type():
+    for entry in Configuration.__dataclass_fields__.values():
+        assert len(entry.metadata["meaning"]) > 5
+        assert type_of(entry.name)
