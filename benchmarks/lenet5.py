@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2)
     options = parser.parse_args()
-    warm_up()
+    warm_up("training.loop")
     config = compose(
         ["data=cifar10", f"root={options.root}", f"networks={options.networks}", f"epochs={options.epochs}"]
     )

@@ -60,7 +60,7 @@ class Outcome:
 def run_comparison(config: Any, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
     check(config, console)
-    warm_up()
+    warm_up("curricula.arm")
     device = choose_device(config.device)
     data = load(config)
     for note in data.notes:

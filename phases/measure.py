@@ -47,7 +47,7 @@ def measure(config: Any, console: Any) -> str:
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
-    warm_up()
+    warm_up("training.loop")
     device = choose_device(config.device)
     data = load(config)
     for note in data.notes:

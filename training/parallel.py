@@ -24,11 +24,11 @@ class TaskError(RuntimeError):
     """A task that failed or whose process died; the message is one line."""
 
 
-def warm_up() -> None:
-    """Start the server from which tasks are forked, so that it imports torch while this process does other things."""
+def warm_up(module: str) -> None:
+    """Start the server from which tasks are forked, so that it imports their module, and torch, while others work."""
     from multiprocessing import forkserver, resource_tracker
 
-    PROCESSES.set_forkserver_preload(["training.loop", "torch._dynamo"])
+    PROCESSES.set_forkserver_preload([module, "torch._dynamo"])
     # Ctrl-C reaches every process of a terminal; only this one answers it. The server and all its tasks inherit the mask
     resource_tracker.ensure_running()  # which would lift it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

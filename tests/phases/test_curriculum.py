@@ -1,5 +1,6 @@
 """Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,8 +114,8 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
 
 
 @pytest.mark.slow
-def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place):
-    words = ["--mode", "curriculum", "metric=frequency", *SMALL, "epochs=4", "evaluations=6"]
+def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place, empty_database):
+    words = ["--mode", "curriculum", "metric=frequency", *SMALL, "epochs=4", "evaluations=6", "arms=[shuffled,anti]"]
 
     def start(folder: Path = place) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], cwd=folder, stdout=subprocess.DEVNULL)
@@ -142,7 +143,8 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place):
         assert len(history(client, run.info.run_id, "test/accuracy")) == 1
 
     undisturbed = place / "undisturbed"
-    undisturbed.mkdir()
+    (undisturbed / "mlruns").mkdir(parents=True)
+    shutil.copy(empty_database, undisturbed / "mlruns")
     assert start(undisturbed).wait(180) == 0
     (expected,) = (pd.read_csv(path) for path in undisturbed.glob("mlruns/artifacts/*/*/artifacts/comparison.csv"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)

@@ -380,7 +380,7 @@ def test_killed_outright_while_a_second_one_waits_and_the_same_command_again(
     measured, store, digits, place, capsys, without_figures
 ):
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
-    warm_up()
+    warm_up("training.loop")
     process = PROCESSES.Process(target=measure_in, args=(place, arguments))
     process.start()
     wait_for_training(place)

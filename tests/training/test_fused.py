@@ -1,9 +1,11 @@
 """NormReluPool against the three modules of torch that it stands for."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -66,6 +68,8 @@ def test_any_shape_and_scale(shape, seed, offset, spread):
     images, channels, rows, columns = shape
     fused, norm = pair(channels, seed)
     x = spread * random((images, channels, 2 * rows, 2 * columns), seed) + offset
+    # a value that rounding may put on either side of zero has either gradient
+    assume(float(copy.deepcopy(norm).double()(x.double()).abs().min()) > 2e-4)
     assert_equal_steps(fused, norm, x, atol=1e-4)
 
 

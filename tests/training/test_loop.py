@@ -199,10 +199,10 @@ def test_resuming_after_an_epoch_changes_nothing(begun, monkeypatch, name, recip
 
 def test_killed_again_and_again_it_ends_with_the_same_record(begun):
     """SIGKILL at times that hit any point of an epoch: training, writing the record, writing the checkpoint."""
-    config = settings("epochs=6")
+    config = settings("epochs=4")
     whole, killed = begun("whole"), begun("killed")
     trained(whole, config)
-    warm_up()
+    warm_up("training.loop")
     kills = 0
     for attempt in range(30):
         process = PROCESSES.Process(target=train_network, args=(0, "lenet5", config, killed, 32, 1))
@@ -222,7 +222,7 @@ def test_killed_again_and_again_it_ends_with_the_same_record(begun):
             (part,), (of_whole,) = record.predictions(split), LearningRecord(whole).predictions(split)
             np.testing.assert_array_equal(part, of_whole[: record.epochs])
     trained(killed, config)
-    assert kills >= 3
+    assert kills >= 2
     assert_same(whole, killed)
 
 

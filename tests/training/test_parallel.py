@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module", autouse=True)
 def server():
-    warm_up()
+    warm_up("training.loop")
 
 
 def write(folder: Path, name: str) -> None:
@@ -164,7 +164,7 @@ PROGRAM = """
         time.sleep(120)
 
     if __name__ == "__main__":
-        warm_up()
+        warm_up("training.loop")
         folder = Path(sys.argv[1])
         (folder / "begun").touch()
         try:
