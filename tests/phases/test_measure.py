@@ -400,7 +400,9 @@ def test_killed_outright_while_a_second_one_waits_and_the_same_command_again(
 
 
 @pytest.mark.slow
-def test_interrupted_while_the_findings_are_logged(measured, store, digits, place, capsys, monkeypatch):
+def test_interrupted_while_the_findings_are_logged(
+    measured, store, digits, place, capsys, monkeypatch, without_figures
+):
     """After the curves went into the store, before the figures: resuming must not log them a second time."""
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
 

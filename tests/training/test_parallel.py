@@ -150,6 +150,11 @@ def wait_until(condition, seconds: float = 60) -> bool:
     return True
 
 
+def wait_for(program: subprocess.Popen, *paths: Path) -> None:
+    assert wait_until(lambda: all(path.exists() for path in paths) or program.poll() is not None)
+    assert program.poll() is None, program.communicate()
+
+
 PROGRAM = """
     import os, sys, time
     from pathlib import Path
@@ -190,7 +195,7 @@ def program(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 def test_the_tasks_end_when_the_program_is_killed(program, tmp_path):
-    assert wait_until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
+    wait_for(program, tmp_path / "a", tmp_path / "b")
     tasks = [int((tmp_path / name).read_text()) for name in "ab"]
     assert all(alive(pid) for pid in tasks)
     program.kill()
@@ -202,9 +207,9 @@ def test_the_tasks_end_when_the_program_is_killed(program, tmp_path):
 def test_ctrl_c_reaches_every_process_and_only_the_program_answers(program, tmp_path, moment):
     """A terminal sends SIGINT to the whole group; neither the server nor a task may print a traceback."""
     if moment == "the tasks run":
-        assert wait_until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
+        wait_for(program, tmp_path / "a", tmp_path / "b")
     else:
-        assert wait_until((tmp_path / "begun").exists)
+        wait_for(program, tmp_path / "begun")
         time.sleep(0.3)
     os.killpg(program.pid, signal.SIGINT)
     _, error = program.communicate(timeout=60)
