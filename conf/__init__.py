@@ -128,9 +128,14 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     section = layer.pop(mode, {}) if mode in SECTIONS else {}
     for other in SECTIONS:
         layer.pop(other, None)
-    config = merged(merged(default, layer, f"conf/{chosen}.yaml"), section, f"conf/{chosen}.yaml, {mode}")
-    for key, value in given:
-        config = merged(config, OmegaConf.create({key: value}), "")
+    config = default
+    for source, pairs in (
+        (f"conf/{chosen}.yaml: ", layer.items()),
+        (f"conf/{chosen}.yaml, {mode}: ", section.items()),
+        ("", given),
+    ):
+        for key, value in pairs:
+            config = merged(config, key, value, source)
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
@@ -151,19 +156,15 @@ def pair(word: str) -> tuple[str, Any]:
     return key, value
 
 
-def merged(config: DictConfig, layer: Any, source: str) -> DictConfig:
+def merged(config: DictConfig, key: str, value: Any, source: str) -> DictConfig:
     try:
-        return OmegaConf.merge(config, layer)
+        return OmegaConf.merge(config, {key: value})
     except (ConfigKeyError, ConfigAttributeError) as error:
-        key = str(error.full_key or error.key)
+        unknown = error.full_key or key
+        raise ConfigurationError(f"{source}there is no setting '{unknown}'{nearest(str(unknown), names())}") from error
+    except (OmegaConfBaseException, TypeError) as error:  # TypeError: a mapping where a list belongs
         raise ConfigurationError(
-            f"{source + ': ' if source else ''}there is no setting '{key}'{nearest(key, names())}"
-        ) from error
-    except OmegaConfBaseException as error:
-        key = str(error.full_key)
-        value = OmegaConf.to_container(layer).get(key)
-        raise ConfigurationError(
-            f"{key}={value}: expected {type_of(key)} ({described(key).metadata['meaning']})"
+            f"{source}{key}={value}: expected {type_of(key)} ({described(key).metadata['meaning']})"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """How a configuration is composed, and how what is wrong with it is told."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
@@ -149,6 +149,7 @@ def test_any_word_composes_or_is_told_in_one_line(word):
 
 
 @given(st.sampled_from(names()), st.text(LINES, max_size=20))
+@example("arms", "0:")  # a mapping where a list belongs
 def test_any_value_composes_or_is_told_in_one_line(key, value):
     try:
         config = compose([f"{key}={value}"])
