@@ -74,6 +74,7 @@ def run_comparison(config: Any, console: Any) -> str:
             scores, notes = scores_of(config, data.train, client, progress)
             train, validation = held_out(data.train, len(data.classes), config)
             config = with_steps(config, len(train.labels))
+            warn_of_examples_never_drawn(config, len(train.labels), console)
             arms = arms_of(config, scores[train.index], train.labels)
             parent, *children = runs_of(client, config, arms, terms_of(config, data, arms, device), work)
             with ending_each(client, parent, children, work):
@@ -158,6 +159,17 @@ def with_steps(config: Any, examples: int) -> Any:
     """The configuration with `steps`, the optimiser steps of every training."""
     steps = max(1, round(config.budget * config.epochs * -(-examples // config.batch_size)))
     return OmegaConf.create({**OmegaConf.to_container(config), "steps": steps})
+
+
+def warn_of_examples_never_drawn(config: Any, examples: int, console: Any) -> None:
+    """H&W's pacing functions count steps, whatever the training's length: a short one may end before all are in."""
+    reached = int(pacing_curve(config, [config.pacing], config.steps, examples)[1][config.pacing][-1])
+    if reached < examples:
+        console.print(
+            f"pacing={config.pacing} reaches {reached:,} of {examples:,} examples by the end of the {config.steps} steps; "
+            "the rest are never trained on. a=0.8 lets all in after 80 % of the steps. Training all the same.",
+            highlight=False,
+        )
 
 
 def arms_of(config: Any, scores: np.ndarray, labels: np.ndarray) -> list[Arm]:

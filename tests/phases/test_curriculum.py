@@ -1,5 +1,6 @@
 """Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
 
+import io
 import shutil
 import signal
 import subprocess
@@ -11,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from rich.console import Console
 
 import train
 from conf import compose
 from curricula import corrupt_labels
-from phases.curriculum import held_out
+from phases.curriculum import held_out, warn_of_examples_never_drawn, with_steps
 from reports import tracking
 from training.data import mnist5k
 
@@ -158,6 +160,24 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place, dig
     assert compare(*words) == 0
     (expected,) = (pd.read_csv(path) for path in undisturbed.glob("mlruns/artifacts/*/*/artifacts/comparison.csv"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "told"),
+    [
+        (["pacing=fixed_exponential"], 1, "pacing=fixed_exponential reaches 400 of 10,000 examples by the end of the 79 steps"),
+        (["pacing=fixed_exponential"], 8, ""),  # H&W's seven levels of 100 steps
+        (["pacing=fixed_exponential", "a=0.8"], 1, ""),
+        (["pacing=linear", "a=1"], 1, ""),
+        (["pacing=linear", "a=2"], 1, "pacing=linear reaches 6,000 of"),
+    ],
+)  # fmt: skip
+def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
+    console = Console(width=300, file=io.StringIO())
+    config = with_steps(compose([*words, f"epochs={epochs}"], "curriculum"), 10_000)
+    warn_of_examples_never_drawn(config, 10_000, console)
+    assert console.file.getvalue().startswith(told)
+    assert bool(console.file.getvalue()) == bool(told)
 
 
 @pytest.mark.parametrize(
