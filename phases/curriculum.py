@@ -383,8 +383,9 @@ def log_outcome(
 
     log = tracking.MetricLog(client)
     for arm, row in table.iterrows():
-        wanted = ("test_at_best", "test_at_end", "validation_area", "difference", "corrected_p")
-        log.log(run, config.steps, {f"{arm}/{name}": row[name] for name in wanted if name in row})
+        wanted = ("test_at_best", "difference", "corrected_p")
+        # step 0: single numbers, which MLflow's charts draw as bars
+        log.log(run, 0, {f"comparison/{name}_{arm}": row[name] for name in wanted if name in row})
     log.flush()
     folder.mkdir(exist_ok=True)
     table.to_csv(folder / "comparison.csv")
