@@ -2,6 +2,7 @@
 
 python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute
 python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
+python train.py --mode measure sweep.batch_size=[32,512]  several measurements in one picture, of any key
 python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
 """
 
@@ -10,7 +11,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from conf import ConfigurationError, compose
+from conf import ConfigurationError, compose, compose_sweep
 
 MODES = ("measure", "curriculum")
 
@@ -50,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
+        if options.mode == "measure" and any(word.startswith("sweep.") for word in words):
+            from phases.sweep import run_sweep
+
+            run_sweep(compose_sweep(words), console)
+            return 0
         config = compose(words, options.mode)
         if options.print_config:
             from omegaconf import OmegaConf
@@ -90,7 +96,7 @@ def expected(error: Exception) -> bool:
     if isinstance(error, ConfigurationError | OSError):
         return True
     from reports.tracking import StoreError
-    from training.data import DataError
+    from training.examples import DataError
     from training.loop import TrainingError
     from training.networks import NetworkError
     from training.parallel import TaskError

@@ -1,6 +1,7 @@
 """The measurement phase: what networks agree on, in which order they learn it, and what explains that order."""
 
 from agreement.correlation import correlation_table, explained_variance, spearman, statistic_curve
+from agreement.kinds import agreement_by_kind
 from agreement.measures import (
     accuracy,
     accuracy_deviation,
@@ -12,14 +13,17 @@ from agreement.measures import (
     hacohen_true_positive_agreement,
     lower_bound,
     mean_accuracy,
+    mistaken_alike,
     true_positive_agreement,
 )
 from agreement.order import agreed, forgetting_events, learned_epoch, mean_correctness, rank_concordance
+from agreement.partial import partial_correlations
 
 __all__ = [
     "accuracy",
     "accuracy_deviation",
     "agreed",
+    "agreement_by_kind",
     "chance_agreement",
     "correlation_table",
     "exact_match",
@@ -33,6 +37,8 @@ __all__ = [
     "lower_bound",
     "mean_accuracy",
     "mean_correctness",
+    "mistaken_alike",
+    "partial_correlations",
     "rank_concordance",
     "spearman",
     "statistic_curve",

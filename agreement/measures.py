@@ -99,9 +99,7 @@ def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.
     The paper names it (section 2) and leaves it for later. 0 where no network is wrong. Raises ValueError unless
     `predictions` is integer (K, T, N) and `labels` is (N,).
     """
-    predictions, labels = _check_predictions(predictions), np.asarray(labels)
-    if labels.shape != predictions.shape[2:]:
-        raise ValueError(f"labels must have shape {predictions.shape[2:]}, one per example, not {labels.shape}")
+    predictions, labels = _check_labelled(predictions, labels)
     counts = []
     for predicted in _by_epoch(predictions):
         unanimous = (predicted == predicted[0]).all(axis=0)
@@ -109,6 +107,20 @@ def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.
         # where networks differ at least one of them is wrong
         counts.append((np.count_nonzero(unanimous & first_wrong), np.count_nonzero(~unanimous | first_wrong)))
     return _fraction(*np.transpose(counts))
+
+
+def mistaken_alike(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether all networks predict the same wrong class for an example, boolean (T, N): see figure 1 of the paper.
+
+    What `false_positive_agreement` counts; errors as there.
+
+    >>> mistaken_alike(np.array([[[3, 1, 2]], [[3, 2, 2]]]), np.array([1, 1, 2]))
+    array([[ True, False, False]])
+    """
+    predictions, labels = _check_labelled(predictions, labels)
+    return np.array(
+        [(predicted == predicted[0]).all(axis=0) & (predicted[0] != labels) for predicted in _by_epoch(predictions)]
+    )
 
 
 def hacohen_agreement(predictions: np.ndarray, per_example: bool = False) -> np.ndarray:
@@ -183,6 +195,13 @@ def _check_predictions(predictions: np.ndarray) -> np.ndarray:
             f"not {predictions.dtype} of shape {predictions.shape}"
         )
     return predictions
+
+
+def _check_labelled(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    predictions, labels = _check_predictions(predictions), np.asarray(labels)
+    if labels.shape != predictions.shape[2:]:
+        raise ValueError(f"labels must have shape {predictions.shape[2:]}, one per example, not {labels.shape}")
+    return predictions, labels
 
 
 def _by_epoch(array: np.ndarray) -> Iterator[np.ndarray]:

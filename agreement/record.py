@@ -3,12 +3,15 @@
     record/record.json                      networks, classes, format
     record/{train,test}-labels.npy          (N,) class of every example
     record/{train,test}-ids.json            N stable names
-    record/network-1/train-predictions.npy  (T, N) predicted class, uint8 (uint16 above 256 classes)
+    record/network-1/train-predictions.npy  (T, N) predicted class, uint8 (uint16 above 256 classes), or set of classes
     record/network-1/train-probability.npy  (T, N) probability given to the true class, uint8 in 1/255
     record/network-1/epochs.jsonl           one line of numbers per finished epoch: loss, accuracy, learning rate, seconds
 
 The arrays are ordinary .npy files, valid at any moment: a row is appended first, the header counts it afterwards. Each
 network writes its own folder, so networks can train in different processes or on different machines.
+
+Where an example has any number of classes, a label and a prediction are sets, as whole numbers whose bit c says whether
+class c is there: two are equal where they match exactly, which is when the paper counts such an example as correct.
 """
 
 import io
@@ -29,13 +32,13 @@ SPLITS = ("train", "test")
 class Recorder:
     """Writes one network's part of the record. Feed it batches in any order, then end the epoch.
 
-    folder: where the network's files go. sizes: number of examples of each split. classes: number of classes.
+    folder: where the network's files go. sizes: number of examples of each split. classes: number of labels there can be.
     finished: epochs to keep from an earlier attempt (those beyond are cut off), for a training that resumes.
     """
 
     def __init__(self, folder: Path, sizes: Mapping[str, int], classes: int, finished: int = 0):
         folder.mkdir(parents=True, exist_ok=True)
-        predicted = np.dtype(np.uint8 if classes <= 256 else np.uint16)
+        predicted = np.min_scalar_type(max(classes, 1) - 1)
         self.rows = {}
         for split, size in sizes.items():
             self.rows[split, "predictions"] = GrowingArray(
@@ -101,16 +104,15 @@ def begin_record(
     classes: Sequence[str],
     labels: Mapping[str, np.ndarray],
     ids: Mapping[str, Sequence[str]],
+    multi_label: bool = False,
 ) -> None:
     """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in labels:
         save_array(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
-    replace_text(
-        folder / "record.json",
-        json.dumps({"format": FORMAT, "networks": list(networks), "classes": list(classes), "splits": list(labels)}),
-    )
+    about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "splits": list(labels)}
+    replace_text(folder / "record.json", json.dumps({**about, "multi_label": multi_label}))
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,15 @@ class LearningRecord:
     @property
     def classes(self) -> list[str]:
         return self.about["classes"]
+
+    @property
+    def multi_label(self) -> bool:
+        return self.about.get("multi_label", False)
+
+    @property
+    def kinds_of_label(self) -> int:
+        """How many labels there can be: the classes, or the sets of them."""
+        return 2 ** len(self.classes) if self.multi_label else len(self.classes)
 
     @cached_property
     def epochs(self) -> int:

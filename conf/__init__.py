@@ -5,6 +5,8 @@ preset `conf/<data>.yaml`, and the `key=value` words given. Nothing here imports
 """
 
 import difflib
+import itertools
+import json
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,7 +17,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 PRESETS = Path(__file__).parent
-MEASURE_ONLY = {"networks", "record", "statistics", "resamples"}
+MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels"}
 CURRICULUM_ONLY = {"metric", "descending", "arms", "balance", "pacing", "a", "b", "seeds", "budget", "label_noise", "validation", "evaluations", "measurement"}  # fmt: skip
 SECTIONS = ("curriculum",)  # of a preset: what differs in that mode
 
@@ -39,6 +41,16 @@ class Configuration:
     resize: int | None = setting(None, "shorter side of the images in pixels before cropping; null keeps their size")
     crop: int | None = setting(
         None, "side in pixels of the square crop, random in training and central in testing; null: no crop"
+    )
+    memory: float = setting(
+        4.0,
+        "GB of decoded images to hold in memory; larger sets are decoded once into a file in cache= and read from there",
+    )
+    test_sample: str = setting(
+        "a", "which of the four samples of each material kth_tips2b tests on", "a", "b", "c", "d"
+    )
+    random_labels: float = setting(
+        0.0, "probability that an example, of train or test, has a class drawn at random for its label"
     )
     skip_bad_images: bool = setting(False, "leave unreadable images out (and say how many) instead of stopping")
     # by which networks
@@ -77,6 +89,9 @@ class Configuration:
     statistics: list[str] = setting(
         ["entropy", "frequency", "segments"],
         "image statistics to relate to the learning order, names in metrics.STATISTICS",
+    )
+    statistics_resize: int | None = setting(
+        None, "side in pixels of the squares that images are resized to for entropy and frequency; null: no resizing"
     )
     resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval")
     # how the order is tried (mode curriculum)
@@ -145,6 +160,25 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     return config
 
 
+def compose_sweep(words: list[str]) -> dict[str, DictConfig]:
+    """A configuration for every value that words of the form `sweep.key=[value,...]` list, by 'key=value'.
+
+    Several such words give all combinations. Raises ConfigurationError with one clear line.
+    """
+    plain = [word for word in words if not word.startswith("sweep.")]
+    choices = []
+    for word in words:
+        if word.startswith("sweep."):
+            key, values = pair(word.removeprefix("sweep."))
+            if not isinstance(values, list) or len(values) < 2:
+                raise ConfigurationError(f"{word}: expected a list of two or more values, such as sweep.{key}=[1,2]")
+            choices.append([f"{key}={json.dumps(value)}" for value in values])
+    return {
+        ", ".join(chosen).replace('"', ""): compose([*plain, *chosen], "measure")
+        for chosen in itertools.product(*choices)
+    }
+
+
 def pair(word: str) -> tuple[str, Any]:
     key, equals, _ = word.partition("=")
     if not equals or not key:
@@ -178,7 +212,7 @@ def check(config: DictConfig) -> None:
             )
     least = {"networks": 1, "epochs": 1, "batch_size": 1, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
              "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1, "seeds": 2,
-             "evaluations": 1, "label_noise": 0}  # fmt: skip
+             "evaluations": 1, "label_noise": 0, "random_labels": 0, "memory": 0, "statistics_resize": 10}  # fmt: skip
     for key, bound in least.items():
         if config[key] is not None and not config[key] >= bound:
             raise ConfigurationError(
@@ -189,7 +223,7 @@ def check(config: DictConfig) -> None:
             raise ConfigurationError(
                 f"{key}={config[key]}: expected a number above 0 ({described(key).metadata['meaning']})"
             )
-    for key in ("budget", "b", "label_noise"):
+    for key in ("budget", "b", "label_noise", "random_labels"):
         if config[key] is not None and config[key] > 1:
             raise ConfigurationError(f"{key}={config[key]}: expected at most 1 ({described(key).metadata['meaning']})")
     if config.validation >= 1:

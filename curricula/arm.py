@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from agreement.record import read_lines, replace_text
 from curricula.sampler import PacedSampler
-from training.batches import Batches
+from training.batches import Batches, predicted
 from training.loop import (
     TrainingError,
     choose_bf16,
@@ -44,7 +44,15 @@ class Arm:
 
 
 def train_arm(
-    arm: Arm, network_name: str, config: Any, shared: Path, classes: int, size: int, threads: int, folder: Path
+    arm: Arm,
+    network_name: str,
+    config: Any,
+    shared: Path,
+    classes: int,
+    sets_of: int,
+    size: int,
+    threads: int,
+    folder: Path,
 ) -> None:
     """Train `config.steps` optimiser steps and write what comes of it into `folder`, resuming from a checkpoint there.
 
@@ -60,7 +68,7 @@ def train_arm(
     device = choose_device(config.device)
     bf16 = choose_bf16(config.precision, device)
     splits = {
-        split: Batches.open(shared / split, np.load(shared / f"{split}-labels.npy"), device, config.crop)
+        split: Batches.open(shared / split, np.load(shared / f"{split}-labels.npy"), device, config.crop, sets_of)
         for split in ("train", "validation", "test")
     }
     torch.manual_seed(seed_of(arm.seed))
@@ -98,8 +106,8 @@ def train_arm(
         for _ in range(stops[number] - (stops[number - 1] if number else 0)):
             index = next(batches)
             drawn[number] += np.bincount(place[index], minlength=PARTS)
-            images, labels = splits["train"].get(torch.from_numpy(index), crops)
-            losses.append(training_step(network, optimizer, images, labels, bf16)[1].mean())
+            images, targets = splits["train"].get(torch.from_numpy(index), crops)
+            losses.append(training_step(network, optimizer, images, targets, bf16)[1].mean())
             schedule.step()
         line = {"step": stops[number], "train/loss": torch.stack(losses).mean().item()}
         if not np.isfinite(line["train/loss"]):
@@ -150,5 +158,5 @@ def assess(network: torch.nn.Module, batches: Batches, bf16: bool) -> dict[str, 
     loss, correct = 0.0, 0
     for index, logits, losses in evaluate(network, batches, bf16):
         loss += losses.double().sum().item()
-        correct += (logits.argmax(dim=1).cpu() == batches.labels.cpu()[index]).sum().item()
+        correct += (predicted(logits, batches.sets_of).cpu() == batches.labels.cpu()[index]).sum().item()
     return {"loss": loss / len(batches), "accuracy": correct / len(batches)}

@@ -33,10 +33,12 @@ from phases.work import note_runs, resumed_runs, unfinished
 from reports import curriculum_figures, figures, tracking
 from reports.comparison_summary import print_comparison
 from training.batches import share
-from training.data import Data, DataError, Split, load
+from training.data import load
+from training.examples import Data, DataError
 from training.loop import choose_bf16, choose_device
 from training.networks import build_network
 from training.parallel import Watch, run_tasks, side_by_side, warm_up
+from training.pixels import take
 
 TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
@@ -72,7 +74,7 @@ def run_comparison(config: Any, console: Any) -> str:
     with unfinished("curriculum", config, data) as work:
         with Progress(console, len(config.arms) * config.seeds, config.evaluations) as progress:
             scores, notes = scores_of(config, data.train, client, progress)
-            train, validation = held_out(data.train, len(data.classes), config)
+            train, validation = held_out(data, config)
             config = with_steps(config, len(train.labels))
             warn_of_examples_never_drawn(config, len(train.labels), console)
             arms = arms_of(config, scores[train.index], train.labels)
@@ -82,9 +84,7 @@ def run_comparison(config: Any, console: Any) -> str:
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
                     share(part.images, work / name)
                     np.save(work / f"{name}-labels.npy", part.labels)
-                train_all(
-                    config, arms, len(data.classes), size, device.type == "cuda", work, client, children, progress
-                )
+                train_all(config, arms, data, size, device.type == "cuda", work, client, children, progress)
                 progress.say("comparing arms, writing figures and tables")
                 outcome = read_outcome(arms, work)
                 comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
@@ -132,11 +132,11 @@ class Part:
     index: np.ndarray
 
 
-def held_out(split: Split, classes: int, config: Any) -> tuple[Part, Part]:
+def held_out(data: Data, config: Any) -> tuple[Part, Part]:
     """Train and validation parts, class by class; a fixed draw from seed=. Only the train part gets label noise."""
-    draw = np.random.default_rng([config.seed, 1])
+    split, draw = data.train, np.random.default_rng([config.seed, 1])
     chosen = np.zeros(len(split), bool)
-    for label in range(classes):
+    for label in np.unique(split.labels):
         members = np.flatnonzero(split.labels == label)
         chosen[draw.permutation(members)[: round(config.validation * len(members))]] = True
     if not chosen.any() or chosen.all():
@@ -145,13 +145,20 @@ def held_out(split: Split, classes: int, config: Any) -> tuple[Part, Part]:
         )
 
     def part(index: np.ndarray) -> Part:
-        images = [split.images[i] for i in index] if isinstance(split.images, list) else split.images[index]
-        return Part(images, split.labels[index], index)
+        return Part(take(split.images, index), split.labels[index], index)
 
     train = part(np.flatnonzero(~chosen))
     if len(train.labels) < config.batch_size:
         raise DataError(f"batch_size={config.batch_size} is larger than the {len(train.labels)} examples to train on")
-    noisy, _ = corrupt_labels(train.labels, config.label_noise, classes, config.seed)
+    if data.multi_label and config.label_noise:
+        raise DataError(
+            f"label_noise={config.label_noise}: the examples of data={config.data} have sets of labels; give 0"
+        )
+    noisy = (
+        train.labels
+        if data.multi_label
+        else corrupt_labels(train.labels, config.label_noise, len(data.classes), config.seed)[0]
+    )
     return replace(train, labels=noisy), part(np.flatnonzero(chosen))
 
 
@@ -281,7 +288,7 @@ def reuse(client: Any, children: list[str], work: Path) -> int:
 def train_all(
     config: Any,
     arms: list[Arm],
-    classes: int,
+    data: Data,
     size: int,
     on_gpu: bool,
     work: Path,
@@ -290,7 +297,7 @@ def train_all(
     progress: Progress,
 ) -> None:
     """Train what is not done yet, side by side, logging to MLflow and showing progress as evaluations come in."""
-    folders = [folder_of(work, number) for number in range(len(arms))]
+    classes, folders = len(data.classes), [folder_of(work, number) for number in range(len(arms))]
     workers, threads = side_by_side(len(arms), config.workers, on_gpu)
     log = tracking.MetricLog(client)
     logged = [tracking.finished_steps(client, child, "validation/accuracy") for child in children]
@@ -307,7 +314,7 @@ def train_all(
         log.flush(now=False)
 
     tasks = [
-        (arm, config.network, config, work, classes, size, threads, folder)
+        (arm, config.network, config, work, classes, classes if data.multi_label else 0, size, threads, folder)
         for arm, folder in zip(arms, folders, strict=True)
         if not is_finished(folder)
     ]

@@ -13,13 +13,17 @@ from omegaconf import OmegaConf
 import agreement
 from agreement.record import LearningRecord, begin_record
 from conf import ConfigurationError, architectures, nearest, settings_of
-from metrics import STATISTICS, statistics_table
+from metrics import STATISTICS
+from phases.draw import draw_measurement
 from phases.progress import Progress
+from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import note_runs, resumed_runs, unfinished
-from reports import figures, tracking
+from reports import tracking
 from reports.summary import print_measurement
 from training.batches import share
-from training.data import Data, load
+from training.data import load
+from training.examples import Data
+from training.labels import with_random_labels
 from training.loop import choose_device, train_network
 from training.networks import build_network
 from training.parallel import Watch, run_tasks, side_by_side, warm_up
@@ -29,61 +33,65 @@ from training.parallel import Watch, run_tasks, side_by_side, warm_up
 class Findings:
     """What a measurement found, as plain arrays and tables.
 
-    curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: see
-    `agreement.correlation_table`; explained: see `agreement.explained_variance`. concordance: Kendall's W of the
+    curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: for each split, see
+    `agreement.correlation_table`, and as `others_fixed_...` `agreement.partial_correlations`; explained: see
+    `agreement.explained_variance`. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
     networks' learned epochs. never_learned: fraction of the train examples.
     """
 
     curves: dict[str, dict[str, np.ndarray]]
     statistics: dict[str, pd.DataFrame]
-    correlations: pd.DataFrame
+    correlations: dict[str, pd.DataFrame]
+    by_kind: dict[str, dict[str, dict[str, np.ndarray]]]
     explained: dict[str, float]
     concordance: float
     never_learned: float
 
 
-def measure(config: Any, console: Any) -> str:
-    """Run the configured measurement and log it to MLflow. Returns the id of its parent run."""
+def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str, str] | None = None) -> str:
+    """Run the configured measurement and log it to MLflow. Returns the id of its run, the parent of one per network.
+
+    sweep: the run that this measurement is a child of, and tags that it gets there.
+    """
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
     warm_up("training.loop")
     device = choose_device(config.device)
-    data = load(config)
+    with console.status("reading the images"):
+        data = with_random_labels(load(config), config.random_labels, config.seed)
     for note in data.notes:
-        console.print(note)
+        console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
     for name in dict.fromkeys(architectures(config)):
         build_network(name, data.channels, len(data.classes), size)
 
     client = tracking.open_store()
     with unfinished("measure", config, data) as work:
-        parent, *children = runs_of(client, config, work)
+        parent, *children = runs_of(client, config, work, sweep, tags or {})
         with (
             tracking.ending(client, [parent, *children]),
             Progress(console, len(children), config.epochs) as progress,
         ):
+            splits = {"train": data.train, "test": data.test}
             statistics = {
-                split: measure_statistics(getattr(data, split), config, progress, split) for split in ("train", "test")
+                name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
+                for name, split in splits.items()
             }
             try:
                 train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
             finally:
                 log_record(client, parent, work / "record")
             progress.say("measuring agreement and correlations")
-            findings = analyse(LearningRecord(work / "record"), statistics, config)
+            statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
+            kinds = {name: kinds_of(split) for name, split in splits.items()}
+            findings = analyse(LearningRecord(work / "record"), statistics, kinds, config)
             progress.say("writing figures, tables and metrics")
+            draw_measurement(findings, LearningRecord(work / "record"), splits, config, work / "findings" / "figures")
             log_findings(client, parent, findings, config, work / "findings")
         shutil.rmtree(work)
     print_measurement(console, findings, config, parent)
     return parent
-
-
-def measure_statistics(split: Any, config: Any, progress: Progress, name: str) -> pd.DataFrame:
-    return statistics_table(
-        split.originals, split.ids, list(config.statistics), Path(config.cache) / "statistics",
-        progress=lambda done, total: progress.step(f"statistics of the {name} images", done, total),
-    )  # fmt: skip
 
 
 def train_all(
@@ -98,6 +106,7 @@ def train_all(
         data.classes,
         {key: split.labels for key, split in splits.items()},
         {key: split.ids for key, split in splits.items()},
+        data.multi_label,
     )
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():
@@ -125,14 +134,20 @@ def train_all(
         raise watch.error
 
 
-def analyse(record: LearningRecord, statistics: dict[str, pd.DataFrame], config: Any) -> Findings:
+def analyse(
+    record: LearningRecord,
+    statistics: dict[str, pd.DataFrame],
+    kinds: dict[str, dict[str, np.ndarray]],
+    config: Any,
+) -> Findings:
     """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
-    curves = {}
+    curves, learned, correlations, by_kind = {}, {}, {}, {}
     for split in ("train", "test"):
         correct, predictions = record.correct(split), np.stack(record.predictions(split))
         curves[split] = {
             "accuracy": agreement.mean_accuracy(correct),
             "accuracy_deviation": agreement.accuracy_deviation(correct),
+            "agreed": agreement.agreed(correct).mean(axis=1),
             "agreement": agreement.true_positive_agreement(correct),
             "lower_bound": agreement.lower_bound(correct),
             "chance_agreement": agreement.chance_agreement(correct),
@@ -145,18 +160,17 @@ def analyse(record: LearningRecord, statistics: dict[str, pd.DataFrame], config:
             f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy())
             for name, column in statistics[split].items()
         }
+        columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
+        learned[split] = agreement.learned_epoch(correct)
+        table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
+        partial = agreement.partial_correlations(columns, learned[split], labels).drop(columns="n")
+        correlations[split] = table.join(partial.add_prefix("others_fixed_"))
+        by_kind[split] = {name: agreement.agreement_by_kind(correct, values) for name, values in kinds[split].items()}
         if split == "train":
-            learned, per_network = agreement.learned_epoch(correct), agreement.learned_epoch(correct, per_network=True)
-    columns = {name: column.to_numpy() for name, column in statistics["train"].items()}
-    labels = record.labels("train")
-    return Findings(
-        curves,
-        statistics,
-        agreement.correlation_table(columns, learned, labels, config.resamples, config.seed),
-        agreement.explained_variance(columns, learned, labels, seed=config.seed),
-        agreement.rank_concordance(per_network),
-        float(np.isinf(learned).mean()),
-    )
+            explained = agreement.explained_variance(columns, learned[split], labels, seed=config.seed)
+            concordance = agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
+    never = float(np.isinf(learned["train"]).mean())
+    return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)
 
 
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
@@ -164,7 +178,9 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
     log = tracking.MetricLog(client)
     for split, curves in findings.curves.items():
         log.log_series(run, {f"{split}/{name}": curve for name, curve in curves.items()})
-    log.log(run, config.epochs, {f"correlation/{name}": rho for name, rho in findings.correlations["rho"].items()})
+    for split, table in findings.correlations.items():
+        section = "correlation" if split == "train" else f"correlation_{split}"
+        log.log(run, config.epochs, {f"{section}/{name}": rho for name, rho in table["rho"].items()})
     log.log(
         run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"}
     )
@@ -172,37 +188,15 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
     log.leave_out_logged(run)
     log.flush()
 
-    folder.mkdir(exist_ok=True)
-    findings.correlations.to_csv(folder / "correlations.csv")
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, table in findings.correlations.items():
+        table.to_csv(folder / ("correlations.csv" if split == "train" else f"correlations-{split}.csv"))
     (folder / "explained_variance.json").write_text(json.dumps(findings.explained, indent=1))
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
     for split, table in findings.statistics.items():
         table.to_parquet(folder / f"statistics-{split}.parquet")
-        draw(
-            findings.curves[split],
-            table,
-            f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}, {split} set",
-            folder / "figures",
-            split,
-        )
     with tracking.store_errors():
         client.log_artifacts(run, str(folder))
-
-
-def draw(curves: dict[str, np.ndarray], statistics: pd.DataFrame, title: str, folder: Path, split: str) -> None:
-    shared = [curves[name] for name in ("agreement", "lower_bound", "accuracy", "accuracy_deviation")]
-    figures.save(
-        figures.agreement_figure(shared[0], shared[1], curves["chance_agreement"], *shared[2:], title),
-        folder,
-        f"{split}-agreement",
-    )
-    for name, column in statistics.items():
-        values = column.to_numpy()
-        curve, everywhere = curves[f"agreed_{name}"], float(np.nanmean(values))
-        figures.save(
-            figures.statistic_figure(*shared, curve, everywhere, name, title), folder, f"{split}-agreement-{name}"
-        )
-        figures.save(figures.histogram_figure(values, name, title), folder, f"{split}-histogram-{name}")
 
 
 def log_record(client: Any, run: str, record: Path) -> None:
@@ -215,7 +209,7 @@ def log_record(client: Any, run: str, record: Path) -> None:
                 client.log_artifact(run, str(file), (Path("record") / file.relative_to(record).parent).as_posix())
 
 
-def runs_of(client: Any, config: Any, work: Path) -> list[str]:
+def runs_of(client: Any, config: Any, work: Path, sweep: str | None, more: dict[str, str]) -> list[str]:
     """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
     runs = resumed_runs(client, work)
     if runs:
@@ -225,7 +219,7 @@ def runs_of(client: Any, config: Any, work: Path) -> list[str]:
     mixed = "+".join(dict.fromkeys(names))
     tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed)}
     name = config.name or f"{len(names)} × {mixed}, seed {config.seed}"
-    parent = tracking.begin_run(client, experiment, name, settings_of(config, "measure"), tags)
+    parent = tracking.begin_run(client, experiment, name, settings_of(config, "measure"), tags | more, sweep)
     children = [
         tracking.begin_run(
             client,

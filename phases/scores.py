@@ -9,18 +9,20 @@ from agreement.record import LearningRecord
 from conf import ConfigurationError, nearest
 from curricula import combine
 from curricula.scores import RECORD_SCORES, read_scores
-from metrics import STATISTICS, statistics_table
+from metrics import STATISTICS
 from phases.progress import Progress
+from phases.statistics import statistics_of
 from reports import tracking
-from training.data import Split
+from training.data import ANNOTATIONS
+from training.examples import Split
 
 
 def check_metric(metric: str) -> list[str]:
     """The parts of `metric`, joined by +; raises ConfigurationError for one that is not known."""
     parts = [part.strip() for part in metric.split("+")]
     for part in parts:
-        if part not in STATISTICS and part not in RECORD_SCORES and not part.startswith("file:"):
-            known = [*STATISTICS, *RECORD_SCORES, "file:PATH"]
+        known = [*STATISTICS, *ANNOTATIONS, *RECORD_SCORES, "file:PATH"]
+        if part not in known and not part.startswith("file:"):
             raise ConfigurationError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
     return parts
 
@@ -34,16 +36,21 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
                 columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
             except ValueError as error:
                 raise ConfigurationError(f"metric={error}") from error
+        elif part in ANNOTATIONS:
+            if part not in train.annotations:
+                has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
+                raise ConfigurationError(
+                    f"metric={part}: the train set of data={config.data} has no such annotation; {has}"
+                )
+            columns.append(train.annotations[part].astype(float))
         elif part in RECORD_SCORES:
             record, run = measurement(config, train, client)
             columns.append(RECORD_SCORES[part](record.correct("train"), record.probability("train")))
             notes.append(f"{part} is that of measurement {run} ({', '.join(record.networks)}; {record.epochs} epochs)")
         else:
-            table = statistics_table(
-                train.originals, train.ids, [part], Path(config.cache) / "statistics",
-                progress=lambda done, total, part=part: progress.step(f"{part} of the train images", done, total),
-            )  # fmt: skip
-            columns.append(table[part].to_numpy())
+            columns.append(
+                statistics_of(train, [part], config, progress, f"{part} of the train images")[part].to_numpy()
+            )
     return (combine(columns) if len(columns) > 1 else columns[0]), notes
 
 

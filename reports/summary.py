@@ -44,15 +44,22 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     say("\n[bold]What in the images goes with being learned late?[/]  Spearman's rho with the learned epoch")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("statistic")
-    for heading in ("rho [95 % interval]", "q", "within classes", "q"):
+    for heading in ("rho [95 % interval]", "q", "within classes", "q", "others\nfixed"):
         table.add_column(heading, justify="right")
-    for name, row in findings.correlations.iterrows():
-        within = interval(row, "within_"), small(row["within_q"])
-        table.add_row(escape(str(name)), interval(row, ""), small(row["q"]), *within)
+    train, test = findings.correlations["train"], findings.correlations["test"]
+    only_test = test.loc[
+        [name for name in test.index if name not in train.index]
+    ]  # what only its images are annotated with
+    for rows, mark in ((train, ""), (only_test, " (test)")):
+        for name, row in rows.iterrows():
+            within = interval(row, "within_"), small(row["within_q"])
+            fixed = "-" if np.isnan(row["others_fixed_rho"]) else f"{row['others_fixed_rho']:+.2f}"
+            table.add_row(f"{escape(str(name))}{mark}", interval(row, ""), small(row["q"]), *within, fixed)
     console.print(table)
     say(
         "Positive: images with more of it are learned later. within classes: ranks taken inside each class, so that "
-        "class difficulty cannot explain it. q: false-discovery rate at which it counts.",
+        "class difficulty cannot explain it. others fixed: within classes, and with what the other statistics explain "
+        "taken away. q: false-discovery rate at which it counts.",
         style="dim",
     )
 

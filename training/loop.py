@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agreement.record import SPLITS, LearningRecord, Recorder
-from training.batches import Batches
+from training.batches import Batches, losses_of, predicted
 from training.networks import build_network
 
 EVALUATION_BATCH = 500
@@ -33,7 +32,11 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     device = choose_device(config.device)
     bf16 = choose_bf16(config.precision, device)
     record = LearningRecord(folder)
-    splits = {split: Batches.open(folder.parent / split, record.labels(split), device, config.crop) for split in SPLITS}
+    sets_of = len(record.classes) if record.multi_label else 0
+    splits = {
+        split: Batches.open(folder.parent / split, record.labels(split), device, config.crop, sets_of)
+        for split in SPLITS
+    }
     train = splits["train"]
 
     torch.manual_seed(seed_of(config.seed, k))
@@ -48,7 +51,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     checkpoint = folder / "checkpoint.pt"
     finished = load_checkpoint(checkpoint, network, optimizer, schedule)
     recorder = Recorder(
-        folder, {split: len(batches) for split, batches in splits.items()}, len(record.classes), finished
+        folder, {split: len(batches) for split, batches in splits.items()}, record.kinds_of_label, finished
     )
     for epoch in range(finished + 1, config.epochs + 1):
         started = time.perf_counter()
@@ -57,8 +60,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
         draw = torch.Generator().manual_seed(seed_of(config.seed, k, epoch))
         seen = []
         for index in batches_of(torch.randperm(len(train), generator=draw), config.batch_size):
-            images, labels = train.get(index, draw)
-            logits, losses = training_step(network, optimizer, images, labels, bf16)
+            logits, losses = training_step(network, optimizer, *train.get(index, draw), bf16)
             seen.append((index, logits, losses))
             if every_step:
                 schedule.step()
@@ -93,13 +95,13 @@ def batches_of(order: Tensor, size: int) -> list[Tensor]:
 
 
 def training_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, bf16: bool
+    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, bf16: bool
 ) -> tuple[Tensor, Tensor]:
-    """One optimiser step on the mean cross-entropy of a batch. Returns logits (B, classes) and losses (B,) from before it."""
+    """One optimiser step on the mean loss of a batch (see `losses_of`). Returns logits (B, classes) and losses (B,) from before it."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = network(images)
     logits = logits.float()
-    losses = F.cross_entropy(logits, labels, reduction="none")
+    losses = losses_of(logits, targets)
     optimizer.zero_grad()
     losses.mean().backward()
     optimizer.step()
@@ -111,11 +113,11 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
     """Index, logits and losses of every example in eval mode, batch by batch; the network is left in training mode."""
     network.eval()
     for index in torch.arange(len(batches)).split(EVALUATION_BATCH):
-        images, labels = batches.get(index)
+        images, targets = batches.get(index)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
         logits = logits.float()
-        yield index, logits, F.cross_entropy(logits, labels, reduction="none")
+        yield index, logits, losses_of(logits, targets)
     network.train()
 
 
@@ -124,9 +126,11 @@ def note(
 ) -> dict[str, float]:
     """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy."""
     index, logits, losses = (torch.cat(parts) for parts in zip(*seen, strict=True))
-    predicted, losses = logits.argmax(dim=1).cpu(), losses.cpu()
-    recorder.update(split, index.numpy(), predicted.numpy(), torch.exp(-losses).nan_to_num_(0).numpy())
-    correct = predicted == batches.labels.cpu()[index]
+    found, losses = predicted(logits, batches.sets_of).cpu(), losses.cpu()
+    # of a set of classes, the probability that all of it is right
+    probability = torch.exp(-losses * max(1, batches.sets_of)).nan_to_num_(0)
+    recorder.update(split, index.numpy(), found.numpy(), probability.numpy())
+    correct = found == batches.labels.cpu()[index]
     return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
 
 

@@ -79,6 +79,24 @@ def test_false_positive_agreement_by_hand():
     assert agreement.false_positive_agreement(rows("012", "012"), np.array([0, 1, 2])) == 0
 
 
+def test_mistaken_alike_by_hand():
+    predictions, labels = (
+        np.concatenate([rows("0122", "0112", "0132"), rows("1111", "1111", "1112")], axis=1),
+        [0, 2, 2, 1],
+    )
+    found = agreement.mistaken_alike(predictions, np.array(labels))
+    assert found.astype(int).tolist() == [[0, 1, 0, 1], [1, 1, 1, 0]]
+
+
+@given(predicted)
+def test_mistaken_alike_is_what_false_positive_agreement_counts(predictions):
+    labels = np.arange(predictions.shape[2]) % 4
+    shared = agreement.mistaken_alike(predictions, labels).sum(axis=1)
+    wrong = (predictions != labels).any(axis=0).sum(axis=1)
+    expected = np.divide(shared, wrong, out=np.zeros(len(wrong)), where=wrong > 0)
+    np.testing.assert_allclose(agreement.false_positive_agreement(predictions, labels), expected)
+
+
 def test_hacohen_by_hand():
     predictions = rows("0017", "0127", "1237", "2247")
     each = [[2 / 4, 2 / 4, 1 / 4, 4 / 4]]

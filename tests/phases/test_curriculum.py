@@ -102,7 +102,7 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
     words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
     config = compose(words, "curriculum")
     data = mnist5k(config)
-    part, _ = held_out(data.train, 10, config)
+    part, _ = held_out(data, config)
     _, wrong = corrupt_labels(data.train.labels[part.index], 0.4, 10, config.seed)
     assert np.array_equal(part.labels != data.train.labels[part.index], wrong)
     ids = np.array(data.train.ids)[part.index]

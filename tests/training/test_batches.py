@@ -119,5 +119,5 @@ def test_images_are_mapped_and_never_changed_on_disk(tmp_path):
 
 
 def test_images_of_different_sizes_without_a_crop_are_refused(tmp_path):
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="different sizes"):
         opened(tmp_path, images_of([(5, 5), (6, 6)]), None)

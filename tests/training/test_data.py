@@ -12,7 +12,9 @@ from PIL import Image
 from torchvision import transforms
 
 from conf import compose
-from training.data import DATASETS, DataError, as_network_input, load
+from training.data import DATASETS, load
+from training.examples import DataError
+from training.files import as_network_input
 
 
 def configuration(root: Path, *words: str):

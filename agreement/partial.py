@@ -1,0 +1,44 @@
+"""What each statistic still has to do with the learned epoch once the class and all other statistics are held fixed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from agreement.correlation import _check_table, _codes, _false_discovery_rate, _rank, _residuals
+
+
+def partial_correlations(statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Spearman's partial correlation of every statistic with the learned epoch, given the class and the other statistics.
+
+    Ranks are probability-scale residuals within classes, as in `correlation_table`; from those of the statistic and of the
+    learned epoch, what is linear in the other statistics' is taken away, and the remainders are correlated (Liu, Li,
+    Wanga and Shepherd, Biometrics 74, 2018). Examples that lack a statistic are left out of all rows.
+
+    One row per statistic, in their order: `n`, `rho`, `p` (two-sided, from Student's t) and `q` (Benjamini and Hochberg
+    1995). NaN where nothing varies, or where a statistic follows from the others. Shapes and errors as in
+    `correlation_table`.
+    """
+    values, learned, labels = _check_table(statistics, learned, labels)
+    complete = ~np.isnan(values).any(axis=0)
+    table = pd.DataFrame({"n": complete.sum()}, index=pd.Index(list(statistics), name="statistic"))
+    rho, p = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    freedom = complete.sum() - 1 - len(values)
+    if freedom > 0:
+        classes = _codes(labels[complete])
+        columns = [_residuals(_rank(_codes(column[complete]), classes)) for column in (*values, learned)]
+        ranks = np.array(columns).T
+        for i in range(len(values)):
+            others = np.delete(ranks[:, :-1], i, axis=1)
+            pair = ranks[:, [i, -1]]
+            if others.shape[1]:
+                pair = pair - others @ np.linalg.lstsq(others, pair, rcond=None)[0]
+            size = np.sqrt((pair**2).sum(axis=0))
+            if (size > 1e-8 * np.sqrt((ranks[:, [i, -1]] ** 2).sum(axis=0))).all():
+                rho[i] = np.clip(pair[:, 0] @ pair[:, 1] / size.prod(), -1, 1)
+                with np.errstate(divide="ignore"):
+                    t = rho[i] * np.sqrt(freedom / (1 - rho[i] ** 2))
+                p[i] = 2 * stdtr(freedom, -abs(t))
+    table["rho"], table["p"], table["q"] = rho, p, _false_discovery_rate(p)
+    return table

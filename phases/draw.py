@@ -1,0 +1,80 @@
+"""The figures of a measurement, in the paper's style, as files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import agreement
+from agreement.record import LearningRecord
+from conf import architectures
+from metrics.image import read_image
+from reports import example_figures, figures, map_figures, overlay_figures
+from training.examples import Split
+
+SHOWN = 5  # examples of each group in the picture of typical ones
+
+
+def draw_measurement(
+    findings: Any, record: LearningRecord, splits: dict[str, Split], config: Any, folder: Path
+) -> None:
+    """Everything that `phases.measure.Findings` hold and what its examples look like, into `folder`."""
+    what = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
+    for name, split in splits.items():
+        draw_curves(findings, name, f"{what}, {name} set", folder)
+        draw_examples(record, name, split, config, f"{what}, {name} set", folder)
+    figures.save(overlay_figures.mistakes_figure(findings.curves, what), folder, "false-positive-agreement")
+
+
+def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
+    curves = findings.curves[split]
+    shared = [curves[name] for name in ("agreement", "lower_bound", "accuracy", "accuracy_deviation")]
+    figures.save(
+        figures.agreement_figure(shared[0], shared[1], curves["chance_agreement"], *shared[2:], title),
+        folder,
+        f"{split}-agreement",
+    )
+    for name, column in findings.statistics[split].items():
+        values = column.to_numpy()
+        if np.isnan(values).all():
+            continue
+        curve, everywhere = curves[f"agreed_{name}"], float(np.nanmean(values))
+        figures.save(
+            figures.statistic_figure(*shared, curve, everywhere, name, title), folder, f"{split}-agreement-{name}"
+        )
+        figures.save(figures.histogram_figure(values, name, title), folder, f"{split}-histogram-{name}")
+    for name, agreed in findings.by_kind[split].items():
+        figure = overlay_figures.kinds_figure(agreed, curves["agreed"], name, title)
+        figures.save(figure, folder, f"{split}-agreement-{name}")
+
+
+def draw_examples(record: LearningRecord, name: str, split: Split, config: Any, title: str, folder: Path) -> None:
+    """Images learned early, late and never, and the statistics of an easy and a hard one."""
+    correct = record.correct(name)
+    groups = example_figures.typical_examples(correct, SHOWN, config.seed)
+    alike = agreement.mistaken_alike(np.stack(record.predictions(name)), split.labels)
+    captions = [in_words(label, record) for label in split.labels]
+    images = Originals(split)
+    figure = example_figures.examples_figure(groups, images, correct, alike, captions, title)
+    figures.save(figure, folder, f"{name}-examples")
+    early, never = (list(groups[group]) for group in ("learned early", "never agreed on"))
+    if early and never:
+        shown = {"learned early": images[early[0]], "never agreed on": images[never[0]]}
+        figures.save(map_figures.maps_figure(shown, title), folder, f"{name}-statistics")
+
+
+class Originals:
+    """The images of a split by index, decoded when they are looked at."""
+
+    def __init__(self, split: Split):
+        self.split = split
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        image = self.split.originals[i]
+        return image if isinstance(image, np.ndarray) else read_image(image)
+
+
+def in_words(label: int, record: LearningRecord) -> str:
+    if record.multi_label:
+        return ", ".join(name for c, name in enumerate(record.classes) if label >> c & 1)
+    return record.classes[label]

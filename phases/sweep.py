@@ -1,0 +1,132 @@
+"""A sweep: the same measurement for several values of a setting, in one picture (the paper's ablations, section 3)."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+import agreement
+from agreement.record import LearningRecord
+from conf import settings_of
+from phases.measure import measure
+from phases.work import WITHOUT_EFFECT
+from reports import figures, tracking
+from reports.overlay_figures import sweep_figure
+
+
+def run_sweep(configs: dict[str, Any], console: Any) -> str:
+    """Measure every configuration, by what it is called, as children of one run in MLflow. Returns the parent's id.
+
+    Interrupted, the same sweep goes on: what was measured in it is not measured again.
+    """
+    client = tracking.open_store()
+    parent = parent_of(client, configs)
+    records = {}
+    with tracking.ending(client, [parent]):
+        for name, config in configs.items():
+            console.print(f"\n[bold]{escape(name)}[/]", highlight=False)
+            run = measured(client, parent, name) or measure(config, console, parent, {"sweep_value": name})
+            with tracking.store_errors():
+                records[name] = LearningRecord(Path(client.download_artifacts(run, "record")))
+        curves, orders = compare_records(records)
+        log_sweep(client, parent, curves, orders, next(iter(configs.values())))
+    print_sweep(console, curves, orders, parent)
+    return parent
+
+
+def parent_of(client: Any, configs: dict[str, Any]) -> str:
+    """The run of an earlier attempt at this sweep that did not end, or a new one."""
+    settings = {
+        name: {key: value for key, value in settings_of(config, "measure").items() if key not in WITHOUT_EFFECT}
+        for name, config in configs.items()
+    }
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:24]
+    first = next(iter(configs.values()))
+    experiment = tracking.experiment_id(client, f"measure-{first.data}")
+    with tracking.store_errors():
+        begun = client.search_runs(
+            [experiment], f"tags.sweep = '{key}' and attributes.status != 'FINISHED'", max_results=1
+        )
+        if begun:
+            client.set_terminated(begun[0].info.run_id, "RUNNING")
+            return begun[0].info.run_id
+    tags = {"phase": "sweep", "data": first.data, "sweep": key}
+    return tracking.begin_run(client, experiment, first.name or " / ".join(configs), {"values": list(configs)}, tags)
+
+
+def measured(client: Any, parent: str, name: str) -> str | None:
+    """The run of a measurement that the sweep has finished."""
+    with tracking.store_errors():
+        experiment = client.get_run(parent).info.experiment_id
+        words = f"tags.mlflow.parentRunId = '{parent}' and tags.phase = 'measure' and attributes.status = 'FINISHED'"
+        runs = client.search_runs([experiment], words, max_results=1000)
+    return next((run.info.run_id for run in runs if run.data.tags.get("sweep_value") == name), None)
+
+
+def compare_records(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[str, np.ndarray]], pd.DataFrame]:
+    """Curves (T,) of each record's train set, and how far the records agree on the order of learning.
+
+    The latter is Spearman's correlation of the joint learned epochs of the train examples, a row and a column per record;
+    NaN where two have not the same examples.
+    """
+    curves, learned, ids = {}, {}, {}
+    for name, record in records.items():
+        correct = record.correct("train")
+        curves[name] = {
+            "accuracy": agreement.mean_accuracy(correct),
+            "agreement": agreement.true_positive_agreement(correct),
+            "lower_bound": agreement.lower_bound(correct),
+            "chance_agreement": agreement.chance_agreement(correct),
+        }
+        learned[name], ids[name] = agreement.learned_epoch(correct), record.ids("train")
+    orders = pd.DataFrame(
+        [[agreement.spearman(learned[a], learned[b]) if ids[a] == ids[b] else np.nan for b in records] for a in records],
+        index=pd.Index(list(records), name="measurement"),
+        columns=list(records),
+    )  # fmt: skip
+    return curves, orders
+
+
+def log_sweep(client: Any, run: str, curves: dict[str, Any], orders: pd.DataFrame, config: Any) -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        orders.to_csv(folder / "order-agreement.csv")
+        (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
+        figures.save(sweep_figure(curves, f"{config.data}, train set"), folder / "figures", "agreement")
+        with tracking.store_errors():
+            client.log_artifacts(run, str(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def print_sweep(console: Any, curves: dict[str, Any], orders: pd.DataFrame, run: str) -> None:
+    """Agreement of each measurement at its middle and end, and the rank correlations of their orders."""
+    console.print("\n[bold]Agreement of the networks in each measurement[/]  train set, per cent")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("measurement")
+    for heading in ("epoch", "accuracy", "agreement", "lower\nbound", "chance"):
+        table.add_column(heading, justify="right")
+    for name, curve in curves.items():
+        for t in sorted({(len(curve["accuracy"]) + 1) // 2, len(curve["accuracy"])}):
+            values = (curve[key][t - 1] for key in ("accuracy", "agreement", "lower_bound", "chance_agreement"))
+            table.add_row(escape(name), str(t), *(f"{100 * value:.1f}" for value in values))
+    console.print(table)
+    console.print("[bold]Do the measurements agree on the order?[/]  Spearman's rho of their learned epochs")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in orders:
+        table.add_column(escape(name), justify="right")
+    for name, row in orders.iterrows():
+        table.add_row(escape(str(name)), *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
+    console.print(table)
+    console.print(f"Run {run} holds the figure and the table. To look at it:", highlight=False)
+    console.print(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", highlight=False, soft_wrap=True)

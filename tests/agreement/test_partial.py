@@ -1,0 +1,62 @@
+"""Partial correlations: against plain least squares on ranks, and where class or another statistic explains it all."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from agreement import correlation_table, partial_correlations
+
+DRAW = np.random.default_rng(0)
+N = 2000
+LABELS = DRAW.integers(4, size=N)
+CAUSE = DRAW.normal(size=N)
+LEARNED = np.rint(10 + 3 * CAUSE + DRAW.normal(size=N))
+
+
+def test_with_one_class_it_is_the_textbooks_partial_rank_correlation():
+    other = CAUSE + DRAW.normal(size=N)
+    table = partial_correlations({"cause": CAUSE, "other": other}, LEARNED, np.zeros(N, int))
+    r = stats.spearmanr(np.column_stack([CAUSE, other, LEARNED])).statistic
+    expected = (r[0, 2] - r[0, 1] * r[1, 2]) / np.sqrt((1 - r[0, 1] ** 2) * (1 - r[1, 2] ** 2))
+    assert table.loc["cause", "rho"] == pytest.approx(expected, abs=1e-12)
+    t = expected * np.sqrt((N - 3) / (1 - expected**2))
+    assert table.loc["cause", "p"] == pytest.approx(2 * stats.t.sf(abs(t), N - 3), rel=1e-6)
+
+
+def test_alone_it_is_the_correlation_within_classes():
+    table = partial_correlations({"cause": CAUSE}, LEARNED, LABELS)
+    within = correlation_table({"cause": CAUSE}, LEARNED, LABELS, resamples=1)
+    assert table.loc["cause", "rho"] == pytest.approx(within.loc["cause", "within_rho"], abs=1e-12)
+
+
+def test_what_only_follows_the_cause_or_the_class_is_nothing_once_these_are_fixed():
+    shadow, of_class = CAUSE + DRAW.normal(size=N), LABELS + 0.1 * DRAW.normal(size=N)
+    table = partial_correlations({"cause": CAUSE, "shadow": shadow, "class": of_class}, LEARNED + 5 * LABELS, LABELS)
+    assert table.loc["cause", "rho"] > 0.8 and table.loc["cause", "q"] < 1e-10
+    assert abs(table.loc["shadow", "rho"]) < 0.08
+    assert abs(table.loc["class", "rho"]) < 0.08
+
+
+def test_p_is_uniform_where_there_is_nothing():
+    p = [
+        partial_correlations(
+            {"a": (a := DRAW.normal(size=60)), "b": a + DRAW.normal(size=60)}, DRAW.normal(size=60), np.arange(60) % 2
+        )["p"].to_numpy()
+        for _ in range(300)
+    ]
+    assert stats.kstest(np.ravel([row[:1] for row in p]), "uniform").pvalue > 0.001
+
+
+def test_a_statistic_that_follows_from_the_others_or_never_varies_is_nan():
+    table = partial_correlations({"a": CAUSE, "b": 2 * CAUSE, "c": np.ones(N)}, LEARNED, LABELS)
+    assert np.isnan(table["rho"]).all() and np.isnan(table["q"]).all()
+
+
+def test_examples_that_lack_a_statistic_are_left_out():
+    some = np.where(np.arange(N) < 1500, CAUSE, np.nan)
+    other = DRAW.normal(size=N)
+    table = partial_correlations({"some": some, "other": other}, LEARNED, LABELS)
+    rows = slice(1500)
+    alone = partial_correlations({"some": some[rows], "other": other[rows]}, LEARNED[rows], LABELS[rows])
+    np.testing.assert_allclose(table.to_numpy(), alone.to_numpy())
+    assert table["n"].tolist() == [1500, 1500]
