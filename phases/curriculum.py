@@ -32,6 +32,7 @@ from phases.scores import check_metric, scores_of
 from phases.work import note_runs, resumed_runs, unfinished
 from reports import curriculum_figures, figures, tracking
 from reports.comparison_summary import print_comparison
+from reports.page import comparison_page, write_page
 from training.batches import share
 from training.data import load
 from training.examples import Data, DataError
@@ -399,14 +400,17 @@ def log_outcome(
     (folder / "verdict.txt").write_text("\n".join(verdicts(comparisons)) + "\n")
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
     title = f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds"
+    pacing = pacing_curve(config, [config.pacing], config.steps, examples)
+    write_page(
+        folder / "report.html",
+        comparison_page(outcome, table, comparisons, pacing, config.metric, title, settings_of(config, "curriculum")),
+    )
     drawings = {
         "validation-accuracy": curriculum_figures.curves_figure(
             outcome.steps, outcome.validation, "validation accuracy (%)", title
         ),
         "drawn": curriculum_figures.drawn_figure(outcome.steps, outcome.drawn, title),
-        "pacing": curriculum_figures.pacing_figure(
-            *pacing_curve(config, [config.pacing], config.steps, examples), title
-        ),
+        "pacing": curriculum_figures.pacing_figure(*pacing, title),
     }
     for name, figure in drawings.items():
         figures.save(figure, folder / "figures", name)

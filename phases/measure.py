@@ -19,6 +19,7 @@ from phases.progress import Progress
 from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import note_runs, resumed_runs, unfinished
 from reports import tracking
+from reports.page import measurement_report, write_page
 from reports.summary import print_measurement
 from training.batches import share
 from training.data import load
@@ -85,9 +86,13 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             progress.say("measuring agreement and correlations")
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
-            findings = analyse(LearningRecord(work / "record"), statistics, kinds, config)
-            progress.say("writing figures, tables and metrics")
-            draw_measurement(findings, LearningRecord(work / "record"), splits, config, work / "findings" / "figures")
+            record = LearningRecord(work / "record")
+            findings = analyse(record, statistics, kinds, config)
+            progress.say("writing report, figures, tables and metrics")
+            draw_measurement(findings, record, splits, config, work / "findings" / "figures")
+            title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
+            page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
+            write_page(work / "findings" / "report.html", page)
             log_findings(client, parent, findings, config, work / "findings")
         shutil.rmtree(work)
     print_measurement(console, findings, config, parent)
@@ -174,7 +179,7 @@ def analyse(
 
 
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
-    """Curves as metrics; figures and tables as artifacts."""
+    """Curves as metrics; tables, and what else is in the folder, as artifacts."""
     log = tracking.MetricLog(client)
     for split, curves in findings.curves.items():
         log.log_series(run, {f"{split}/{name}": curve for name, curve in curves.items()})

@@ -44,22 +44,21 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     say("\n[bold]What in the images goes with being learned late?[/]  Spearman's rho with the learned epoch")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("statistic")
-    for heading in ("rho [95 % interval]", "q", "within classes", "q", "others\nfixed"):
-        table.add_column(heading, justify="right")
+    for heading in ("rho [95 % interval]", "within classes", "others\nfixed"):
+        table.add_column(heading, justify="right", no_wrap=True)
     train, test = findings.correlations["train"], findings.correlations["test"]
     only_test = test.loc[
         [name for name in test.index if name not in train.index]
     ]  # what only its images are annotated with
     for rows, mark in ((train, ""), (only_test, " (test)")):
         for name, row in rows.iterrows():
-            within = interval(row, "within_"), small(row["within_q"])
-            fixed = "-" if np.isnan(row["others_fixed_rho"]) else f"{row['others_fixed_rho']:+.2f}"
-            table.add_row(f"{escape(str(name))}{mark}", interval(row, ""), small(row["q"]), *within, fixed)
+            fixed = marked(row["others_fixed_rho"], row["others_fixed_q"])
+            table.add_row(f"{escape(str(name))}{mark}", interval(row, ""), interval(row, "within_"), fixed)
     console.print(table)
     say(
         "Positive: images with more of it are learned later. within classes: ranks taken inside each class, so that "
-        "class difficulty cannot explain it. others fixed: within classes, and with what the other statistics explain "
-        "taken away. q: false-discovery rate at which it counts.",
+        "class difficulty cannot explain it. others fixed: so, and with what the other statistics explain taken away. "
+        "*: counts as a discovery at a false-discovery rate of 5 %.",
         style="dim",
     )
 
@@ -108,7 +107,12 @@ def share(value: float) -> str:
 
 def interval(row: Any, prefix: str) -> str:
     rho, low, high = (row[f"{prefix}{name}"] for name in ("rho", "low", "high"))
-    return "does not vary" if np.isnan(rho) else f"{rho:+.2f} \\[{low:+.2f}, {high:+.2f}]"
+    return "does not vary" if np.isnan(rho) else f"{marked(rho, row[f'{prefix}q'])} \\[{low:+.2f}, {high:+.2f}]"
+
+
+def marked(rho: float, q: float) -> str:
+    """A correlation, with a star where it counts as a discovery."""
+    return "-" if np.isnan(rho) else f"{rho:+.2f}{'*' if q < 0.05 else ' '}"
 
 
 def small(value: float) -> str:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
-from conf import PRESETS, Configuration, ConfigurationError, architectures, compose, names, type_of
+from conf import PRESETS, Configuration, ConfigurationError, architectures, compose, compose_sweep, names, type_of
 
 PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
@@ -162,3 +162,29 @@ def test_every_setting_has_a_meaning_and_a_type():
     for entry in Configuration.__dataclass_fields__.values():
         assert len(entry.metadata["meaning"]) > 5
         assert type_of(entry.name)
+
+
+def test_a_sweep_composes_every_combination():
+    configs = compose_sweep(["epochs=3", "sweep.batch_size=[16,32]", "sweep.network=[lenet5,[lenet5,vgg16]]"])
+    assert list(configs) == [
+        "batch_size=16, network=lenet5",
+        "batch_size=16, network=[lenet5, vgg16]",
+        "batch_size=32, network=lenet5",
+        "batch_size=32, network=[lenet5, vgg16]",
+    ]
+    assert [(c.batch_size, c.epochs) for c in configs.values()] == [(16, 3), (16, 3), (32, 3), (32, 3)]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("sweep.batch_size=32", "expected a list of two or more values, such as sweep.batch_size=[1,2]"),
+        ("sweep.batch_size=[32]", "expected a list of two or more"),
+        ("sweep.batch_sise=[1,2]", "there is no setting 'batch_sise'; did you mean batch_size?"),
+        ("sweep.batch_size=[1,many]", "batch_size=many: expected int"),
+    ],
+)
+def test_a_sweep_that_cannot_be_meant(word, told):
+    with pytest.raises(ConfigurationError) as error:
+        compose_sweep([word])
+    assert told in str(error.value)

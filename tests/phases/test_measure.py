@@ -37,7 +37,7 @@ RECIPE = [
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny measurement's time."""
-    monkeypatch.setattr("phases.measure.draw", lambda *arguments: None)
+    monkeypatch.setattr("phases.measure.draw_measurement", lambda *arguments: None)
 
 
 def words(digits: Path, *others: str) -> list[str]:
@@ -396,7 +396,7 @@ def test_interrupted_while_the_findings_are_logged(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("phases.measure.draw", interrupt)
+        patch.setattr("phases.measure.draw_measurement", interrupt)
         assert train.main(arguments) == 130
     assert Store(place).statuses == ["KILLED"] * 4
     assert train.main(arguments) == 0

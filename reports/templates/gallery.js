@@ -1,0 +1,85 @@
+// The rows of the overview, the agreed mistakes, and the gallery with its filters.
+const PER_ROW = 14;
+const PER_PAGE = 48;
+const gallery = Array.from({ length: sample }, (_, i) => i); // from first learned to never learned
+const has = (i, index) => labels[columns.label[i]].classes.includes(index);
+
+for (const each of page.overview) {
+  const own = gallery.filter((i) => has(i, each.index));
+  const n = Math.min(PER_ROW, own.length);
+  const chosen = Array.from({ length: n }, (_, j) => own[n > 1 ? Math.round((j * (own.length - 1)) / (n - 1)) : 0]);
+  const list = element("ul");
+  for (const i of chosen) {
+    const button = element("button", { type: "button" }, picture(i), String(columns.learned[i] ?? never));
+    button.addEventListener("click", () => show(i));
+    list.append(element("li", {}, button));
+  }
+  const half = each.median === null ? "half never learned" : `half learned by epoch ${each.median}`;
+  const rest = each.median === null || each.never > 0 ? `, ${(100 * each.never).toFixed(each.never < 0.1 ? 1 : 0)} % never` : "";
+  const about = element("small", {}, ` ${each.n.toLocaleString("en")} images, ${half}${rest}`);
+  document.getElementById("overview-rows").append(element("div", { className: "row" }, element("h3", {}, each.name, about), list));
+}
+
+for (const [split, { epoch, at }] of Object.entries(page.examples.mistakes)) {
+  const list = document.getElementById(`mistakes-${split}`);
+  for (const i of at) {
+    const label = element("span", {}, `labelled ${labels[columns.label[i]].name}`);
+    const other = element("span", { className: "said" }, `all say ${labels[columns.said[i][0]].name}`);
+    const button = element("button", { type: "button" }, picture(i), label, other);
+    button.addEventListener("click", () => show(i));
+    list.append(element("li", {}, button));
+  }
+  document.getElementById(`mistakes-${split}-note`).textContent = at.length
+    ? `As of epoch ${epoch}.`
+    : "There is no such image in any epoch.";
+}
+
+const control = (name) => document.getElementById(`gallery-${name}`);
+control("class").append(new Option("all", ""), ...page.classes.map((name, label) => new Option(name, label)));
+const sorts = [{ name: "place", label: "order of learning", of: (i) => columns.place[i] }, ...facts];
+control("sort").append(...sorts.map(({ label }, s) => new Option(label, s)));
+
+const learnedBy = {
+  any: () => true,
+  all: (i) => columns.learned[i] !== null,
+  none: (i) => columns.networks[i].every((epoch) => epoch === null),
+  some: (i) => columns.learned[i] === null && !learnedBy.none(i),
+};
+
+let found = gallery;
+let begin = 0;
+
+function choose() {
+  const label = control("class").value;
+  const name = control("name").value.toLowerCase();
+  const learned = learnedBy[control("learned").value];
+  found = gallery.filter(
+    (i) => (label === "" || has(i, Number(label))) && learned(i) && columns.id[i].toLowerCase().includes(name),
+  );
+  const { of } = sorts[control("sort").value];
+  const sign = control("reverse").checked ? -1 : 1;
+  // images without the number come last either way
+  found.sort((a, b) => (of(a) === null) - (of(b) === null) || sign * (of(a) - of(b)));
+  turn(0);
+}
+
+function turn(to) {
+  const last = Math.max(0, Math.ceil(found.length / PER_PAGE) - 1) * PER_PAGE;
+  begin = Math.min(Math.max(to, 0), last);
+  const shown = found.slice(begin, begin + PER_PAGE);
+  const by = sorts[control("sort").value].name;
+  control("cards").replaceChildren(...shown.map((i) => element("li", {}, card(i, { by }))));
+  control("status").textContent = found.length
+    ? `${(begin + 1).toLocaleString("en")} to ${(begin + shown.length).toLocaleString("en")} of ${found.length.toLocaleString("en")}`
+    : "No image is like that";
+  control("first").disabled = control("previous").disabled = begin === 0;
+  control("next").disabled = control("last").disabled = begin === last;
+}
+
+for (const name of ["class", "learned", "sort", "reverse"]) control(name).addEventListener("change", choose);
+control("name").addEventListener("input", choose);
+control("first").addEventListener("click", () => turn(0));
+control("previous").addEventListener("click", () => turn(begin - PER_PAGE));
+control("next").addEventListener("click", () => turn(begin + PER_PAGE));
+control("last").addEventListener("click", () => turn(Infinity));
+choose();

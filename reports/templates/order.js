@@ -1,0 +1,20 @@
+// A statistic, which the reader chooses, against the learned epoch.
+const chooser = document.getElementById("order-statistic");
+const byRank = document.getElementById("order-ranks");
+page.statistics.forEach(({ label, train }, s) => train && chooser.append(new Option(label, s)));
+
+function drawOrder() {
+  const { name, label } = page.statistics[chooser.value];
+  const rows = gallery
+    .map((i) => {
+      const shift = (((i + 1) * 0.618034) % 1) - 0.5; // even, and the same each time
+      return { i, x: columns.statistics[i][chooser.value], y: (columns.learned[i] ?? page.never) + 0.7 * shift, never: columns.learned[i] === null };
+    })
+    .filter(({ x }) => x !== null);
+  if (byRank.checked) [...rows].sort((a, b) => a.x - b.x).forEach((row, rank) => { row.x = rank + 1; });
+  const spec = structuredClone(page.points.order);
+  spec.encoding.x.title = byRank.checked ? `rank by ${label}` : label;
+  drawPoints("points-order", spec, rows, `A point per image: ${name} against the learned epoch.`, "order-help");
+}
+for (const control of [chooser, byRank]) control.addEventListener("change", drawOrder);
+drawOrder();
