@@ -4,16 +4,22 @@ python train.py --mode measure                       5 small networks on 5,000 r
 python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
 python train.py --mode measure sweep.batch_size=[32,512]  several measurements in one picture, of any key
 python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
+python train.py --mode list                          what has been measured and compared
+python train.py --mode show run=ID                   one of them in full, the newest without run=
+python train.py --mode export run=ID to=DIR          its tables and report page as files
+python train.py --mode ui                            all of them in MLflow's UI (port=5000)
 """
 
 import argparse
+import json
 import os
 import sys
 from typing import Any, NoReturn
 
 from conf import ConfigurationError, compose, compose_sweep
 
-MODES = ("measure", "curriculum")
+PHASES = ("measure", "curriculum")
+BROWSING = ("list", "show", "export", "ui")
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,15 +33,17 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         add_help=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="python train.py --mode {measure,curriculum} [key=value ...]",
+        usage="python train.py --mode {measure,curriculum,list,show,export,ui} [key=value ...]",
     )
-    parser.add_argument("--mode", choices=MODES, default="measure", help="what to do")
+    parser.add_argument("--mode", choices=(*PHASES, *BROWSING), default="measure", help="what to do")
     parser.add_argument("--metric", help="short for metric=, what a curriculum orders the examples by")
     parser.add_argument("--show-pacing", action="store_true", help="draw the pacing functions and stop")
     parser.add_argument(
         "--help", "-h", action="store_true", help="show every setting with its meaning, type and default"
     )
     parser.add_argument("--print-config", action="store_true", help="show the composed configuration and stop")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON, and nothing else")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument(
         "settings", nargs="*", metavar="key=value", help="settings that differ from the preset conf/<data>.yaml"
@@ -43,26 +51,33 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     from rich.console import Console
 
-    console = Console()
+    console = Console(quiet=options.quiet or options.json)
     if options.help:
         from conf.help import print_help
 
         print_help(console, parser)
         return 0
     try:
+        if options.mode in BROWSING:
+            from reports.browse import browse
+
+            browse(options.mode, options.settings, console, options.json)
+            return 0
         words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
         if options.mode == "measure" and any(word.startswith("sweep.") for word in words):
             from phases.sweep import run_sweep
 
-            run_sweep(compose_sweep(words), console)
-            return 0
+            found = run_sweep(compose_sweep(words), console)
+            return print_json(found) if options.json else 0
         config = compose(words, options.mode)
         if options.print_config:
             from omegaconf import OmegaConf
 
             print(OmegaConf.to_yaml(config), end="")
             return 0
-        run(options, config, console)
+        found = run(options, config, console)
+        if options.json and found:
+            print_json(found)
     except KeyboardInterrupt:
         if options.debug:
             raise
@@ -76,19 +91,28 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(options: argparse.Namespace, config: Any, console: Any) -> None:
+def run(options: argparse.Namespace, config: Any, console: Any) -> str | None:
+    """Run the configured phase. Returns the id of its run in MLflow, if it made one."""
     if options.show_pacing:
         from phases.curriculum import show_pacing
 
         show_pacing(config, console)
-    elif options.mode == "curriculum":
+        return None
+    if options.mode == "curriculum":
         from phases.curriculum import run_comparison
 
-        run_comparison(config, console)
-    else:
-        from phases.measure import measure
+        return run_comparison(config, console)
+    from phases.measure import measure
 
-        measure(config, console)
+    return measure(config, console)
+
+
+def print_json(run: str) -> int:
+    from reports.browse import described
+    from reports.tracking import open_store
+
+    print(json.dumps(described(open_store().get_run(run))))
+    return 0
 
 
 def expected(error: Exception) -> bool:

@@ -31,8 +31,9 @@ from phases.progress import Progress
 from phases.scores import check_metric, scores_of
 from phases.work import note_runs, resumed_runs, unfinished
 from reports import curriculum_figures, figures, tracking
-from reports.comparison_summary import print_comparison
+from reports.comparison_summary import answer, print_comparison
 from reports.page import comparison_page, write_page
+from reports.summary import as_text
 from training.batches import share
 from training.data import load
 from training.examples import Data, DataError
@@ -80,6 +81,8 @@ def run_comparison(config: Any, console: Any) -> str:
             warn_of_examples_never_drawn(config, len(train.labels), console)
             arms = arms_of(config, scores[train.index], train.labels)
             parent, *children = runs_of(client, config, arms, terms_of(config, data, arms, device), work)
+            examples = {"train": len(data.train), "test": len(data.test)}
+            tracking.log_data(client, parent, config.data, config.root, data.digest(), examples)
             with ending_each(client, parent, children, work):
                 reused = reuse(client, children, work)
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
@@ -91,14 +94,18 @@ def run_comparison(config: Any, console: Any) -> str:
                 comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
                 table = table_of(outcome, comparisons)
                 log_outcome(client, parent, outcome, table, comparisons, config, len(train.labels), work / "findings")
+                lacking = len(missing(scores[train.index]))
+                if lacking:
+                    notes.append(
+                        f"{lacking} of {len(train.labels)} training examples have no score and come last in the order"
+                    )
+                if reused:
+                    notes.append(
+                        f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
+                    )
+                summary = as_text(lambda console: print_comparison(console, table, comparisons, config, notes, parent))
+                tracking.describe(client, parent, answer(comparisons), summary)
         shutil.rmtree(work)
-    lacking = len(missing(scores[train.index]))
-    if lacking:
-        notes.append(f"{lacking} of {len(train.labels)} training examples have no score and come last in the order")
-    if reused:
-        notes.append(
-            f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
-        )
     print_comparison(console, table, comparisons, config, notes, parent)
     return parent
 

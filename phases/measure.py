@@ -20,7 +20,8 @@ from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import note_runs, resumed_runs, unfinished
 from reports import tracking
 from reports.page import measurement_report, write_page
-from reports.summary import print_measurement
+from reports.per_example import examples_table
+from reports.summary import as_text, headline, print_measurement
 from training.batches import share
 from training.data import load
 from training.examples import Data
@@ -70,6 +71,8 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     client = tracking.open_store()
     with unfinished("measure", config, data) as work:
         parent, *children = runs_of(client, config, work, sweep, tags or {})
+        examples = {"train": len(data.train), "test": len(data.test)}
+        tracking.log_data(client, parent, config.data, config.root, data.digest(), examples)
         with (
             tracking.ending(client, [parent, *children]),
             Progress(console, len(children), config.epochs) as progress,
@@ -93,7 +96,10 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
             page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
             write_page(work / "findings" / "report.html", page)
+            write_examples(record, statistics, work / "findings")
             log_findings(client, parent, findings, config, work / "findings")
+            summary = as_text(lambda console: print_measurement(console, findings, config, parent))
+            tracking.describe(client, parent, headline(findings.curves["train"]), summary)
         shutil.rmtree(work)
     print_measurement(console, findings, config, parent)
     return parent
@@ -202,6 +208,13 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
         table.to_parquet(folder / f"statistics-{split}.parquet")
     with tracking.store_errors():
         client.log_artifacts(run, str(folder))
+
+
+def write_examples(record: LearningRecord, statistics: dict[str, pd.DataFrame], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    table = examples_table(record, statistics)
+    table.to_parquet(folder / "scores.parquet")
+    table.to_csv(folder / "scores.csv", index=False)
 
 
 def log_record(client: Any, run: str, record: Path) -> None:

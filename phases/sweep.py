@@ -21,6 +21,7 @@ from phases.measure import measure
 from phases.work import WITHOUT_EFFECT
 from reports import figures, tracking
 from reports.overlay_figures import sweep_figure
+from reports.summary import as_text
 
 
 def run_sweep(configs: dict[str, Any], console: Any) -> str:
@@ -39,6 +40,8 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
                 records[name] = LearningRecord(Path(client.download_artifacts(run, "record")))
         curves, orders = compare_records(records)
         log_sweep(client, parent, curves, orders, next(iter(configs.values())))
+        summary = as_text(lambda console: print_sweep(console, curves, orders, parent))
+        tracking.describe(client, parent, headline(orders), summary)
     print_sweep(console, curves, orders, parent)
     return parent
 
@@ -94,6 +97,14 @@ def compare_records(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[
         columns=list(records),
     )  # fmt: skip
     return curves, orders
+
+
+def headline(orders: pd.DataFrame) -> str:
+    """How far the measurements agree on the order, two by two."""
+    pairs = orders.to_numpy()[np.triu_indices(len(orders), 1)]
+    if np.isnan(pairs).all():
+        return "The measurements are of different examples."
+    return f"The orders of any two measurements correlate with rho {np.nanmin(pairs):.2f} to {np.nanmax(pairs):.2f}."
 
 
 def log_sweep(client: Any, run: str, curves: dict[str, Any], orders: pd.DataFrame, config: Any) -> None:

@@ -45,14 +45,14 @@ def measurement_page(
     last = len(curves["train"]["agreement"])
     names, in_train = names_of(train, test), names_of(train)
     plots = {f"agreement-{split}": page_plots.agreement_plot(curves[split], split) for split in curves}
-    for number, name in enumerate(names):
+    drawn = []  # what of each statistic's plot is told beside it
+    for name in names:
         having = [split for split in tables if name in tables[split]]
-        plots[f"statistic-{number}"] = page_plots.statistic_plot(
-            name,
-            {split: curves[split][f"agreed_{name}"] for split in having},
-            {split: curves[split]["agreement"] for split in having},
-            {split: float(tables[split][name].mean()) for split in having},
-        )
+        shown = {s: page_plots.shown(curves[s][f"agreed_{name}"], curves[s]["agreement"]) for s in having}
+        if any(np.isfinite(curve).any() for curve in shown.values()):
+            everywhere = {split: float(tables[split][name].mean()) for split in having}
+            plots[f"statistic-{len(drawn)}"] = page_plots.statistic_plot(name, shown, everywhere)
+            drawn.append((name, spread_in_words(tables, name)))
     kinds = [(split, name) for split, found in findings.by_kind.items() for name in found]
     for number, (split, name) in enumerate(kinds):
         plots[f"kinds-{number}"] = page_plots.kinds_plot(name, findings.by_kind[split][name], split)
@@ -65,7 +65,8 @@ def measurement_page(
         explained=explained,
         correlations=correlation_rows(findings.correlations),
         numbers={split: curve_rows(curves[split]) for split in curves},
-        statistics=[(name, spread_in_words(tables, name)) for name in names],
+        statistics=names,
+        drawn=drawn,
         scatter=bool(in_train),
         kinds=kinds,
         networks=networks,
@@ -142,7 +143,7 @@ def comparison_page(
 
 def write_page(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="replace")  # the names of files need not be valid text
+    path.write_text(text, encoding="utf-8")
 
 
 @cache

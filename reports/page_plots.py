@@ -107,19 +107,16 @@ def agreement_plot(curves: Mapping[str, np.ndarray], split: str) -> dict[str, An
     )  # fmt: skip
 
 
-def statistic_plot(
-    name: str, curves: Mapping[str, np.ndarray], agreements: Mapping[str, np.ndarray], everywhere: Mapping[str, float]
-) -> dict[str, Any]:
+def statistic_plot(name: str, curves: Mapping[str, np.ndarray], everywhere: Mapping[str, float]) -> dict[str, Any]:
     """The mean of a statistic over the examples agreed on in each epoch, per split, and over all examples (thin lines).
 
-    curves: split to (T,), in the statistic's unit; shown as the paper does, from epoch 5 on and only where agreement,
-    agreements of the split (T,), exceeds 20 %. everywhere: split to the mean over all its examples.
+    curves: split to (T,), in the statistic's unit, as from `shown`. everywhere: split to the mean over all its examples.
     """
     colours = {"train": BLUE, "test": VERMILION}
     rows = [
-        {"epoch": t, "split": split, "value": value(point) if t >= 5 and agreement > 0.2 else None}
+        {"epoch": t, "split": split, "value": value(point)}
         for split, curve in curves.items()
-        for t, point, agreement in zip(epochs(curve).tolist(), curve, agreements[split], strict=True)
+        for t, point in zip(epochs(curve).tolist(), curve, strict=True)
     ]
     means = [{"split": split, "value": value(mean)} for split, mean in everywhere.items()]
     ends = ", ".join(f"{said(row['value'], '.3g')} on the {row['split']} set" for row in means)
@@ -143,6 +140,11 @@ def statistic_plot(
             },
         ],
     )
+
+
+def shown(curve: np.ndarray, agreement: np.ndarray) -> np.ndarray:
+    """A statistic's curve (T,) as the paper shows it, from epoch 5 on and only where agreement (T,) exceeds 20 %; else NaN."""
+    return np.where((epochs(curve) >= 5) & (agreement > 0.2), curve, np.nan)
 
 
 def kinds_plot(name: str, curves: Mapping[Any, np.ndarray], split: str) -> dict[str, Any]:

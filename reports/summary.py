@@ -1,9 +1,12 @@
 """What a measurement found, in words and tables for the terminal."""
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,6 +21,13 @@ COLUMNS = {  # heading -> (split, curve)
     "test\naccuracy": ("test", "accuracy"),
     "test\nagreement": ("test", "agreement"),
 }
+
+
+def as_text(show: Callable[[Any], None]) -> str:
+    """What `show` prints on a console, as plain text of 80 columns."""
+    console = Console(file=io.StringIO(), width=80, color_system=None, force_terminal=False)
+    show(console)
+    return console.file.getvalue().strip() + "\n"
 
 
 def print_measurement(console: Any, findings: Any, config: Any, run: str) -> None:

@@ -3,6 +3,7 @@
 The store is `mlruns/mlflow.db` (SQLite) with artifacts beside it, unless MLFLOW_TRACKING_URI names another.
 """
 
+import json
 import os
 import time
 from collections import defaultdict
@@ -106,6 +107,23 @@ def begin_run(
         for i in range(0, len(listed), 100):
             client.log_batch(run, params=listed[i : i + 100])
     return run
+
+
+def describe(client: Any, run: str, headline: str, summary: str) -> None:
+    """Give a run its headline, and its summary as description and as the artifact summary.txt."""
+    with store_errors():
+        client.set_tag(run, "headline", headline[:500])
+        client.set_tag(run, "mlflow.note.content", f"```\n{summary[:7900]}\n```")
+        client.log_text(run, summary, "summary.txt")
+
+
+def log_data(client: Any, run: str, data: str, root: str, digest: str, examples: Mapping[str, int]) -> None:
+    """Name the data set that a run learned from, with the numbers of examples of its splits."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(data, digest[:32], "local", root, profile=json.dumps(dict(examples)))
+    with store_errors():
+        client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
 @contextmanager

@@ -48,7 +48,7 @@ function strip(i) {
   return svg;
 }
 
-// "dog ×4, cat": what the networks said, the most common first
+// "dog ×4, cat": what the networks say in the last epoch, the most common first
 function said(i) {
   const counts = new Map();
   for (const label of columns.said[i]) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -66,9 +66,7 @@ function card(i, { brief = false, by = "" } = {}) {
   const made = element("article", { className: "card" }, picture(i));
   made.append(element("p", { className: "class" }, labels[columns.label[i]].name));
   if (columns.said[i].some((label) => label !== columns.label[i])) {
-    const epoch = page.examples.mistakes[split].epoch;
-    const left = columns.left[i] < 0.005 ? "< 1" : Math.round(100 * columns.left[i]);
-    const text = `Networks say ${said(i)} in epoch ${epoch}, and give the label ${left} %.`;
+    const text = `In the end networks say ${said(i)}.`;
     made.append(element("p", { className: "mistake" }, text));
   }
   const place = split === "train" ? `, place ${columns.place[i].toLocaleString("en")} of ${page.examples.train.toLocaleString("en")}` : "";
@@ -81,7 +79,7 @@ function card(i, { brief = false, by = "" } = {}) {
       const className = fact.name === by ? "sorted" : "";
       list.append(element("dt", { className }, fact.name), element("dd", { className }, number(fact.of(i))));
     }
-    made.append(list, element("p", { className: "soft" }, columns.id[i]));
+    made.append(list, element("p", { className: "soft" }, `${split} image ${columns.id[i]}`));
   }
   return made;
 }

@@ -20,18 +20,16 @@ for (const each of page.overview) {
   document.getElementById("overview-rows").append(element("div", { className: "row" }, element("h3", {}, each.name, about), list));
 }
 
-for (const [split, { epoch, at }] of Object.entries(page.examples.mistakes)) {
-  const list = document.getElementById(`mistakes-${split}`);
-  for (const i of at) {
+for (const [split, { at, said, epoch }] of Object.entries(page.examples.mistakes)) {
+  const items = at.map((i, n) => {
+    const until = epoch[n] < page.epochs ? `, until epoch ${epoch[n]}` : "";
     const label = element("span", {}, `labelled ${labels[columns.label[i]].name}`);
-    const other = element("span", { className: "said" }, `all say ${labels[columns.said[i][0]].name}`);
+    const other = element("span", { className: "said" }, `all say ${labels[said[n]].name}${until}`);
     const button = element("button", { type: "button" }, picture(i), label, other);
     button.addEventListener("click", () => show(i));
-    list.append(element("li", {}, button));
-  }
-  document.getElementById(`mistakes-${split}-note`).textContent = at.length
-    ? `As of epoch ${epoch}.`
-    : "There is no such image in any epoch.";
+    return element("li", {}, button);
+  });
+  document.getElementById(`mistakes-${split}`).append(...(items.length ? items : [element("li", {}, "None.")]));
 }
 
 const control = (name) => document.getElementById(`gallery-${name}`);

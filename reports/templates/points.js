@@ -33,13 +33,15 @@ async function drawPoints(id, spec, rows, description, help) {
       event.preventDefault();
       at = Math.min(Math.max(at + step, 0), ordered.length - 1);
       const { i, x, y } = ordered[at];
-      const [left, top] = [view.origin()[0] + view.scale("x")(x), view.origin()[1] + view.scale("y")(y)];
+      const left = view.padding().left + view.origin()[0] + view.scale("x")(x);
+      const top = view.padding().top + view.origin()[1] + view.scale("y")(y);
       ring.hidden = false;
       ring.style.left = `${left}px`;
       ring.style.top = `${top}px`;
       const { x: pageX, y: pageY } = place.getBoundingClientRect();
       showTip(i, pageX + left, pageY + top);
     } else if (event.key === "Enter" && at >= 0) {
+      event.preventDefault(); // it would go on to press the button that gets the focus
       show(ordered[at].i);
     } else if (event.key === "Escape") {
       hide();

@@ -183,7 +183,7 @@ def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["metric=entropie"], "there is no 'entropie'; did you mean entropy?"),
+        (["metric=entropie"], "there is no 'entropie'; did you mean entropy, label_entropy?"),
         (["metric=entropy+color"], "there is no 'color'"),
         (["metric=agreement"], "make one: python train.py --mode measure data=mnist5k"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),

@@ -1,0 +1,154 @@
+"""The store at the terminal: list, show, export and MLflow's UI, after a real measurement and a real comparison."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+import train
+from reports import tracking
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "epochs=2", "lr=0.004"]
+
+
+@pytest.fixture(scope="module")
+def filled(digits, empty_database, tmp_path_factory):
+    """A folder with a store of one measurement and one comparison; what --json printed of each."""
+    import contextlib
+    import io
+    import shutil
+
+    place = tmp_path_factory.mktemp("filled")
+    (place / "mlruns").mkdir()
+    shutil.copy(empty_database, place / "mlruns")
+    printed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr("phases.measure.draw_measurement", lambda *arguments: None)
+        for words in (
+            ["--mode", "measure", *SMALL, "networks=2", "resamples=10"],
+            [
+                "--mode",
+                "curriculum",
+                *SMALL,
+                "metric=segments",
+                "seeds=2",
+                "evaluations=2",
+                "arms=[shuffled,curriculum]",
+            ],
+        ):
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                assert train.main([*words, f"root={digits}", "--json"]) == 0
+            printed.append(json.loads(out.getvalue()))
+    return place, printed
+
+
+@pytest.fixture
+def here(filled, monkeypatch):
+    monkeypatch.chdir(filled[0])
+    return filled[1]
+
+
+def run_mode(capsys, *words: str) -> str:
+    assert train.main(["--mode", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_json_is_one_object_with_the_runs_numbers(here):
+    measured, compared = here
+    assert measured["phase"] == "measure" and compared["phase"] == "curriculum"
+    assert measured["status"] == compared["status"] == "FINISHED"
+    assert 0 <= measured["metrics"]["train/agreement"] <= 1
+    assert {"comparison/test_at_best_shuffled", "comparison/difference_curriculum"} <= set(compared["metrics"])
+    assert "all of them get right" in measured["headline"]
+    assert compared["headline"] == "These seeds show no difference from shuffled training."
+
+
+def test_list(here, capsys):
+    said = run_mode(capsys, "list")
+    for run in here:
+        assert run["run"][:8] in said
+    assert said.index(here[1]["run"][:8]) < said.index(here[0]["run"][:8])  # the newest first
+    assert [run["run"] for run in json.loads(run_mode(capsys, "list", "--json"))] == [here[1]["run"], here[0]["run"]]
+
+
+def test_show_prints_the_summary_again(here, capsys):
+    assert "Does training in order of segments help?" in run_mode(capsys, "show")  # the newest
+    assert "Do the networks learn the same examples?" in run_mode(capsys, "show", f"run={here[0]['run'][:6]}")
+    assert json.loads(run_mode(capsys, "show", f"run={here[0]['run']}", "--json")) == here[0]
+
+
+def test_export(here, capsys, tmp_path):
+    run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'new'}")
+    table = pd.read_parquet(tmp_path / "new/scores.parquet")
+    assert len(table) == 200 and {"segments", "learned_epoch_2"} <= set(table)
+    assert "<html" in (tmp_path / "new/report.html").read_text()
+    run_mode(capsys, "export", f"run={here[1]['run']}", f"to={tmp_path}")
+    assert list(pd.read_csv(tmp_path / "comparison.csv")["arm"]) == ["shuffled", "curriculum"]
+
+
+def test_the_run_is_described_in_mlflow(here):
+    client = MlflowClient(tracking.tracking_uri())
+    run = client.get_run(here[0]["run"])
+    assert "Do the networks learn the same examples?" in run.data.tags["mlflow.note.content"]
+    (given,) = run.inputs.dataset_inputs
+    assert given.dataset.name == "folder" and json.loads(given.dataset.profile) == {"train": 150, "test": 50}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "run=zz"], "run=zz: there is no such run"),
+        (["show", "runs=a"], "there is no setting 'runs' (run)"),
+        (["list", "run=a"], "there is no setting 'run' (it takes none)"),
+        (["ui", "port=many"], "port=many: expected a whole number"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(here, capsys, words, told):
+    assert train.main(["--mode", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+
+
+def test_an_empty_store(place, capsys):
+    assert "python train.py --mode measure" in run_mode(capsys, "list")
+    assert train.main(["--mode", "show"]) == 2
+    assert "the store is empty" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_ui_answers_on_this_machine_alone_and_ends_with_ctrl_c(filled):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, str(ROOT / "train.py"), "--mode", "ui", f"port={port}"]
+    program = subprocess.Popen(words, cwd=filled[0], stdout=subprocess.PIPE, text=True)
+    try:
+        assert f"http://127.0.0.1:{port}" in program.stdout.readline()
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read() == b"OK"
+                break
+            except OSError:
+                assert time.monotonic() < deadline and program.poll() is None
+                time.sleep(0.2)
+        listening = {
+            line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
+        }
+        assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+    finally:
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 0
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
