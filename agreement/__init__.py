@@ -17,9 +17,13 @@ from agreement.measures import (
     true_positive_agreement,
 )
 from agreement.order import agreed, forgetting_events, learned_epoch, mean_correctness, rank_concordance
+from agreement.own_loop import LearningRecorder
 from agreement.partial import partial_correlations
+from agreement.record import LearningRecord
 
 __all__ = [
+    "LearningRecord",
+    "LearningRecorder",
     "accuracy",
     "accuracy_deviation",
     "agreed",

@@ -121,6 +121,9 @@ class LearningRecord:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+
     @cached_property
     def about(self) -> dict[str, Any]:
         try:

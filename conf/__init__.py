@@ -87,7 +87,7 @@ class Configuration:
         "after",
     )
     statistics: list[str] = setting(
-        ["entropy", "frequency", "segments"],
+        ["entropy", "frequency", "segments", "edges"],
         "image statistics to relate to the learning order, names in metrics.STATISTICS",
     )
     statistics_resize: int | None = setting(

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from metrics.edges import boundary_map, edges
 from metrics.entropy import entropy, entropy_map
 from metrics.frequency import coefficients, dct, frequencies, frequency
+from metrics.gradient import gradient
 from metrics.image import luminance, read_image
 from metrics.segments import segment_map, segments
 from metrics.table import statistics_table
@@ -18,16 +20,21 @@ STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
     "entropy": entropy,
     "frequency": frequency,
     "segments": segments,
+    "edges": edges,
+    "gradient": gradient,
 }
 
 __all__ = [
     "STATISTICS",
+    "boundary_map",
     "coefficients",
     "dct",
+    "edges",
     "entropy",
     "entropy_map",
     "frequencies",
     "frequency",
+    "gradient",
     "luminance",
     "read_image",
     "segment_map",

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Statistic = Callable[[np.ndarray], float]
 
+_SHARD_SECONDS = 20.0  # what a call that is cut off loses at most, and a chunk
 _CHUNK = 16  # images a thread takes at a time: as many decoded images are in memory per thread
 
 
@@ -44,7 +46,8 @@ def statistics_table(
     names : which of ``metrics.STATISTICS`` to compute; all by default.
     cache : folder for one parquet file per statistic, made if it does not exist. A later call with the same images,
         ids and definition of the statistic (its code, see ``metrics.fingerprint``) reads it instead of computing;
-        whatever differs is noticed by its content. A damaged file is computed anew.
+        whatever differs is noticed by its content. A damaged file is computed anew. A call that takes long keeps what
+        it has every 20 seconds, in files that it deletes in the end; if it is cut off, the next call goes on there.
     workers : number of threads; by default one per core that this process may use.
     progress : called as ``progress(done, total)`` with numbers of images, from the calling thread, as work proceeds.
 
@@ -84,10 +87,12 @@ def statistics_table(
                     columns[name] = column
 
     missing = {name: metrics.STATISTICS[name] for name in names if name not in columns}
-    computed = _compute(images, index.tolist(), missing, workers or _cores(), progress)
+    shards = {name: _Shards(files[name], index) for name in missing if name in files}
+    computed = _compute(images, index.tolist(), missing, workers or _cores(), progress, shards)
     for name, column in computed.items():
         if name in files:
             _save(files[name], index, column)
+            shards[name].delete()
     columns |= computed
     return pd.DataFrame({name: columns[name] for name in names}, index=index, dtype=np.float64)
 
@@ -115,24 +120,36 @@ def _compute(
     statistics: dict[str, Statistic],
     workers: int,
     progress: Callable[[int, int], object] | None,
+    shards: dict[str, "_Shards"],
 ) -> dict[str, np.ndarray]:
-    """One float64 column (N,) per statistic."""
+    """One float64 column (N,) per statistic. What the shards hold is not computed; what is computed is put there."""
     total = len(ids)
-    columns = {name: np.empty(total) for name in statistics}
+    columns, known = {}, {}
+    for name in statistics:
+        columns[name], known[name] = shards[name].load() if name in shards else (np.empty(total), np.zeros(total, bool))
 
     def measure(start: int) -> int:
-        chunk = [_image(images[i], ids[i]) for i in range(start, min(start + _CHUNK, total))]
-        for name, statistic in statistics.items():
-            columns[name][start : start + len(chunk)] = _values(name, statistic, chunk, ids[start : start + _CHUNK])
-        return len(chunk)
+        part = slice(start, min(start + _CHUNK, total))
+        unknown = [name for name in statistics if not known[name][part].all()]
+        if unknown:
+            chunk = [_image(images[i], ids[i]) for i in range(part.start, part.stop)]
+            for name in unknown:
+                columns[name][part] = _values(name, statistics[name], chunk, ids[part])
+        return part.stop - part.start
 
-    done = 0
+    done = kept = 0
+    kept_at = time.monotonic()
     if statistics:
         # threads suffice: nearly all time is spent in code that runs without Python's global lock
         with ThreadPoolExecutor(workers) as threads:
             try:
                 for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
                     done += chunk.result()  # in order, so that of several errors always the first is told
+                    if time.monotonic() - kept_at >= _SHARD_SECONDS:
+                        for name in shards:
+                            if not known[name][kept:done].all():
+                                shards[name].save(columns[name], kept, done)
+                        kept, kept_at = done, time.monotonic()
                     if progress is not None:
                         progress(done, total)
             except BaseException:
@@ -141,6 +158,38 @@ def _compute(
     elif progress is not None:
         progress(total, total)
     return columns
+
+
+class _Shards:
+    """Parts of a column that is not complete yet, each a file named after the whole one's and the rows it holds."""
+
+    def __init__(self, path: Path, index: "pd.Index") -> None:
+        self._path, self._index = path, index
+
+    def _files(self) -> list[tuple[Path, int, int]]:
+        files = []
+        for path in self._path.parent.glob(f"{self._path.stem}.*-*.parquet"):
+            rows = re.fullmatch(r"(\d+)-(\d+)", path.stem.removeprefix(f"{self._path.stem}."))
+            if rows:
+                files.append((path, int(rows[1]), int(rows[2])))
+        return files
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """The column, float64 (N,), and which of its values are known, bool (N,)."""
+        column, known = np.empty(len(self._index)), np.zeros(len(self._index), bool)
+        for path, start, end in self._files():
+            part = _load(path, self._index[start:end])
+            if part is not None:
+                column[start:end], known[start:end] = part, True
+        return column, known
+
+    def save(self, column: np.ndarray, start: int, end: int) -> None:
+        path = self._path.with_name(f"{self._path.stem}.{start}-{end}.parquet")
+        _save(path, self._index[start:end], column[start:end])
+
+    def delete(self) -> None:
+        for path, _, _ in self._files():
+            path.unlink(missing_ok=True)
 
 
 def _image(image: np.ndarray | str | Path, image_id: int | str) -> np.ndarray:

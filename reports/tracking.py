@@ -21,6 +21,7 @@ LARGEST_BATCH = 1000  # metrics in one request, MLflow's limit
 # before MLflow is imported: no telemetry and no chatter unless the user asks for it
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 class StoreError(RuntimeError):

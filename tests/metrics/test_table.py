@@ -1,5 +1,6 @@
 """The table of statistics: its kinds of input, its threads, its errors and its cache."""
 
+import functools
 import os
 import random
 import subprocess
@@ -17,6 +18,7 @@ from PIL import Image
 
 import metrics
 from metrics import STATISTICS, statistics_table
+from metrics import table as statistics_of
 
 
 def chance(image: np.ndarray) -> float:
@@ -26,6 +28,11 @@ def chance(image: np.ndarray) -> float:
 
 def contrast(image: np.ndarray) -> float:
     return float(image.std())
+
+
+@pytest.fixture(autouse=True)
+def quick_edges(monkeypatch):
+    monkeypatch.setitem(STATISTICS, "edges", functools.partial(metrics.edges, draws=1))
 
 
 @pytest.fixture
@@ -326,3 +333,78 @@ def test_importing_starts_nothing_heavy():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "[]"
+
+
+# a call that is cut off
+
+
+class CutOff(BaseException):
+    """Ends a call as a signal does."""
+
+
+@pytest.fixture
+def counted(digits, monkeypatch):
+    """A statistic that lists the images it is computed of, with shards written after every chunk."""
+    seen = []
+
+    def contrast_seen(image):
+        seen.append(int(np.flatnonzero((digits == image).all(axis=(1, 2)))[0]))
+        return float(image.std())
+
+    # the list would make it a statistic that is not kept
+    monkeypatch.setattr(statistics_of, "fingerprint", lambda function: function.__name__)
+    monkeypatch.setitem(STATISTICS, "seen", contrast_seen)
+    monkeypatch.setattr(statistics_of, "_SHARD_SECONDS", 0)
+    return seen
+
+
+def cut_off_at(number: int):
+    def progress(done, total):
+        if done >= number:
+            raise CutOff
+
+    return progress
+
+
+def test_a_call_that_was_cut_off_goes_on(digits, tmp_path, counted):
+    for number in (16, 48):
+        with pytest.raises(CutOff):
+            statistics_table(digits, range(100), ["seen"], tmp_path, workers=1, progress=cut_off_at(number))
+    assert files(tmp_path) and not any(path.name.endswith(".tmp") for path in tmp_path.iterdir())
+    counted.clear()
+    dones = []
+    table = statistics_table(digits, range(100), ["seen"], tmp_path, progress=lambda done, total: dones.append(done))
+    np.testing.assert_array_equal(table["seen"], [contrast(digit) for digit in digits])
+    assert sorted(counted) == list(range(48, 100)) and dones[-1] == 100
+    assert len(files(tmp_path)) == 1  # the whole column; its parts are gone
+    counted.clear()
+    statistics_table(digits, range(100), ["seen"], tmp_path)
+    assert counted == []
+
+
+def test_what_was_not_asked_for_before_is_computed_of_all_images(digits, tmp_path, counted, monkeypatch):
+    monkeypatch.setitem(STATISTICS, "contrast", contrast)
+    with pytest.raises(CutOff):
+        statistics_table(digits, range(100), ["seen"], tmp_path, workers=1, progress=cut_off_at(64))
+    counted.clear()
+    table = statistics_table(digits, range(100), ["seen", "contrast"], tmp_path)
+    np.testing.assert_array_equal(table["seen"], table["contrast"])
+    assert sorted(counted) == list(range(64, 100))
+
+
+def test_parts_of_other_content_or_damaged_are_not_taken(digits, tmp_path, counted):
+    with pytest.raises(CutOff):
+        statistics_table(digits, range(100), ["seen"], tmp_path, workers=1, progress=cut_off_at(32))
+    first, second = sorted(tmp_path.iterdir(), key=lambda path: path.name)
+    first.write_bytes(first.read_bytes()[:-9])
+    second.rename(second.with_name(second.name.replace("16-32", "32-48")))
+    counted.clear()
+    table = statistics_table(digits, range(100), ["seen"], tmp_path)
+    np.testing.assert_array_equal(table["seen"], [contrast(digit) for digit in digits])
+    assert sorted(counted) == list(range(100))
+
+
+def test_a_quick_call_writes_no_parts(digits, tmp_path, own_statistics):
+    with pytest.raises(CutOff):
+        statistics_table(digits, range(100), ["contrast"], tmp_path, progress=cut_off_at(64))
+    assert files(tmp_path) == set()

@@ -13,7 +13,16 @@ import train
 from phases import sweep
 from reports import tracking
 
-SMALL = ["network=lenet5", "networks=2", "batch_size=16", "lr=0.004", "schedule=constant", "resamples=20", "device=cpu"]
+SMALL = [
+    "network=lenet5",
+    "networks=2",
+    "batch_size=16",
+    "lr=0.004",
+    "schedule=constant",
+    "resamples=20",
+    "device=cpu",
+    "statistics=[entropy,frequency,segments]",
+]
 
 
 def measure(*words: str) -> int:

@@ -35,7 +35,7 @@ def filled(digits, empty_database, tmp_path_factory):
         patch.chdir(place)
         patch.setattr("phases.measure.draw_measurement", lambda *arguments: None)
         for words in (
-            ["--mode", "measure", *SMALL, "networks=2", "resamples=10"],
+            ["--mode", "measure", *SMALL, "networks=2", "resamples=10", "statistics=[segments]"],
             [
                 "--mode",
                 "curriculum",
