@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import train
@@ -28,8 +29,10 @@ def test_its_sampler_draws_from_the_easiest_first():
     sampler.load_state_dict(sampler.state_dict(0))  # the README's loop has used it up
     batches = list(sampler)
     assert len(batches) == 100 and all(len(batch) == 50 for batch in batches)
-    easiest = given["scores"].argsort()
-    assert set(batches[0]) <= set(easiest[:300])
+    scores = given["scores"]
+    # of each class the fifth with the lowest scores, so nearly the lowest fifth of all
+    assert scores[batches[0]].mean() < np.quantile(scores, 0.2)
+    assert scores[batches[-1]].mean() > np.quantile(scores, 0.3)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -27,6 +27,13 @@ SMALL = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Drawing takes long beside a small comparison."""
+    monkeypatch.setattr("phases.curriculum.figures.save", lambda *arguments: None)
+    monkeypatch.setattr("phases.curriculum.write_page", lambda *arguments: None)
+
+
 def compare(*words: str) -> int:
     return train.main(["--mode", "curriculum", *words])
 
@@ -97,7 +104,7 @@ def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_us
 
 
 @pytest.mark.slow
-def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, capsys):
+def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, capsys, without_figures):
     """With 40 % wrong labels and scores that know them, the curriculum wins; with scores made of noise it does not."""
     words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
     config = compose(words, "curriculum")
@@ -119,13 +126,15 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
 
 
 @pytest.mark.slow
-def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place, digits, empty_database, monkeypatch):
+def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
+    place, digits, empty_database, monkeypatch, without_figures
+):
     words = [
         "metric=frequency",
         *SMALL,
         f"root={digits}",
-        "epochs=40",
-        "evaluations=20",
+        "epochs=20",
+        "evaluations=10",
         "arms=[shuffled,anti]",
         "workers=2",
     ]
@@ -150,7 +159,7 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(place, dig
     for run in children(client, parent.info.run_id):
         assert run.info.status == "FINISHED"
         steps = [step for step, _ in history(client, run.info.run_id, "validation/accuracy")]
-        assert steps == list(range(12, 241, 12))
+        assert steps == list(range(12, 121, 12))
         assert len(history(client, run.info.run_id, "test/accuracy")) == 1
 
     undisturbed = place / "undisturbed"

@@ -41,6 +41,7 @@ MEASURED = ["entropy", "frequency", "segments"]  # edges takes too long here
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny measurement's time."""
     monkeypatch.setattr("phases.measure.draw_measurement", lambda *arguments: None)
+    monkeypatch.setattr("phases.measure.write_page", lambda *arguments: None)
 
 
 def words(digits: Path, *others: str) -> list[str]:
@@ -394,14 +395,14 @@ def test_killed_outright_while_a_second_one_waits_and_the_same_command_again(
 def test_interrupted_while_the_findings_are_logged(
     measured, store, digits, place, capsys, monkeypatch, without_figures
 ):
-    """After the curves went into the store, before the figures: resuming must not log them a second time."""
+    """After the curves went into the store, before the summary: resuming must not log them a second time."""
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("phases.measure.draw_measurement", interrupt)
+        patch.setattr("phases.measure.tracking.describe", interrupt)
         assert train.main(arguments) == 130
     assert Store(place).statuses == ["KILLED"] * 4
     assert train.main(arguments) == 0
