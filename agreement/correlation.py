@@ -242,9 +242,14 @@ def _correlate(pairs: _Pairs) -> tuple[float, float]:
     # the test the usual one; Cauchy and Schwarz keep |r| <= 1 for several.
     variance = (xx[telling] * yy[telling] / (sizes[telling] - 1)).sum()
     r = np.clip(xy.sum() / np.sqrt(variance * freedom), -1, 1)
+    return float(rho), _p_value(r, freedom - 1)
+
+
+def _p_value(r: float, freedom: float) -> float:
+    """Two-sided p-value of a correlation, from Student's t with as many degrees of freedom."""
     with np.errstate(divide="ignore"):
-        t = np.abs(r) * np.sqrt((freedom - 1) / (1 - r * r))
-    return float(rho), float(2 * stdtr(freedom - 1, -t))
+        t = np.abs(r) * np.sqrt(freedom / (1 - r * r))
+    return float(2 * stdtr(freedom, -t))
 
 
 def _false_discovery_rate(p: np.ndarray) -> np.ndarray:

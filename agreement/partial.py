@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
-from agreement.correlation import _check_table, _codes, _false_discovery_rate, _rank, _residuals
+from agreement.correlation import _check_table, _codes, _false_discovery_rate, _p_value, _rank, _residuals
 
 
 def partial_correlations(statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
@@ -37,8 +36,6 @@ def partial_correlations(statistics: Mapping[str, np.ndarray], learned: np.ndarr
             size = np.sqrt((pair**2).sum(axis=0))
             if (size > 1e-8 * np.sqrt((ranks[:, [i, -1]] ** 2).sum(axis=0))).all():
                 rho[i] = np.clip(pair[:, 0] @ pair[:, 1] / size.prod(), -1, 1)
-                with np.errstate(divide="ignore"):
-                    t = rho[i] * np.sqrt(freedom / (1 - rho[i] ** 2))
-                p[i] = 2 * stdtr(freedom, -abs(t))
+                p[i] = _p_value(rho[i], freedom)
     table["rho"], table["p"], table["q"] = rho, p, _false_discovery_rate(p)
     return table

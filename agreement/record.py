@@ -153,6 +153,10 @@ class LearningRecord:
         """How many labels there can be: the classes, or the sets of them."""
         return 2 ** len(self.classes) if self.multi_label else len(self.classes)
 
+    def in_words(self, label: int) -> str:
+        """The name of a label's class, or of its classes, joined by commas."""
+        return ", ".join(self.classes[c] for c in classes_in(label, len(self.classes), self.multi_label))
+
     @cached_property
     def epochs(self) -> int:
         return min(len(read_epochs(self.network_folder(k))) for k in range(len(self.networks)))
@@ -197,6 +201,11 @@ class LearningRecord:
             return [np.empty((0, len(self.labels(split))), np.uint8) for _ in self.networks]
         paths = (self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks)))
         return [np.load(path, mmap_mode="r", allow_pickle=False)[: self.epochs] for path in paths]
+
+
+def classes_in(label: int, classes: int, multi_label: bool) -> list[int]:
+    """The classes of a label as the record has it: of a set those whose bit is set, else the label itself."""
+    return [c for c in range(classes) if label >> c & 1] if multi_label else [int(label)]
 
 
 def read_epochs(folder: Path) -> list[dict[str, float]]:

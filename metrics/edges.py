@@ -12,38 +12,36 @@ _DRAWS = ((56, 6), (80, 4), (160, 2), (math.inf, 1))  # side of a square image u
 def edges(image: np.ndarray, draws: int | None = None, seed: int = 0) -> float:
     """Sum over the boundary map of an image.
 
-        Parameters
-        ----------
-        image : uint8 array, (H, W) or (H, W, 3); a grey image counts as one of three equal channels.
-        draws : over how many independent draws of pixel pairs to average; by default as many as give two results of
-            different seeds a correlation of 0.9 over photographs of this size, see ``default_draws``.
-        seed : of the draws, a whole number from 0 on. The same image, draws and seed give the same value.
+    Parameters
+    ----------
+    image : uint8 array, (H, W) or (H, W, 3); a grey image counts as one of three equal channels.
+    draws : over how many independent draws of pixel pairs to average; by default as many as give two results of
+        different seeds a correlation of 0.9 over photographs of this size, see ``default_draws``.
+    seed : of the draws, a whole number from 0 on. The same image, draws and seed give the same value.
 
-        Returns
-        -------
-        Strength times pixels of half the image's size, without unit: 0 for a constant image and where an image is so small
-        (8 x 8, say) that fewer than two pixels remain at an eighth of its size; about 250 for 32 x 32 and 150,000 for
-        500 x 375 pixels. It grows with the size of an image, so that only images of one size compare.
+    Returns
+    -------
+    Strength times pixels of half the image's size, without unit: 0 for a constant image and where an image is so small
+    (8 x 8, say) that fewer than two pixels remain at an eighth of its size; about 250 for 32 x 32 and 150,000 for
+    500 x 375 pixels. It grows with the size of an image, so that only images of one size compare.
 
-        Raises
-        ------
-        ValueError
-            If the array is not a non-empty uint8 image, draws or seed is out of range, or the eigenvectors cannot be
-            computed.
+    Raises
+    ------
+    ValueError
+        If the array is not a non-empty uint8 image, draws or seed is out of range, or the eigenvectors cannot be
+        computed.
 
-        Notes
-        -----
-        P. Isola, D. Zoran, D. Krishnan and E. Adelson, *Crisp Boundary Detection Using Pointwise Mutual Information* (ECCV
-        2014), with the setting ``speedy`` of the authors' code, which Pliushch et al., *When Deep Classifiers Agree*, used.
-        docs/edges.md compares the two, and tells how much one draw differs from the next.
+    Notes
+    -----
+    P. Isola, D. Zoran, D. Krishnan and E. Adelson, *Crisp Boundary Detection Using Pointwise Mutual Information* (ECCV
+    2014), with the setting ``speedy`` of the authors' code, which Pliushch et al., *When Deep Classifiers Agree*, used.
+    docs/edges.md compares the two, and tells how much one draw differs from the next.
 
-        Examples
-        --------
-        >>> import math
-
-    import numpy as np
-        >>> edges(np.full((32, 32), 77, np.uint8))
-        0.0
+    Examples
+    --------
+    >>> import numpy as np
+    >>> edges(np.full((32, 32), 77, np.uint8))
+    0.0
     """
     return float(boundary_map(image, draws, seed).sum())
 

@@ -81,8 +81,7 @@ def run_comparison(config: Any, console: Any) -> str:
             warn_of_examples_never_drawn(config, len(train.labels), console)
             arms = arms_of(config, scores[train.index], train.labels)
             parent, *children = runs_of(client, config, arms, terms_of(config, data, arms, device), work)
-            examples = {"train": len(data.train), "test": len(data.test)}
-            tracking.log_data(client, parent, config.data, config.root, data.digest(), examples)
+            tracking.log_data(client, parent, config, data)
             with ending_each(client, parent, children, work):
                 reused = reuse(client, children, work)
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
@@ -202,7 +201,7 @@ def terms_of(config: Any, data: Data, arms: list[Arm], device: Any) -> list[str]
             "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
     shared = {key: config[key] for key in keys} | {
         "terms": TERMS,
-        "data": data.digest(),
+        "data": data.digest,
         "device": device.type,
         "bf16": choose_bf16(config.precision, device),
         "threads": side_by_side(len(arms), 0, device.type == "cuda")[1],

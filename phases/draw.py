@@ -7,8 +7,6 @@ import numpy as np
 
 import agreement
 from agreement.record import LearningRecord
-from conf import architectures
-from metrics.image import read_image
 from reports import example_figures, figures, map_figures, overlay_figures
 from training.examples import Split
 
@@ -16,13 +14,15 @@ SHOWN = 5  # examples of each group in the picture of typical ones
 
 
 def draw_measurement(
-    findings: Any, record: LearningRecord, splits: dict[str, Split], config: Any, folder: Path
+    findings: Any, record: LearningRecord, splits: dict[str, Split], what: str, seed: int, folder: Path
 ) -> None:
-    """Everything that `phases.measure.Findings` hold and what its examples look like, into `folder`."""
-    what = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
+    """Everything that `phases.measure.Findings` hold and what its examples look like, into `folder`.
+
+    what: networks and data set, for the titles. seed: of the choice of examples.
+    """
     for name, split in splits.items():
         draw_curves(findings, name, f"{what}, {name} set", folder)
-        draw_examples(record, name, split, config, f"{what}, {name} set", folder)
+        draw_examples(record, name, split, seed, f"{what}, {name} set", folder)
     figures.save(overlay_figures.mistakes_figure(findings.curves, what), folder, "false-positive-agreement")
 
 
@@ -48,33 +48,16 @@ def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
         figures.save(figure, folder, f"{split}-agreement-{name}")
 
 
-def draw_examples(record: LearningRecord, name: str, split: Split, config: Any, title: str, folder: Path) -> None:
+def draw_examples(record: LearningRecord, name: str, split: Split, seed: int, title: str, folder: Path) -> None:
     """Images learned early, late and never, and the statistics of an easy and a hard one."""
     correct = record.correct(name)
-    groups = example_figures.typical_examples(correct, SHOWN, config.seed)
+    groups = example_figures.typical_examples(correct, SHOWN, seed)
     alike = agreement.mistaken_alike(np.stack(record.predictions(name)), split.labels)
-    captions = [in_words(label, record) for label in split.labels]
-    images = Originals(split)
+    captions = [record.in_words(label) for label in split.labels]
+    images = {i: split.original(i) for group in groups.values() for i in group}
     figure = example_figures.examples_figure(groups, images, correct, alike, captions, title)
     figures.save(figure, folder, f"{name}-examples")
     early, never = (list(groups[group]) for group in ("learned early", "never agreed on"))
     if early and never:
         shown = {"learned early": images[early[0]], "never agreed on": images[never[0]]}
         figures.save(map_figures.maps_figure(shown, title), folder, f"{name}-statistics")
-
-
-class Originals:
-    """The images of a split by index, decoded when they are looked at."""
-
-    def __init__(self, split: Split):
-        self.split = split
-
-    def __getitem__(self, i: int) -> np.ndarray:
-        image = self.split.originals[i]
-        return image if isinstance(image, np.ndarray) else read_image(image)
-
-
-def in_words(label: int, record: LearningRecord) -> str:
-    if record.multi_label:
-        return ", ".join(name for c, name in enumerate(record.classes) if label >> c & 1)
-    return record.classes[label]

@@ -71,8 +71,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     client = tracking.open_store()
     with unfinished("measure", config, data) as work:
         parent, *children = runs_of(client, config, work, sweep, tags or {})
-        examples = {"train": len(data.train), "test": len(data.test)}
-        tracking.log_data(client, parent, config.data, config.root, data.digest(), examples)
+        tracking.log_data(client, parent, config, data)
         with (
             tracking.ending(client, [parent, *children]),
             Progress(console, len(children), config.epochs) as progress,
@@ -92,8 +91,8 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             record = LearningRecord(work / "record")
             findings = analyse(record, statistics, kinds, config)
             progress.say("writing report, figures, tables and metrics")
-            draw_measurement(findings, record, splits, config, work / "findings" / "figures")
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
+            draw_measurement(findings, record, splits, title, config.seed, work / "findings" / "figures")
             page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
             write_page(work / "findings" / "report.html", page)
             write_examples(record, statistics, work / "findings")

@@ -9,7 +9,6 @@ import pandas as pd
 from PIL import Image
 
 from metrics import statistics_table
-from metrics.image import read_image
 from phases.progress import Progress
 from training.examples import Split
 
@@ -19,16 +18,16 @@ RESIZED = ("entropy", "frequency")  # by statistics_resize=, as the paper does o
 class Resized(Sequence):
     """Images of a split as squares of `side` pixels (bilinear, antialiased), made when they are looked at."""
 
-    def __init__(self, images: Any, side: int):
-        self.images, self.side = images, side
+    def __init__(self, split: Split, side: int):
+        self.split, self.side = split, side
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.split)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        image = self.images[i]
-        image = image if isinstance(image, np.ndarray) else read_image(image)
-        return np.asarray(Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BILINEAR))
+        return np.asarray(
+            Image.fromarray(self.split.original(i)).resize((self.side, self.side), Image.Resampling.BILINEAR)
+        )
 
 
 def statistics_of(split: Split, names: Sequence[str], config: Any, progress: Progress, words: str) -> pd.DataFrame:
@@ -43,7 +42,7 @@ def statistics_of(split: Split, names: Sequence[str], config: Any, progress: Pro
     if not config.statistics_resize:
         return table(split.originals, list(names))
     small = [name for name in names if name in RESIZED]
-    tables = [table(Resized(split.originals, config.statistics_resize), small)] if small else []
+    tables = [table(Resized(split, config.statistics_resize), small)] if small else []
     others = [name for name in names if name not in RESIZED]
     tables += [table(split.originals, others)] if others else []
     return pd.concat(tables, axis=1)[list(names)]

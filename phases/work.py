@@ -28,7 +28,7 @@ def unfinished(mode: str, config: Any, data: Data) -> Iterator[Path]:
     work would fail again in the same way, and what there is of it is in MLflow.
     """
     settings = {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
-    key = hashlib.sha256(json.dumps([settings, data.digest()], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([settings, data.digest], sort_keys=True).encode()).hexdigest()[:16]
     work = tracking.STORE / "unfinished" / f"{mode}-{config.data}-{key}"
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{work}.lock", timeout=0)

@@ -21,7 +21,7 @@ from reports import page_plots
 from reports.comparison_summary import answer, verdicts
 from reports.figures import LABELS
 from reports.page_examples import Examples, class_facts, example_facts, names_of
-from reports.summary import chosen_epochs, headline, order_in_words, percent, share, small
+from reports.summary import chosen_epochs, correlations_told, headline, order_in_words, percent, share, small
 
 CLASSES = 20  # rows of the overview
 
@@ -169,13 +169,11 @@ def correlation_rows(tables: Mapping[str, pd.DataFrame]) -> list[list[str]]:
 
     Of the train examples, and below them what only the test examples have.
     """
-    train, test = tables["train"], tables["test"]
     rows = []
-    for table, mark in ((train, ""), (test[~test.index.isin(train.index)], " (test)")):
-        for name, row in table.iterrows():
-            fixed = "–" if np.isnan(row["others_fixed_rho"]) else f"{row['others_fixed_rho']:+.2f}"
-            both = [cell for kind in ("", "within_") for cell in (interval(row, kind), small(row[f"{kind}q"]))]
-            rows.append([f"{name}{mark}", *both, fixed])
+    for name, row in correlations_told(tables):
+        fixed = "–" if np.isnan(row["others_fixed_rho"]) else f"{row['others_fixed_rho']:+.2f}"
+        both = [cell for kind in ("", "within_") for cell in (interval(row, kind), small(row[f"{kind}q"]))]
+        rows.append([name, *both, fixed])
     return rows
 
 

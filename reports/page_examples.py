@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agreement import forgetting_events, learned_epoch, mean_correctness, mistaken_alike
+from agreement.record import classes_in
 from curricula.scores import agreement_score
 from reports.page_images import IMAGE_CHARACTERS, image_address
 
@@ -128,7 +129,7 @@ def example_facts(train: Examples, test: Examples, classes: Sequence[str], multi
 
 def label_facts(label: int, classes: Sequence[str], multi_label: bool) -> dict[str, Any]:
     """A label's name, and the classes that it has."""
-    members = [c for c in range(len(classes)) if label >> c & 1] if multi_label else [label]
+    members = classes_in(label, len(classes), multi_label)
     return {"name": ", ".join(classes[c] for c in members) or "nothing", "classes": members}
 
 

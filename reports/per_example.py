@@ -7,6 +7,7 @@ import pandas as pd
 
 import agreement
 from agreement.record import LearningRecord
+from reports.page_examples import confidence_and_variability
 
 COLUMNS = {  # as docs/columns.md explains them; statistics and annotations stand between `label` and `learned_epoch`
     "id": "name of the example: its index in the original order, or its path below the split's folder",
@@ -31,8 +32,12 @@ def examples_table(record: LearningRecord, statistics: Mapping[str, pd.DataFrame
 def of_split(record: LearningRecord, split: str, statistics: pd.DataFrame) -> pd.DataFrame:
     correct = record.correct(split)
     learned, alone = agreement.learned_epoch(correct), agreement.learned_epoch(correct, per_network=True)
-    probability = [network / np.float32(255) for network in record.probability(split)]
-    columns = {"id": record.ids(split), "split": split, "label": words(record, record.labels(split))}
+    confidence, variability = confidence_and_variability(record.probability(split))
+    columns = {
+        "id": record.ids(split),
+        "split": split,
+        "label": [record.in_words(label) for label in record.labels(split)],
+    }
     columns |= {name: column.to_numpy() for name, column in statistics.items()}
     columns |= {"learned_epoch": whole(learned)}
     columns |= {f"learned_epoch_{k + 1}": whole(epochs) for k, epochs in enumerate(alone)}
@@ -42,18 +47,11 @@ def of_split(record: LearningRecord, split: str, statistics: pd.DataFrame) -> pd
             "never_learned": np.isinf(learned),
             "agreement": agreement.agreed(correct).mean(axis=0),
             "correctness": agreement.mean_correctness(correct),
-            "confidence": np.mean([network.mean(axis=0) for network in probability], axis=0),
-            "variability": np.mean([network.std(axis=0) for network in probability], axis=0),
+            "confidence": confidence,
+            "variability": variability,
             "forgetting": agreement.forgetting_events(correct).mean(axis=0),
         }
     )
-
-
-def words(record: LearningRecord, labels: np.ndarray) -> list[str]:
-    """The labels (N,) in words."""
-    if record.multi_label:
-        return [", ".join(name for c, name in enumerate(record.classes) if label >> c & 1) for label in labels]
-    return [record.classes[label] for label in labels]
 
 
 def whole(epochs: np.ndarray) -> pd.arrays.IntegerArray:

@@ -1,10 +1,11 @@
 """What a measurement found, in words and tables for the terminal."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -56,14 +57,9 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     table.add_column("statistic")
     for heading in ("rho [95 % interval]", "within classes", "others\nfixed"):
         table.add_column(heading, justify="right", no_wrap=True)
-    train, test = findings.correlations["train"], findings.correlations["test"]
-    only_test = test.loc[
-        [name for name in test.index if name not in train.index]
-    ]  # what only its images are annotated with
-    for rows, mark in ((train, ""), (only_test, " (test)")):
-        for name, row in rows.iterrows():
-            fixed = marked(row["others_fixed_rho"], row["others_fixed_q"])
-            table.add_row(f"{escape(str(name))}{mark}", interval(row, ""), interval(row, "within_"), fixed)
+    for name, row in correlations_told(findings.correlations):
+        fixed = marked(row["others_fixed_rho"], row["others_fixed_q"])
+        table.add_row(escape(name), interval(row, ""), interval(row, "within_"), fixed)
     console.print(table)
     say(
         "Positive: images with more of it are learned later. within classes: ranks taken inside each class, so that "
@@ -80,6 +76,14 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     )
     say(f"\nRun {run} holds the figures, tables and the learning record. To look at it:")
     say(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", soft_wrap=True)
+
+
+def correlations_told(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Any]]:
+    """Name and row of every statistic of the train examples, then of what only the test examples are annotated with."""
+    train, test = tables["train"], tables["test"]
+    for table, mark in ((train, ""), (test[~test.index.isin(train.index)], " (test)")):
+        for name, row in table.iterrows():
+            yield f"{name}{mark}", row
 
 
 def headline(curves: dict[str, np.ndarray]) -> str:

@@ -118,11 +118,12 @@ def describe(client: Any, run: str, headline: str, summary: str) -> None:
         client.log_text(run, summary, "summary.txt")
 
 
-def log_data(client: Any, run: str, data: str, root: str, digest: str, examples: Mapping[str, int]) -> None:
-    """Name the data set that a run learned from, with the numbers of examples of its splits."""
+def log_data(client: Any, run: str, config: Any, data: Any) -> None:
+    """Name the data set (`training.examples.Data`) that a run learned from, with the numbers of examples of its splits."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    dataset = Dataset(data, digest[:32], "local", root, profile=json.dumps(dict(examples)))
+    profile = json.dumps({"train": len(data.train), "test": len(data.test)})
+    dataset = Dataset(config.data, data.digest[:32], "local", config.root, profile=profile)
     with store_errors():
         client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 

@@ -55,11 +55,10 @@ class Batches:
         fits = device.type == "cpu" or pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 8
         self.images = torch.from_numpy(pixels).to(device if fits else "cpu")
         self.channels = pixels.shape[1]
-        equal = bool((shapes == shapes[0]).all())
-        if crop is None and not equal:
+        if crop is None and not (shapes == shapes[0]).all():
             raise ValueError("images of different sizes need a crop")
         in_a_row = len(pixels) == shapes.prod(axis=1).sum() and np.array_equal(begins, begins_of(shapes))
-        if equal and in_a_row and crop in (None, shapes[0].min()) and (crop is None or shapes[0].max() == crop):
+        if in_a_row and (crop is None or bool((shapes == crop).all())):
             self.crop = None
             self.images = self.images.view(len(labels), *shapes[0], self.channels)
         else:  # whole images that lie apart, a part of a file, are cut out as crops of their own size

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from metrics.image import read_image
 from training.pixels import PixelFile, shapes_of
 
 
@@ -34,6 +36,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def original(self, i: int) -> np.ndarray:
+        """The image of an example before resizing, uint8 (H, W[, 3]), decoded where it is a file."""
+        image = self.originals[i]
+        return image if isinstance(image, np.ndarray) else read_image(image)
+
 
 @dataclass(frozen=True)
 class Data:
@@ -52,6 +59,7 @@ class Data:
     def channels(self) -> int:
         return self.train.images[0].shape[-1]
 
+    @cached_property
     def digest(self) -> str:
         """A digest of all examples, by which work that is resumed knows that it is still of the same ones."""
         digest = hashlib.sha256(json.dumps([self.classes, self.train.ids, self.test.ids]).encode())

@@ -80,10 +80,10 @@ def test_the_file_is_made_once_and_anew_when_an_image_changes(photographs, tmp_p
     first = load(configuration(photographs, tmp_path, "memory=0"))
     before = written()
     again = load(configuration(photographs, tmp_path, "memory=0"))
-    assert written() == before and again.digest() == first.digest()
+    assert written() == before and again.digest == first.digest
     Image.fromarray(skimage.data.coffee()[:70, :70]).save(photographs / "train/cat/0.png")
     changed = load(configuration(photographs, tmp_path, "memory=0"))
-    assert changed.digest() != first.digest()
+    assert changed.digest != first.digest
     assert changed.train.images[0].shape[:2] == (40, 40)
 
 
