@@ -7,6 +7,7 @@ preset `conf/<data>.yaml`, and the `key=value` words given. Nothing here imports
 import difflib
 import itertools
 import json
+import os
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 PRESETS = Path(__file__).parent
+PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
 MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels"}
 CURRICULUM_ONLY = {"metric", "descending", "arms", "balance", "pacing", "a", "b", "seeds", "budget", "label_noise", "validation", "evaluations", "measurement"}  # fmt: skip
 SECTIONS = ("curriculum",)  # of a preset: what differs in that mode

@@ -34,6 +34,7 @@ from reports import curriculum_figures, figures, tracking
 from reports.comparison_summary import answer, print_comparison
 from reports.page import comparison_page, write_page
 from reports.summary import as_text
+from reports.views import describe
 from training.batches import share
 from training.data import load
 from training.examples import Data, DataError
@@ -103,7 +104,7 @@ def run_comparison(config: Any, console: Any) -> str:
                         f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
                     )
                 summary = as_text(lambda console: print_comparison(console, table, comparisons, config, notes, parent))
-                tracking.describe(client, parent, answer(comparisons), summary)
+                describe(client, parent, answer(comparisons), summary)
         shutil.rmtree(work)
     print_comparison(console, table, comparisons, config, notes, parent)
     return parent

@@ -22,6 +22,7 @@ from reports import tracking
 from reports.page import measurement_report, write_page
 from reports.per_example import examples_table
 from reports.summary import as_text, headline, print_measurement
+from reports.views import describe
 from training.batches import share
 from training.data import load
 from training.examples import Data
@@ -98,7 +99,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             write_examples(record, statistics, work / "findings")
             log_findings(client, parent, findings, config, work / "findings")
             summary = as_text(lambda console: print_measurement(console, findings, config, parent))
-            tracking.describe(client, parent, headline(findings.curves["train"]), summary)
+            describe(client, parent, headline(findings.curves["train"]), summary)
         shutil.rmtree(work)
     print_measurement(console, findings, config, parent)
     return parent

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from agreement.record import LearningRecord
-from conf import ConfigurationError, nearest
+from conf import PROGRAM, ConfigurationError, nearest
 from curricula import combine
 from curricula.scores import RECORD_SCORES, read_scores
 from metrics import STATISTICS
@@ -56,7 +56,7 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
 
 def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord, str]:
     """The learning record of the measurement asked for, or of the latest finished one with the same examples."""
-    command = f"python train.py --mode measure data={config.data}"
+    command = f"{PROGRAM} --mode measure data={config.data}"
     with tracking.store_errors():
         if config.measurement:
             runs = [client.get_run(config.measurement)]

@@ -16,12 +16,13 @@ from rich.table import Table
 
 import agreement
 from agreement.record import LearningRecord
-from conf import settings_of
+from conf import PROGRAM, settings_of
 from phases.measure import measure
 from phases.work import WITHOUT_EFFECT
 from reports import figures, tracking
 from reports.overlay_figures import sweep_figure
 from reports.summary import as_text
+from reports.views import describe
 
 
 def run_sweep(configs: dict[str, Any], console: Any) -> str:
@@ -41,7 +42,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
         curves, orders = compare_records(records)
         log_sweep(client, parent, curves, orders, next(iter(configs.values())))
         summary = as_text(lambda console: print_sweep(console, curves, orders, parent))
-        tracking.describe(client, parent, headline(orders), summary)
+        describe(client, parent, headline(orders), summary)
     print_sweep(console, curves, orders, parent)
     return parent
 
@@ -139,5 +140,4 @@ def print_sweep(console: Any, curves: dict[str, Any], orders: pd.DataFrame, run:
     for name, row in orders.iterrows():
         table.add_row(escape(str(name)), *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
     console.print(table)
-    console.print(f"Run {run} holds the figure and the table. To look at it:", highlight=False)
-    console.print(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", highlight=False, soft_wrap=True)
+    console.print(f"Run {run} holds the figure and the table. To look at it:\n  {PROGRAM} --mode ui", highlight=False)

@@ -17,8 +17,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from conf import ConfigurationError, nearest
-from reports import tracking
+from conf import PROGRAM, ConfigurationError, nearest
+from reports import tracking, views
 
 PHASES = ("measure", "sweep", "curriculum")
 EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "report.html", "summary.txt")  # fmt: skip
@@ -73,7 +73,7 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
         print(json.dumps([described(run) for run in found]))
         return
     if not found:
-        console.print("The store is empty. A first measurement: python train.py --mode measure", highlight=False)
+        console.print(f"The store is empty. A first measurement: {PROGRAM} --mode measure", highlight=False)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for heading in ("run", "what", "of", "status", "headline"):
@@ -83,7 +83,7 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
         what, of = tags["phase"], f"{tags['data']}: {run.info.run_name}"
         table.add_row(run.info.run_id[:8], what, escape(of), run.info.status.lower(), escape(tags.get("headline", "")))
     console.print(table)
-    console.print("One of them in full: python train.py --mode show run=<run>", highlight=False)
+    console.print(f"One of them in full: {PROGRAM} --mode show run=<run>", highlight=False)
 
 
 def find(client: Any, beginning: str) -> Any:
@@ -122,21 +122,30 @@ def export(client: Any, run: Any, to: Path, console: Any) -> None:
 
 
 def ui(port: str, console: Any) -> None:
-    """MLflow's UI on this machine alone, until Ctrl-C."""
+    """MLflow's UI on this machine alone, until Ctrl-C; of a store that is a server, only where it is."""
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ConfigurationError(f"port={port}: expected a whole number from 1 to 65535")
+    client, store = tracking.open_store(), tracking.tracking_uri()
+    if store.startswith(("http://", "https://")):
+        console.print(f"The store is a server with a UI of its own, {store}", highlight=False)
+        return print_tables(client, store, console)
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", int(port))) == 0:
             raise ConfigurationError(
                 f"port={port}: something answers there already; give another, such as port={int(port) + 1}"
             )
-    tracking.open_store()
-    console.print(f"MLflow's UI comes up at http://127.0.0.1:{port} in some seconds; Ctrl-C ends it.", highlight=False)
-    words = ["-m", "mlflow", "ui", "--backend-store-uri", tracking.tracking_uri(), "--host", "127.0.0.1", "--port", port, "--workers", "1"]  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    console.print(f"MLflow's UI comes up at {address} in some seconds; Ctrl-C ends it.", highlight=False)
+    print_tables(client, address, console)
+    words = ["-m", "mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", port, "--workers", "1"]  # fmt: skip
     with tempfile.TemporaryFile("w+") as told:
         # a session of its own: it ends as a whole, with its workers, when this program does
         server = subprocess.Popen(
-            [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=told, start_new_session=True
+            [sys.executable, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            start_new_session=True,
+            env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},  # eight processes that nothing here uses
         )
         try:
             if server.wait():
@@ -149,3 +158,12 @@ def ui(port: str, console: Any) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
             server.wait(10)
+
+
+def print_tables(client: Any, address: str, console: Any) -> None:
+    """Where the UI at `address` has the tables of measurements and comparisons, with the columns that matter."""
+    with tracking.store_errors():
+        found = [each for each in client.search_experiments() if views.shared(views.TABLE) in each.tags]
+    for each in found:
+        where = f"{address}/{views.table_address(each.experiment_id)}"
+        console.print(f"  {each.name}: {where}", highlight=False, markup=False, soft_wrap=True)

@@ -9,8 +9,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from conf import PROGRAM
 from curricula.comparison import Comparison, verdict
-from reports import tracking
 from reports.summary import small
 
 
@@ -50,8 +50,8 @@ def print_comparison(
         say(f"- {sentence}")
     for note in notes:
         say(f"[dim]{escape(note)}.[/]")
-    say(f"\nRun {run} holds the figures and the table. To look at it, and to group the curves by arm:")
-    say(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", soft_wrap=True)
+    say(f"\nRun {run} holds the report page, figures and the table. To look at it, and at the curves by arm:")
+    say(f"  {PROGRAM} --mode ui")
 
 
 def verdicts(comparisons: Mapping[str, Comparison]) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reports import tracking
+from conf import PROGRAM
 
 COLUMNS = {  # heading -> (split, curve)
     "accuracy": ("train", "accuracy"),
@@ -74,8 +74,8 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
         f"{share(explained['statistics'])}, the class {share(explained['classes'])}, both "
         f"{share(explained['classes_and_statistics'])}. {order_in_words(findings)}"
     )
-    say(f"\nRun {run} holds the figures, tables and the learning record. To look at it:")
-    say(f"  uv run mlflow ui --backend-store-uri {tracking.tracking_uri()}", soft_wrap=True)
+    say(f"\nRun {run} holds the report page, figures, tables and the learning record. To look at it:")
+    say(f"  {PROGRAM} --mode ui")
 
 
 def correlations_told(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Any]]:

@@ -110,14 +110,6 @@ def begin_run(
     return run
 
 
-def describe(client: Any, run: str, headline: str, summary: str) -> None:
-    """Give a run its headline, and its summary as description and as the artifact summary.txt."""
-    with store_errors():
-        client.set_tag(run, "headline", headline[:500])
-        client.set_tag(run, "mlflow.note.content", f"```\n{summary[:7900]}\n```")
-        client.log_text(run, summary, "summary.txt")
-
-
 def log_data(client: Any, run: str, config: Any, data: Any) -> None:
     """Name the data set (`training.examples.Data`) that a run learned from, with the numbers of examples of its splits."""
     from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 import train
-from conf import compose
+from conf import PROGRAM, compose
 from curricula import corrupt_labels
 from phases.curriculum import held_out, warn_of_examples_never_drawn, with_steps
 from reports import tracking
@@ -194,7 +194,7 @@ def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
     [
         (["metric=entropie"], "there is no 'entropie'; did you mean entropy, label_entropy?"),
         (["metric=entropy+color"], "there is no 'color'"),
-        (["metric=agreement"], "make one: python train.py --mode measure data=mnist5k"),
+        (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=mnist5k"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
         (["arms=[shuffled,anti-curr]"], "there is no 'anti-curr'; did you mean anti"),
         (["arms=[curriculum,anti]"], "shuffled, the baseline"),

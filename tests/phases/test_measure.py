@@ -22,6 +22,7 @@ from PIL import Image
 import agreement
 import train
 from agreement.record import LearningRecord, read_epochs
+from conf import PROGRAM
 from metrics import STATISTICS
 from metrics import table as statistics_of
 from training.parallel import PROCESSES, warm_up
@@ -244,8 +245,7 @@ def test_what_is_printed(store, measured):
     (last,) = re.findall(rf"^\W*{EPOCHS}\s+([\d.]+)\s", output, re.MULTILINE)
     assert float(last) == pytest.approx(100 * accuracy, abs=0.051)
     assert store.parent.info.run_id in output
-    (command,) = re.findall(r"mlflow ui --backend-store-uri (\S+)", output)
-    assert command == "sqlite:///mlruns/mlflow.db" and (place / "mlruns/mlflow.db").is_file()
+    assert f"{PROGRAM} --mode ui" in output and (place / "mlruns/mlflow.db").is_file()
     assert "0 of 0" not in output
     assert nothing_unfinished(place)
     assert sorted(path.name for path in place.iterdir()) == ["cache", "mlruns"]
@@ -402,7 +402,7 @@ def test_interrupted_while_the_findings_are_logged(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("phases.measure.tracking.describe", interrupt)
+        patch.setattr("phases.measure.describe", interrupt)
         assert train.main(arguments) == 130
     assert Store(place).statuses == ["KILLED"] * 4
     assert train.main(arguments) == 0

@@ -12,8 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from playwright.sync_api import expect
 
 import train
+from conf import PROGRAM
 from reports import tracking
 
 ROOT = Path(__file__).parents[2]
@@ -121,21 +123,23 @@ def test_what_cannot_be_meant_is_one_line(here, capsys, words, told):
 
 
 def test_an_empty_store(place, capsys):
-    assert "python train.py --mode measure" in run_mode(capsys, "list")
+    assert f"{PROGRAM} --mode measure" in run_mode(capsys, "list")
     assert train.main(["--mode", "show"]) == 2
     assert "the store is empty" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_ui_answers_on_this_machine_alone_and_ends_with_ctrl_c(filled):
+def test_the_ui_answers_on_this_machine_alone_and_ends_with_ctrl_c(filled, browser):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [sys.executable, str(ROOT / "train.py"), "--mode", "ui", f"port={port}"]
     program = subprocess.Popen(words, cwd=filled[0], stdout=subprocess.PIPE, text=True)
     try:
-        assert f"http://127.0.0.1:{port}" in program.stdout.readline()
-        deadline = time.monotonic() + 120
+        said = [program.stdout.readline() for _ in range(3)]
+        assert f"http://127.0.0.1:{port} " in said[0]
+        tables = dict(line.split(": ") for line in said[1:])
+        deadline = time.monotonic() + 300
         while True:
             try:
                 assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read() == b"OK"
@@ -147,8 +151,30 @@ def test_the_ui_answers_on_this_machine_alone_and_ends_with_ctrl_c(filled):
             line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
         }
         assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+        look_around(browser, f"http://127.0.0.1:{port}", {name.strip(): line.strip() for name, line in tables.items()})
     finally:
         program.send_signal(signal.SIGINT)
         assert program.wait(30) == 0
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+
+
+def look_around(browser, address: str, tables: dict[str, str]) -> None:
+    """The table has the columns that matter; a comparison's description its figure, and a link to its curves by arm."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
+    page.goto(tables["curriculum-folder"])
+    for column in ("comparison/difference_curriculum", "headline"):
+        expect(page.get_by_role("columnheader", name=column)).to_be_attached()
+    expect(page.get_by_text("These seeds show no difference").first).to_be_attached()
+    page.get_by_role("link", name="segments, lenet5, 2 seeds").click()
+    figure = page.get_by_role("img", name="validation accuracy")
+    figure.wait_for(state="attached")
+    page.wait_for_function("img => img.naturalWidth > 300", arg=figure.element_handle())
+    where = page.get_by_role("link", name="Curves by arm", include_hidden=True).get_attribute("href")
+    page.goto(f"{address}/{where}")
+    for arm in ("shuffled", "curriculum"):
+        expect(page.get_by_text(f"Group: {arm}").first).to_be_visible()
+    page.locator(".js-plotly-plot .scatterlayer path").first.wait_for(state="attached")
+    page.close()

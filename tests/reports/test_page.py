@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,11 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from agreement.record import LearningRecord, Recorder, begin_record
 from curricula import compare
-from docs.screenshots import FLAGS
 from phases.curriculum import Outcome, table_of
 from phases.measure import analyse
 from reports import page_examples
@@ -282,17 +280,6 @@ def test_what_an_arm_drew_is_told_in_words():
 
 
 # what a browser makes of it
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
