@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Which examples do networks learn first, do networks agree on it, what in the images explains it, and does training in that order help?
 
 python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute
@@ -48,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "settings", nargs="*", metavar="key=value", help="settings that differ from the preset conf/<data>.yaml"
     )
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+        from conf.completion import complete
+
+        complete(parser)
     options = parser.parse_intermixed_args(arguments)
     from rich.console import Console
 
