@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tarfile import TarError
 from typing import Any
 
 import numpy as np
 
+from training.download import fetch, unpack
 from training.examples import Data, DataError, Split
 from training.files import folders
 from training.pixels import take
@@ -54,10 +56,14 @@ def downloaded(root: Path, config: Any) -> tuple[Split, Split, list[str]]:
     from torchvision.datasets import CIFAR10
 
     try:
-        parts = [CIFAR10(root, train=train, download=True) for train in (True, False)]
-    except Exception as error:  # torchvision raises whatever its downloader met
+        if not (root / CIFAR10.base_folder).is_dir():
+            fetch(CIFAR10.url, root / CIFAR10.filename, CIFAR10.tgz_md5)
+            unpack(root / CIFAR10.filename, root)
+        parts = [CIFAR10(root, train=train) for train in (True, False)]  # which checks every file
+    except (OSError, ValueError, RuntimeError, TarError) as error:
         raise DataError(
-            f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): put cifar-10-python.tar.gz there, or cifar10/train/<class>/*.png"
+            f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): give the same command again to go "
+            f"on with the download, or put {CIFAR10.filename} there, or cifar10/train/<class>/*.png"
         ) from error
     train, test = (
         Split(part.data, np.array(part.targets, np.int64), [str(i) for i in range(len(part.data))], part.data)

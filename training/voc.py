@@ -2,11 +2,13 @@
 
 import csv
 from pathlib import Path
+from tarfile import TarError
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
+from training.download import fetch, unpack
 from training.examples import Data, DataError
 from training.files import Files, read_splits
 
@@ -55,15 +57,18 @@ def has(kit: Path, year: str, part: str) -> bool:
 
 
 def download(root: Path) -> None:
-    from torchvision.datasets import VOCDetection
+    from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-    try:  # torchvision checks their checksums
-        for year, part in (("2007", "trainval"), ("2007", "test"), ("2012", "trainval")):
-            VOCDetection(root, year, part, download=True)
-    except Exception as error:  # torchvision raises whatever its downloader met
+    archives = [DATASET_YEAR_DICT[part] for part in ("2007", "2007-test", "2012")]
+    try:
+        for each in archives:
+            fetch(each["url"], root / each["filename"], each["md5"])
+        for each in archives:
+            unpack(root / each["filename"], root)
+    except (OSError, ValueError, TarError) as error:
         raise DataError(
-            f"root={root} holds no VOCdevkit, and downloading it failed ({error}): unpack VOCtrainval_06-Nov-2007.tar, "
-            "VOCtest_06-Nov-2007.tar and VOCtrainval_11-May-2012.tar there"
+            f"root={root} holds no VOCdevkit, and downloading it failed ({error}): give the same command again to go on with "
+            f"the download, or unpack {', '.join(each['filename'] for each in archives)} there"
         ) from error
 
 
