@@ -1,5 +1,6 @@
 """The table of examples: against numbers worked out by hand, readable elsewhere, and as the documentation describes it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,24 @@ def test_all_columns_are_documented():
     text = (ROOT / "docs/columns.md").read_text()
     for name, meaning in COLUMNS.items():
         assert f"| `{name}` | {meaning} |" in text
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars", "datasets", "fiftyone"])
+def test_the_documented_line_reads_it(tmp_path, monkeypatch, package):
+    """Of FiftyOne the samples: to gather them in a data set it needs a database server."""
+    text = (ROOT / "docs/columns.md").read_text()
+    line = next(line for line in re.findall(r"`([^`\n]+)`", text) if line.startswith(f"{package}."))
+    module = pytest.importorskip(package)
+    table = table_of(tmp_path / "record")
+    table.to_parquet(tmp_path / "scores.parquet")
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hub"))
+    line = line.removeprefix('fiftyone.Dataset("mine").add_samples')
+    read = eval(line, {package: module, "pandas": pd})
+    assert len(read) == 6
+    if package == "fiftyone":
+        assert [Path(each.filepath).parts[-3:] for each in read][5] == ("ROOT", "test", "f")
+        assert [each.entropy for each in read] == [1, 2, 3, 4, 5, 6]
+    else:
+        assert list(read["entropy"]) == [1, 2, 3, 4, 5, 6]
