@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from agreement.record import read_lines, replace_text
+from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
 from training.batches import Batches, predicted
 from training.loop import (
@@ -134,7 +134,7 @@ def train_arm(
             },
         )
 
-    np.save(folder / "drawn.npy", drawn)
+    save_array(folder / "drawn.npy", drawn)
     at_the_end = assess(network, splits["test"], bf16)["accuracy"]
     network.load_state_dict(best["network"])
     at_best = assess(network, splits["test"], bf16)["accuracy"]
