@@ -2,15 +2,18 @@
 
     uv run tests/soak/kill.py --kills 30
     uv run tests/soak/kill.py --kills 30 --signal SIGTERM    and how long the program takes to end
+    uv run tests/soak/kill.py --kills 30 --fork              the same in a fraction of the time
 
 Each is the program itself in a process group of its own, with an empty store and cache. It is killed at random moments
-of every stage, the whole group or only the main process by turns, and given again until it is done. Exit status 1 where
-anything differs from the undisturbed run.
+of every stage, the whole group or only the main process by turns, and given again until it is done. With --fork, it is
+forked from a process that has imported what it needs, and its training processes are ended by its death alone. Exit
+status 1 where anything differs from the undisturbed run.
 """
 
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -28,10 +31,12 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
 TINY = [
     "data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "lr=0.004", "device=cpu", "memory=0",
 ]  # fmt: skip
-MEASURE = ["--mode", "measure", *TINY, "networks=3", "epochs=10", "resamples=20", "statistics=[entropy,frequency]"]
+EPOCHS = 6
+MEASURE = ["--mode", "measure", *TINY, "networks=2", f"epochs={EPOCHS}", "resamples=20", "statistics=[entropy]"]
 COMMANDS = {
     "measure": MEASURE,
     "curriculum": [
@@ -56,13 +61,53 @@ def write_digits(root: Path) -> None:
             Image.fromarray(np.pad(images[i].reshape(28, 28).astype(np.uint8), 2)).save(folder / f"{i:04d}.png")
 
 
-def start(place: Path, words: list[str], **environment: str) -> subprocess.Popen:
-    place.mkdir(exist_ok=True)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PYTEST"))}
-    return subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *words], cwd=place, env={**kept, **environment}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+class Program:
+    """train.py at work, in a place of its own, where its output goes into files."""
+
+    def __init__(self, place: Path, words: list[str], fork: bool):
+        place.mkdir(exist_ok=True)
+        self.errors, output = place.with_suffix(".err"), place.with_suffix(".out")
+        if fork:
+            self.process = FORKED.Process(target=forked, args=(place, words, output, self.errors))
+            self.process.start()
+        else:
+            with output.open("w") as out, self.errors.open("w") as err:
+                self.process = subprocess.Popen(
+                    [sys.executable, ROOT / "train.py", *words],
+                    cwd=place,
+                    start_new_session=True,
+                    stdout=out,
+                    stderr=err,
+                )
+        self.pid = self.process.pid
+
+    def status(self) -> int | None:
+        return self.process.poll() if isinstance(self.process, subprocess.Popen) else self.process.exitcode
+
+    def wait(self) -> tuple[int, str]:
+        """Exit status and standard error."""
+        while self.status() is None:
+            time.sleep(0.01)
+        return self.status(), self.errors.read_text().strip()
+
+
+FORKED = multiprocessing.get_context("forkserver")
+
+
+def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:
+    os.setsid()
+    os.chdir(place)
+    for descriptor, path in ((1, output), (2, errors)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    import train
+
+    for each in train.STOPPING:
+        signal.signal(each, train.stop)
+    status = train.main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def stage_of(place: Path) -> str:
@@ -86,7 +131,7 @@ def stage_of(place: Path) -> str:
         return STAGES[7]
     if (work / "findings").is_dir():
         return STAGES[6]
-    done = [(folder / "result.json").is_file() or lines(folder / "epochs.jsonl") == 10 for folder in trainings]
+    done = [(folder / "result.json").is_file() or lines(folder / "epochs.jsonl") == EPOCHS for folder in trainings]
     return STAGES[5] if all(done) else STAGES[4]
 
 
@@ -166,15 +211,15 @@ class Soak:
     def __init__(self, options: argparse.Namespace, folder: Path):
         self.folder, self.draw = folder, random.Random(options.seed)
         self.signal = signal.Signals[options.signal]
+        self.fork = options.fork
         self.killed: Counter[tuple[str, str]] = Counter()
         self.wrong: list[str] = []
         self.seconds_to_end: list[float] = []
 
     def undisturbed(self, what: str, words: list[str]) -> tuple[dict[str, Any], float]:
         began = time.monotonic()
-        process = start(self.folder / f"{what}-undisturbed", words)
-        output, error = process.communicate()
-        assert process.returncode == 0, error + output
+        status, error = Program(self.folder / f"{what}-undisturbed", words, self.fork).wait()
+        assert status == 0, error
         return snapshot(self.folder / f"{what}-undisturbed"), time.monotonic() - began
 
     def disturb(self, what: str, words: list[str], kills: int) -> None:
@@ -197,18 +242,18 @@ class Soak:
         kills, before = 0, {}
         stages = iter([stage for stage in STAGES if self.draw.random() < 0.8]) if what == "measure" else None
         while True:
-            process = start(place, words)
+            program = Program(place, words, self.fork)
             if kills < most:
-                self.wait(process, place, next(stages, "never") if stages else None, seconds)
-            if kills >= most or process.poll() is not None:
-                output, error = process.communicate()
-                if process.returncode != 0:
-                    self.wrong.append(f"{what}: exit status {process.returncode}: {error.strip().splitlines()[-1:]}")
-                    print(error, output, flush=True)
+                self.wait(program, place, next(stages, "never") if stages else None, seconds)
+            if kills >= most or program.status() is not None:
+                status, error = program.wait()
+                if status != 0:
+                    self.wrong.append(f"{what}: exit status {status}: {error.splitlines()[-1:]}")
+                    print(error, flush=True)
                 return max(kills, 1)
             kills += 1
             stage, alone = stage_of(place), kills % 2 == 0
-            self.end(process, alone, what)
+            self.end(program, alone, what)
             self.killed[what, stage] += 1
             after = progress_of(place)
             for name, (rounds, resumed) in after.items():
@@ -217,30 +262,29 @@ class Soak:
             before = after
             print(f"  killed while {stage}{' (main process alone)' if alone else ''}", flush=True)
 
-    def wait(self, process: subprocess.Popen, place: Path, stage: str | None, seconds: float) -> None:
+    def wait(self, program: Program, place: Path, stage: str | None, seconds: float) -> None:
         """Until a random moment of a stage, or a random moment at all, or the program ends."""
         end = time.monotonic() + (self.draw.uniform(0, seconds) if stage is None else 10 * seconds)
-        while process.poll() is None and time.monotonic() < end:
+        while program.status() is None and time.monotonic() < end:
             if stage and STAGES.index(stage_of(place)) >= STAGES.index(stage) if stage in STAGES else False:
                 longest = {STAGES[0]: 5.0, STAGES[4]: 2.0, STAGES[6]: 4.0, STAGES[8]: 0.0}.get(stage, 1.0)
                 end = time.monotonic() + self.draw.uniform(0, longest)
                 stage = None
             time.sleep(0.002)
 
-    def end(self, process: subprocess.Popen, alone: bool, what: str) -> None:
+    def end(self, program: Program, alone: bool, what: str) -> None:
         began = time.monotonic()
-        os.kill(process.pid, self.signal) if alone else os.killpg(process.pid, self.signal)
-        _, error = process.communicate()
+        os.kill(program.pid, self.signal) if alone else os.killpg(program.pid, self.signal)
+        status, error = program.wait()
         self.seconds_to_end.append(time.monotonic() - began)
         if self.signal == signal.SIGKILL:
             return
-        told = error.strip().splitlines()
-        early = process.returncode == -self.signal  # before the program could say anything
-        if not early and (process.returncode != 128 + self.signal or len(told) != 1):
-            self.wrong.append(f"{what}: exit status {process.returncode} and {len(told)} lines: {told[-1:]}")
+        early = status == -self.signal  # before the program could say anything
+        if not early and (status != 128 + self.signal or error.count("\n")):
+            self.wrong.append(f"{what}: exit status {status} and told: {error[-500:]}")
         for _ in range(100):  # nobody of the group is left
             try:
-                os.killpg(process.pid, 0)
+                os.killpg(program.pid, 0)
             except ProcessLookupError:
                 return
             time.sleep(0.05)
@@ -252,8 +296,19 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30, help="of each command")
     parser.add_argument("--only", choices=COMMANDS, help="one command")
     parser.add_argument("--signal", default="SIGKILL", choices=["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"])
+    parser.add_argument("--fork", action="store_true", help="do not import everything again every time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    FORKED.set_forkserver_preload(
+        [
+            "train",
+            "phases.measure",
+            "phases.curriculum",
+            "phases.sweep",
+            "mlflow",
+            "mlflow.store.tracking.sqlalchemy_store",
+        ]
+    )
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(options, Path(folder))
         write_digits(Path(folder) / "digits")
