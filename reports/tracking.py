@@ -96,13 +96,17 @@ def store_errors() -> Iterator[None]:
     """Turn what MLflow and its database raise into a StoreError of one line."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         root: BaseException = error
-        while root.__cause__ is not None:  # what the database said, beneath what was made of it
-            root = root.__cause__
+        while True:  # what the database or the network said, beneath what was made of it
+            below = root.__context__ if isinstance(root.__context__, OSError | HTTPError) else None
+            if (below := root.__cause__ or below) is None:
+                break
+            root = below
         text = str(root).strip()
         if "locked" in text:
             advice = "another program holds the database; wait for it or stop it, then give the same command again"

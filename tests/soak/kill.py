@@ -12,6 +12,7 @@ status 1 where anything differs from the undisturbed run.
 
 import argparse
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -68,7 +69,9 @@ class Program:
         place.mkdir(exist_ok=True)
         self.errors, output = place.with_suffix(".err"), place.with_suffix(".out")
         if fork:
-            self.process = FORKED.Process(target=forked, args=(place, words, output, self.errors))
+            self.process = multiprocessing.get_context("fork").Process(
+                target=forked, args=(place, words, output, self.errors)
+            )
             self.process.start()
         else:
             with output.open("w") as out, self.errors.open("w") as err:
@@ -91,7 +94,11 @@ class Program:
         return self.status(), self.errors.read_text().strip()
 
 
-FORKED = multiprocessing.get_context("forkserver")
+def prepare_forks() -> None:
+    """Import what the program will, and start the server of its training processes, for all programs to come."""
+    for module in ("matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store", "phases.curriculum", "phases.sweep"):
+        importlib.import_module(module)
+    importlib.import_module("training.parallel").warm_up("curricula.arm")
 
 
 def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:
@@ -99,9 +106,12 @@ def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:
     os.chdir(place)
     for descriptor, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    from multiprocessing import forkserver
+
     import train
 
+    # it runs, but is not this process's child
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
     for each in train.STOPPING:
         signal.signal(each, train.stop)
     status = train.main(words)
@@ -151,7 +161,17 @@ def progress_of(place: Path) -> dict[str, tuple[int, int]]:
 
 
 def snapshot(place: Path) -> dict[str, Any]:
-    """All that MLflow holds, but for ids, times and what names the machine's speed."""
+    """All that MLflow holds, but for ids, times and what names the machine's speed; read in a process of its own."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=lambda: theirs.send(read_store(place)))
+    process.start()
+    theirs.close()
+    found = ours.recv()
+    process.join()
+    return found
+
+
+def read_store(place: Path) -> dict[str, Any]:
     from mlflow import MlflowClient
     from mlflow.entities import ViewType
 
@@ -299,16 +319,8 @@ def main() -> int:
     parser.add_argument("--fork", action="store_true", help="do not import everything again every time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    FORKED.set_forkserver_preload(
-        [
-            "train",
-            "phases.measure",
-            "phases.curriculum",
-            "phases.sweep",
-            "mlflow",
-            "mlflow.store.tracking.sqlalchemy_store",
-        ]
-    )
+    if options.fork:
+        prepare_forks()
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(options, Path(folder))
         write_digits(Path(folder) / "digits")
