@@ -20,6 +20,7 @@ from training.loop import (
     evaluate,
     make_optimizer,
     make_schedule,
+    read_checkpoint,
     save_checkpoint,
     seed_of,
     training_step,
@@ -88,8 +89,8 @@ def train_arm(
     drawn = np.zeros((len(stops), PARTS), np.int64)
     best: dict[str, Any] = {"accuracy": -1.0, "step": 0, "network": None}
     done = 0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+    state = read_checkpoint(checkpoint)
+    if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])

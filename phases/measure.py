@@ -11,7 +11,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 import agreement
-from agreement.record import LearningRecord, begin_record
+from agreement.record import LearningRecord, begin_record, read_epochs
 from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS
 from phases.draw import draw_measurement
@@ -131,7 +131,11 @@ def train_all(
         log.flush_now_and_then()
 
     plain = OmegaConf.create(OmegaConf.to_container(config))
-    tasks = ((k, name, plain, folder, size, threads) for k, name in enumerate(names))
+    tasks = [
+        (k, name, plain, folder, size, threads)
+        for k, name in enumerate(names)
+        if len(read_epochs(folders[k])) < config.epochs  # not finished by an attempt that was cut off
+    ]
     with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
         run_tasks(train_network, tasks, workers)
     if watch.error:

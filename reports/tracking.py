@@ -49,7 +49,7 @@ def open_store() -> Any:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE.absolute()}/mlflow.db"
     with store_errors(), asked_once():
         if uri.startswith("sqlite:///"):
-            make_database(Path(uri.removeprefix("sqlite:///")))
+            make_database(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
@@ -199,7 +199,7 @@ def in_the_end(action: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(StoreError):
+        with suppress(StoreError), asked_once():
             action()
         raise
     action()
@@ -217,7 +217,7 @@ def ending(client: Any, runs: list[str], is_finished: Callable[[str], bool] = la
     try:
         yield
     except BaseException as error:
-        with suppress(StoreError):  # the first error is the one to tell
+        with suppress(StoreError), asked_once():  # the first error is the one to tell
             end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     end("FINISHED")
