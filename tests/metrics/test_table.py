@@ -422,16 +422,16 @@ def test_compiled_code_follows_the_files_that_it_calls(tmp_path):
         shutil.copy(ROOT / "metrics" / f"{name}.py", package)
     (package / "__init__.py").touch()
     (package / "drawn.py").write_text(
-        "from metrics.compiled import compiled\nfrom metrics.random_numbers import below\n\n\n"
-        "@compiled\ndef drawn(number):\n    return below(number, np.ones(1, np.uint64)) + 100\n".replace(
-            "from metrics.compiled", "import numpy as np\n\nfrom metrics.compiled", 1
-        )
+        "import numpy as np\n\nfrom metrics.compiled import compiled\nfrom metrics.random_numbers import below\n\n\n"
+        "@compiled\ndef drawn(number):\n    return below(number, np.ones(1, np.uint64)) + 100\n"
     )
 
     def drawn() -> tuple[float, int]:
         code = "from metrics.drawn import drawn; n = drawn(10); print(n, sum(drawn.stats.cache_hits.values()))"
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
         value, hits = done.stdout.split()
         return float(value), int(hits)
 
