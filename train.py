@@ -14,6 +14,7 @@ python train.py --mode ui                            all of them in MLflow's UI 
 import argparse
 import json
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -21,6 +22,20 @@ from conf import ConfigurationError, compose, compose_sweep
 
 PHASES = ("measure", "curriculum")
 BROWSING = ("list", "show", "export", "ui")
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks the program to end; its argument is the signal."""
+
+
+def stop(number: int, frame: Any) -> NoReturn:
+    """Raise Stopped, once; a second Ctrl-C ends the clearing up as well."""
+    for each in STOPPING:
+        signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_IGN)
+    # a server that does not answer must not hold up the end
+    os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
+    raise Stopped(signal.Signals(number))
 
 
 class Parser(argparse.ArgumentParser):
@@ -83,11 +98,13 @@ def main(arguments: list[str] | None = None) -> int:
         found = run(options, config, console)
         if options.json and found:
             print_json(found)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         if options.debug:
             raise
-        print("\ninterrupted; the same command continues where this one stopped", file=sys.stderr)
-        return 130
+        by = interruption.args[0] if isinstance(interruption, Stopped) else signal.SIGINT
+        what = "\ninterrupted" if by == signal.SIGINT else f"stopped by {by.name}"
+        print(f"{what}; the same command continues where this one stopped", file=sys.stderr)
+        return 128 + by
     except Exception as error:
         if options.debug or not expected(error):
             raise
@@ -134,6 +151,10 @@ def expected(error: Exception) -> bool:
 
 
 if __name__ == "__main__":
+    for each in STOPPING:
+        if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
+            signal.signal(each, stop)
     status = main()
     sys.stdout.flush()
-    os._exit(status) if status == 130 else sys.exit(status)
+    # stopped, it does not wait for threads that are still at work
+    os._exit(status) if status > 128 else sys.exit(status)

@@ -72,12 +72,15 @@ class GrowingArray:
     def __init__(self, path: Path, size: int, dtype: np.dtype, rows: int):
         self.path, self.rows = path, rows
         self.row = np.zeros(size, dtype)
+        size_on_disk = len(self.header()) + rows * self.row.nbytes
         with path.open("r+b" if rows else "w+b") as file:
-            if rows and file.read(len(self.header())) not in {self.header(n) for n in range(rows, rows + 2)}:
+            begin = file.read(len(self.header()))
+            known = begin in {self.header(n) for n in range(rows, rows + 2)} and path.stat().st_size >= size_on_disk
+            if rows and not known:
                 raise ValueError(f"{path} is not the array of {rows} epochs of {size} examples to resume from")
             file.seek(0)
             file.write(self.header())
-            file.truncate(len(self.header()) + rows * self.row.nbytes)
+            file.truncate(size_on_disk)
 
     def header(self, rows: int | None = None) -> bytes:
         # numpy pads the header for a first axis of any length, so its size never changes

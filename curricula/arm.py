@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from agreement.record import read_lines, replace_text
+from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
 from training.batches import Batches, predicted
 from training.loop import (
@@ -20,6 +20,7 @@ from training.loop import (
     evaluate,
     make_optimizer,
     make_schedule,
+    read_checkpoint,
     save_checkpoint,
     seed_of,
     training_step,
@@ -88,8 +89,8 @@ def train_arm(
     drawn = np.zeros((len(stops), PARTS), np.int64)
     best: dict[str, Any] = {"accuracy": -1.0, "step": 0, "network": None}
     done = 0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+    state = read_checkpoint(checkpoint)
+    if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
@@ -134,7 +135,7 @@ def train_arm(
             },
         )
 
-    np.save(folder / "drawn.npy", drawn)
+    save_array(folder / "drawn.npy", drawn)
     at_the_end = assess(network, splits["test"], bf16)["accuracy"]
     network.load_state_dict(best["network"])
     at_best = assess(network, splits["test"], bf16)["accuracy"]

@@ -5,8 +5,8 @@ are carried over to every second pixel of every second row, twice, by way of the
 """
 
 import numpy as np
-from numba import njit
 
+from metrics.compiled import compiled
 from metrics.neighbourhood import PLACE_OF, RADIUS, all_pairs
 
 _VECTORS = 100
@@ -53,7 +53,7 @@ def eigenvectors(affinity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _whitened(vectors.reshape(height * width, -1)).reshape(-1, height, width), eigenvalues[1:]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _decimated(affinity):
     """Affinity of the pixels whose row and column are odd, and the way back.
 
@@ -90,7 +90,7 @@ def _decimated(affinity):
     return kept, way_back
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _brought_back(way_back, vectors):
     """Vectors (H // 2, W // 2, K) of the kept pixels to all pixels (H, W, K)."""
     height, width = way_back.shape[:2]

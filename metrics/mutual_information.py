@@ -6,8 +6,8 @@ joint space has to be modelled.
 """
 
 import numpy as np
-from numba import njit
 
+from metrics.compiled import compiled
 from metrics.neighbourhood import OFFSETS, ordered, pixels_of
 from metrics.random_numbers import below, normal_pair
 
@@ -48,7 +48,7 @@ def pmi_of_random_pairs(
     return first, second, times, information
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _side_by_side(height, width, state):
     """Pairs of pixels a few apart, on opposite sides of random pixels: first and second pixels."""
     centre = np.zeros(height * width, np.bool_)
@@ -69,7 +69,7 @@ def _side_by_side(height, width, state):
     return first[:found], second[:found]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _places(height, width, number, state):
     """Draw from all pairs at most five pixels apart: places in the flat matrix, and how often each was drawn."""
     pixels = height * width
@@ -83,7 +83,7 @@ def _places(height, width, number, state):
     return places, drawn[places].astype(np.float64)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _density_of_pixels(points, features, first, second):
     """Density of the features of each pixel that is in a pair; 0 elsewhere."""
     used = np.zeros(len(features), np.bool_)
@@ -95,7 +95,7 @@ def _density_of_pixels(points, features, first, second):
     return density
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+@compiled(fastmath={"reassoc", "nsz", "contract"})
 def _density(points, queries):
     """Density of ``points`` (d, M) at ``queries`` (d, N) by a product of Epanetchnikov kernels; 0 without points.
 

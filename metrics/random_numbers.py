@@ -1,6 +1,6 @@
 """Random numbers for compiled code: Steele, Lea and Flood's splitmix64 (2014), the same in every version of numpy.
 
-Compiled functions that call these hold a copy of them in numba's cache: whoever changes this file deletes that.
+Compiled functions of other files that call these are decorated by `metrics.compiled`: they hold copies of them.
 """
 
 import numpy as np

@@ -6,8 +6,8 @@ the place of sorting, and the levels that occur are found by the bits of four wo
 """
 
 import numpy as np
-from numba import njit
 
+from metrics.compiled import compiled
 from metrics.random_numbers import below
 
 LEVELS = 256
@@ -28,7 +28,7 @@ for _bit in range(64):
 _BIT_OF = _bit_of  # number of the only bit set in a word, by the upper six bits of its product with _DE_BRUIJN
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fit_trees(
     samples: np.ndarray, times: np.ndarray, targets: np.ndarray, values: np.ndarray, state: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def fit_trees(
     return nodes, predictions
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fit(packed, weights, values, state, nodes, predictions):
     # of each level the count and the sum of the targets, and as bits which levels there are; all 0 between calls
     sums, present = np.zeros((_TRIED, LEVELS, 2)), np.zeros((_TRIED, _WORDS), np.uint64)
@@ -95,7 +95,7 @@ def _fit(packed, weights, values, state, nodes, predictions):
         node += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _best_split(here, weights, features, count, total, sums, present):
     """Where to split, if that lessens the error, else feature -1.
 
@@ -137,7 +137,7 @@ def _best_split(here, weights, features, count, total, sums, present):
     return feature, np.int64(low), np.int64(high), best_count, best_total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add(sums, present, shifted, weight):
     level = shifted & np.uint64(255)
     sums[level, 0] += weight[0]
@@ -145,7 +145,7 @@ def _add(sums, present, shifted, weight):
     present[level >> np.uint64(6)] |= np.uint64(1) << (level & np.uint64(63))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _middle(values, low, high):
     """The highest level whose value is at most the middle of the values of two levels."""
     middle = (values[low] + values[high]) / 2
@@ -158,7 +158,7 @@ def _middle(values, low, high):
     return low
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _part(here, feature, level, spare):
     """Put the samples of at most this level first, and return how many there are."""
     shift, highest = np.uint64(8 * feature), np.uint64(level)
@@ -173,7 +173,7 @@ def _part(here, feature, level, spare):
     return np.int64(left)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def predict(nodes: np.ndarray, predictions: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Mean prediction of the trees of ``fit_trees`` for samples, uint8 array (6, N): float64 array (N,)."""
     means = np.zeros(samples.shape[1])

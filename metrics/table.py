@@ -141,20 +141,19 @@ def _compute(
     kept_at = time.monotonic()
     if statistics:
         # threads suffice: nearly all time is spent in code that runs without Python's global lock
-        with ThreadPoolExecutor(workers) as threads:
-            try:
-                for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
-                    done += chunk.result()  # in order, so that of several errors always the first is told
-                    if time.monotonic() - kept_at >= _SHARD_SECONDS:
-                        for name in shards:
-                            if not known[name][kept:done].all():
-                                shards[name].save(columns[name], kept, done)
-                        kept, kept_at = done, time.monotonic()
-                    if progress is not None:
-                        progress(done, total)
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        threads = ThreadPoolExecutor(workers)
+        try:
+            for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
+                done += chunk.result()  # in order, so that of several errors always the first is told
+                if time.monotonic() - kept_at >= _SHARD_SECONDS:
+                    for name in shards:
+                        if not known[name][kept:done].all():
+                            shards[name].save(columns[name], kept, done)
+                    kept, kept_at = done, time.monotonic()
+                if progress is not None:
+                    progress(done, total)
+        finally:  # someone who stops the program does not wait for the chunks in progress: they may take minutes
+            threads.shutdown(wait=False, cancel_futures=True)
     elif progress is not None:
         progress(total, total)
     return columns

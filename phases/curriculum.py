@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from agreement.record import read_lines
+from agreement.record import read_lines, replace_text, save_array
 from conf import ConfigurationError, nearest, settings_of
 from curricula import (
     ARMS,
@@ -29,7 +30,7 @@ from curricula import (
 from curricula.arm import Arm, train_arm
 from phases.progress import Progress
 from phases.scores import check_metric, scores_of
-from phases.work import note_runs, resumed_runs, unfinished
+from phases.work import attempt_of, discard, unfinished
 from reports import curriculum_figures, figures, tracking
 from reports.comparison_summary import answer, print_comparison
 from reports.page import comparison_page, write_page
@@ -44,7 +45,7 @@ from training.parallel import Watch, run_tasks, side_by_side, warm_up
 from training.pixels import take
 
 TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
-RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
+RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one says that the training is done
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,12 @@ def run_comparison(config: Any, console: Any) -> str:
             arms = arms_of(config, scores[train.index], train.labels)
             parent, *children = runs_of(client, config, arms, terms_of(config, data, arms, device), work)
             tracking.log_data(client, parent, config, data)
-            with ending_each(client, parent, children, work):
+            sent = partial(tracking.holds, client, key="test/accuracy")  # the last of what a training sends
+            with tracking.ending(client, [*children, parent], sent):
                 reused = reuse(client, children, work)
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
                     share(part.images, work / name)
-                    np.save(work / f"{name}-labels.npy", part.labels)
+                    save_array(work / f"{name}-labels.npy", part.labels)
                 train_all(config, arms, data, size, device.type == "cuda", work, client, children, progress)
                 progress.say("comparing arms, writing figures and tables")
                 outcome = read_outcome(arms, work)
@@ -105,8 +107,8 @@ def run_comparison(config: Any, console: Any) -> str:
                     )
                 summary = as_text(lambda console: print_comparison(console, table, comparisons, config, notes, parent))
                 describe(client, parent, answer(comparisons), summary)
-        shutil.rmtree(work)
-    print_comparison(console, table, comparisons, config, notes, parent)
+        print_comparison(console, table, comparisons, config, notes, parent)
+        discard(work)
     return parent
 
 
@@ -220,26 +222,27 @@ def terms_of(config: Any, data: Data, arms: list[Arm], device: Any) -> list[str]
 
 def runs_of(client: Any, config: Any, arms: list[Arm], terms: list[str], work: Path) -> list[str]:
     """The parent run and one child per arm and seed: those of an interrupted attempt, else new ones."""
-    runs = resumed_runs(client, work)
-    if runs:
-        return runs
     experiment = tracking.experiment_id(client, f"curriculum-{config.data}")
-    shared = {key: str(config[key]) for key in ("metric", "pacing", "data", "network")}
+    attempt = attempt_of(work)
+    begun = tracking.begun_runs(client, experiment, attempt)
+    shared = {key: str(config[key]) for key in ("metric", "pacing", "data", "network")} | {"attempt": attempt}
     settings = settings_of(config, "curriculum")
     name = config.name or f"{config.metric}, {config.network}, {config.seeds} seeds"
-    parent = tracking.begin_run(client, experiment, name, settings, {**shared, "phase": "curriculum"})
+    tags = {**shared, "phase": "curriculum", "part": "all"}
+    parent = tracking.begin_run(client, experiment, name, settings, tags, begun=begun.get("all"))
     children = [
         tracking.begin_run(
             client,
             experiment,
             f"{arm.name}, seed {arm.seed}",
             {"arm": arm.name, "seed": arm.seed},
-            {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key},
+            {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key, "part": str(number + 1)},
             parent,
+            begun.get(str(number + 1)),
         )
-        for arm, key in zip(arms, terms, strict=True)
+        for number, (arm, key) in enumerate(zip(arms, terms, strict=True))
     ]
-    return note_runs(work, [parent, *children])
+    return [parent, *children]
 
 
 def folder_of(work: Path, number: int) -> Path:
@@ -250,34 +253,15 @@ def is_finished(folder: Path) -> bool:
     return (folder / "result.json").is_file()
 
 
-class ending_each:
-    """Gives the parent and every child its status when the block ends: a child whose training is done is finished,
-    whatever happened to the others."""
-
-    def __init__(self, client: Any, parent: str, children: list[str], work: Path):
-        self.client, self.parent, self.children, self.work = client, parent, children, work
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, *rest: Any) -> None:
-        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
-        with tracking.store_errors():
-            for number, child in enumerate(self.children):
-                done = is_finished(folder_of(self.work, number))
-                self.client.set_terminated(child, "FINISHED" if done else status)
-            self.client.set_terminated(self.parent, status)
-
-
 def reuse(client: Any, children: list[str], work: Path) -> int:
-    """Fetch what finished trainings on the same terms gave. Returns how many there were."""
+    """Fetch what finished trainings on the same terms gave. Returns how many there were, those of an earlier attempt included."""
     found = 0
     with tracking.store_errors():
         for number, child in enumerate(children):
-            folder = folder_of(work, number)
+            folder, run = folder_of(work, number), client.get_run(child)
             if is_finished(folder):
+                found += "reused_from" in run.data.tags
                 continue
-            run = client.get_run(child)
             same = client.search_runs(
                 [run.info.experiment_id],
                 f"tags.terms = '{run.data.tags['terms']}' and attributes.status = 'FINISHED'",
@@ -285,10 +269,11 @@ def reuse(client: Any, children: list[str], work: Path) -> int:
             )
             if same:
                 fetched = Path(client.download_artifacts(same[0].info.run_id, "training"))
-                folder.mkdir(parents=True, exist_ok=True)
-                for name in RESULT_FILES:  # result.json last: with it the training counts as done
-                    shutil.copy(fetched / name, folder / name)
                 client.set_tag(child, "reused_from", same[0].info.run_id)
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in RESULT_FILES[:-1]:
+                    shutil.copy(fetched / name, folder / name)
+                replace_text(folder / RESULT_FILES[-1], (fetched / RESULT_FILES[-1]).read_text())
                 found += 1
     return found
 
@@ -308,36 +293,31 @@ def train_all(
     classes, folders = len(data.classes), [folder_of(work, number) for number in range(len(arms))]
     workers, threads = side_by_side(len(arms), config.workers, on_gpu)
     log = tracking.MetricLog(client)
-    logged = [tracking.finished_steps(client, child, "validation/accuracy") for child in children]
-    reported = [tracking.finished_steps(client, child, "test/accuracy") for child in children]
     rounds = [0] * len(arms)
 
     def on_lines(new: list[tuple[int, dict[str, float]]]) -> None:
         for k, line in new:
             rounds[k] += 1
-            if rounds[k] > logged[k]:
-                numbers = {name: value for name, value in line.items() if name != "step"}
-                log.log(children[k], int(line["step"]), numbers)
+            log.log(children[k], int(line["step"]), {name: value for name, value in line.items() if name != "step"})
             progress.trained(k, rounds[k], f"{arms[k].name}: validation accuracy {line['validation/accuracy']:.1%}")
-        log.flush(now=False)
+        log.flush_now_and_then()
+
+    def send_results() -> None:
+        for child, folder in zip(children, folders, strict=True):
+            if is_finished(folder) and not tracking.holds(client, child, "test/accuracy"):
+                with tracking.store_errors():
+                    for name in RESULT_FILES:
+                        client.log_artifact(child, str(folder / name), "training")
+                log.log(child, config.steps, json.loads((folder / "result.json").read_text()))
+        log.flush()
 
     tasks = [
         (arm, config.network, config, work, classes, classes if data.multi_label else 0, size, threads, folder)
         for arm, folder in zip(arms, folders, strict=True)
         if not is_finished(folder)
     ]
-    try:
-        with Watch(folders, on_lines, "evaluations.jsonl") as watch:
-            run_tasks(train_arm, tasks, min(workers, max(1, len(tasks))))
-    finally:
-        for k, (child, folder) in enumerate(zip(children, folders, strict=True)):
-            if is_finished(folder) and not reported[k]:
-                result = json.loads((folder / "result.json").read_text())
-                log.log(child, config.steps, result)
-                with tracking.store_errors():
-                    for name in RESULT_FILES:
-                        client.log_artifact(child, str(folder / name), "training")
-        log.flush()
+    with tracking.in_the_end(send_results), Watch(folders, on_lines, "evaluations.jsonl") as watch:
+        run_tasks(train_arm, tasks, min(workers, max(1, len(tasks))))
     if watch.error:
         raise watch.error
 
@@ -402,7 +382,8 @@ def log_outcome(
         # step 0: single numbers, which MLflow's charts draw as bars
         log.log(run, 0, {f"comparison/{name}_{arm}": row[name] for name in wanted if name in row})
     log.flush()
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # half-written by an attempt that was cut off
+    folder.mkdir()
     table.to_csv(folder / "comparison.csv")
     (folder / "verdict.txt").write_text("\n".join(verdicts(comparisons)) + "\n")
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))

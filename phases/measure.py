@@ -11,13 +11,13 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 import agreement
-from agreement.record import LearningRecord, begin_record
+from agreement.record import LearningRecord, begin_record, read_epochs
 from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS
 from phases.draw import draw_measurement
 from phases.progress import Progress
 from phases.statistics import annotated, kinds_of, statistics_of
-from phases.work import note_runs, resumed_runs, unfinished
+from phases.work import attempt_of, discard, unfinished
 from reports import tracking
 from reports.page import measurement_report, write_page
 from reports.per_example import examples_table
@@ -82,10 +82,8 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
                 name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
                 for name, split in splits.items()
             }
-            try:
+            with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
                 train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
-            finally:
-                log_record(client, parent, work / "record")
             progress.say("measuring agreement and correlations")
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
@@ -93,6 +91,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             findings = analyse(record, statistics, kinds, config)
             progress.say("writing report, figures, tables and metrics")
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
+            shutil.rmtree(work / "findings", ignore_errors=True)  # half-written by an attempt that was cut off
             draw_measurement(findings, record, splits, title, config.seed, work / "findings" / "figures")
             page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
             write_page(work / "findings" / "report.html", page)
@@ -100,8 +99,8 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             log_findings(client, parent, findings, config, work / "findings")
             summary = as_text(lambda console: print_measurement(console, findings, config, parent))
             describe(client, parent, headline(findings.curves["train"]), summary)
-        shutil.rmtree(work)
-    print_measurement(console, findings, config, parent)
+        print_measurement(console, findings, config, parent)
+        discard(work)
     return parent
 
 
@@ -124,23 +123,22 @@ def train_all(
         share(split.images, folder.parent / key)
     workers, threads = side_by_side(len(names), config.workers, on_gpu)
     log = tracking.MetricLog(client)
-    logged = [tracking.finished_steps(client, child, "train/accuracy") for child in children]
 
     def on_epochs(new: list[tuple[int, dict[str, float]]]) -> None:
         for k, line in new:
-            if line["epoch"] > logged[k]:
-                log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
+            log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
             done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
             progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
-        log.flush(now=False)
+        log.flush_now_and_then()
 
     plain = OmegaConf.create(OmegaConf.to_container(config))
-    tasks = ((k, name, plain, folder, size, threads) for k, name in enumerate(names))
-    try:
-        with Watch(folders, on_epochs) as watch:
-            run_tasks(train_network, tasks, workers)
-    finally:
-        log.flush()
+    tasks = [
+        (k, name, plain, folder, size, threads)
+        for k, name in enumerate(names)
+        if len(read_epochs(folders[k])) < config.epochs  # not finished by an attempt that was cut off
+    ]
+    with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
+        run_tasks(train_network, tasks, workers)
     if watch.error:
         raise watch.error
 
@@ -196,7 +194,6 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
         run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"}
     )
     log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
-    log.leave_out_logged(run)
     log.flush()
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -229,24 +226,32 @@ def log_record(client: Any, run: str, record: Path) -> None:
 
 def runs_of(client: Any, config: Any, work: Path, sweep: str | None, more: dict[str, str]) -> list[str]:
     """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
-    runs = resumed_runs(client, work)
-    if runs:
-        return runs
     names = architectures(config)
     experiment = tracking.experiment_id(client, f"measure-{config.data}")
+    attempt = attempt_of(work)
+    begun = tracking.begun_runs(client, experiment, attempt)
     mixed = "+".join(dict.fromkeys(names))
-    tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed)}
+    tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed), "attempt": attempt}
     name = config.name or f"{len(names)} × {mixed}, seed {config.seed}"
-    parent = tracking.begin_run(client, experiment, name, settings_of(config, "measure"), tags | more, sweep)
+    parent = tracking.begin_run(
+        client,
+        experiment,
+        name,
+        settings_of(config, "measure"),
+        {**tags, "part": "all", **more},
+        sweep,
+        begun.get("all"),
+    )
     children = [
         tracking.begin_run(
             client,
             experiment,
             f"network {k + 1}: {name}",
             {"network": name},
-            {**tags, "phase": "network", "network": name},
+            {**tags, "phase": "network", "network": name, "part": str(k + 1)},
             parent,
+            begun.get(str(k + 1)),
         )
         for k, name in enumerate(names)
     ]
-    return note_runs(work, [parent, *children])
+    return [parent, *children]

@@ -1,7 +1,5 @@
 """A sweep: the same measurement for several values of a setting, in one picture (the paper's ablations, section 3)."""
 
-import hashlib
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,9 +14,9 @@ from rich.table import Table
 
 import agreement
 from agreement.record import LearningRecord
-from conf import PROGRAM, settings_of
+from conf import PROGRAM
 from phases.measure import measure
-from phases.work import WITHOUT_EFFECT
+from phases.work import attempt_of, discard, is_being_worked_on, settings_with_effect, work_folder
 from reports import figures, tracking
 from reports.overlay_figures import sweep_figure
 from reports.summary import as_text
@@ -31,49 +29,42 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
     Interrupted, the same sweep goes on: what was measured in it is not measured again.
     """
     client = tracking.open_store()
-    parent = parent_of(client, configs)
-    records = {}
-    with tracking.ending(client, [parent]):
-        for name, config in configs.items():
-            console.print(f"\n[bold]{escape(name)}[/]", highlight=False)
-            run = measured(client, parent, name) or measure(config, console, parent, {"sweep_value": name})
-            with tracking.store_errors():
-                records[name] = LearningRecord(Path(client.download_artifacts(run, "record")))
-        curves, orders = compare_records(records)
-        log_sweep(client, parent, curves, orders, next(iter(configs.values())))
-        summary = as_text(lambda console: print_sweep(console, curves, orders, parent))
-        describe(client, parent, headline(orders), summary)
-    print_sweep(console, curves, orders, parent)
+    first, records = next(iter(configs.values())), {}
+    settings = {name: settings_with_effect(config, "measure") for name, config in configs.items()}
+    with work_folder("sweep", first.data, settings) as work:
+        parent = parent_of(client, configs, first, work)
+        with tracking.ending(client, [parent]):
+            for name, config in configs.items():
+                console.print(f"\n[bold]{escape(name)}[/]", highlight=False)
+                run = measured(client, parent, name) or measure(config, console, parent, {"sweep_value": name})
+                with tracking.store_errors():
+                    records[name] = LearningRecord(Path(client.download_artifacts(run, "record")))
+            curves, orders = compare_records(records)
+            log_sweep(client, parent, curves, orders, first)
+            summary = as_text(lambda console: print_sweep(console, curves, orders, parent))
+            describe(client, parent, headline(orders), summary)
+        print_sweep(console, curves, orders, parent)
+        discard(work)
     return parent
 
 
-def parent_of(client: Any, configs: dict[str, Any]) -> str:
-    """The run of an earlier attempt at this sweep that did not end, or a new one."""
-    settings = {
-        name: {key: value for key, value in settings_of(config, "measure").items() if key not in WITHOUT_EFFECT}
-        for name, config in configs.items()
-    }
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:24]
-    first = next(iter(configs.values()))
-    experiment = tracking.experiment_id(client, f"measure-{first.data}")
-    with tracking.store_errors():
-        begun = client.search_runs(
-            [experiment], f"tags.sweep = '{key}' and attributes.status != 'FINISHED'", max_results=1
-        )
-        if begun:
-            client.set_terminated(begun[0].info.run_id, "RUNNING")
-            return begun[0].info.run_id
-    tags = {"phase": "sweep", "data": first.data, "sweep": key}
-    return tracking.begin_run(client, experiment, first.name or " / ".join(configs), {"values": list(configs)}, tags)
+def parent_of(client: Any, configs: dict[str, Any], first: Any, work: Path) -> str:
+    """The run of an earlier attempt at this sweep that was cut off, or a new one."""
+    experiment, attempt = tracking.experiment_id(client, f"measure-{first.data}"), attempt_of(work)
+    begun = tracking.begun_runs(client, experiment, attempt).get("all")
+    tags = {"phase": "sweep", "data": first.data, "attempt": attempt, "part": "all"}
+    name = first.name or " / ".join(configs)
+    return tracking.begin_run(client, experiment, name, {"values": list(configs)}, tags, begun=begun)
 
 
 def measured(client: Any, parent: str, name: str) -> str | None:
-    """The run of a measurement that the sweep has finished."""
+    """The run of a measurement that the sweep has finished, with nothing left to do."""
     with tracking.store_errors():
         experiment = client.get_run(parent).info.experiment_id
         words = f"tags.mlflow.parentRunId = '{parent}' and tags.phase = 'measure' and attributes.status = 'FINISHED'"
         runs = client.search_runs([experiment], words, max_results=1000)
-    return next((run.info.run_id for run in runs if run.data.tags.get("sweep_value") == name), None)
+    tags = {run.info.run_id: run.data.tags for run in runs if run.data.tags.get("sweep_value") == name}
+    return next((run for run in tags if not is_being_worked_on(tags[run].get("attempt", ""))), None)
 
 
 def compare_records(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[str, np.ndarray]], pd.DataFrame]:

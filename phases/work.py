@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,47 +21,57 @@ from training.loop import TrainingError
 WITHOUT_EFFECT = {"workers", "cache", "name", "resamples"}
 
 
+def settings_with_effect(config: Any, mode: str) -> dict[str, Any]:
+    return {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
+
+
 @contextmanager
 def unfinished(mode: str, config: Any, data: Data) -> Iterator[Path]:
-    """The folder of this work, the same for the same settings and examples; the caller removes it when all is done.
+    """The folder of this work, the same for the same settings and examples; the caller discards it when all is done.
 
     Raises TrainingError where another process works there. After a TrainingError inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
-    settings = {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
-    key = hashlib.sha256(json.dumps([settings, data.digest], sort_keys=True).encode()).hexdigest()[:16]
-    work = tracking.STORE / "unfinished" / f"{mode}-{config.data}-{key}"
+    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest]) as work:
+        try:
+            yield work
+        except TrainingError:
+            discard(work)
+            raise
+
+
+@contextmanager
+def work_folder(mode: str, data: str, what: Any) -> Iterator[Path]:
+    """A folder for work that `what` (for JSON) determines, held for this process."""
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    work = tracking.STORE / "unfinished" / f"{mode}-{data}-{key}"
     work.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{work}.lock", timeout=0)
     try:
-        lock.acquire()
+        with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):
+            for done in work.parent.glob("*.done"):  # killed while it was removed
+                shutil.rmtree(done, ignore_errors=True)
+            work.mkdir(exist_ok=True)
+            yield work
     except Timeout as error:
         raise TrainingError(f"the same {mode} is already running ({work}); wait for it, or change a setting") from error
-    try:
-        work.mkdir(exist_ok=True)
-        yield work
-    except TrainingError:
-        shutil.rmtree(work)
-        raise
-    finally:
-        lock.release()
 
 
-def resumed_runs(client: Any, work: Path) -> list[str] | None:
-    """The MLflow runs of an interrupted attempt, marked as running again; None where there are none to go on with."""
-    noted = work / "runs.json"
+def discard(work: Path) -> None:
+    """Remove a folder of work: at one stroke, so that what is left of it after a kill is not taken for work to resume."""
+    done = work.with_name(f"{work.name}.{uuid.uuid4().hex[:8]}.done")
+    work.rename(done)
+    shutil.rmtree(done)
+
+
+def attempt_of(work: Path) -> str:
+    """What the runs of this work are tagged with, so that the attempt that resumes it finds them, however it was cut off."""
+    noted = work / "attempt"
     if not noted.is_file():
-        return None
-    runs = json.loads(noted.read_text())
-    try:
-        with tracking.store_errors():
-            for run in runs:
-                client.set_terminated(run, "RUNNING")
-    except tracking.StoreError:  # another store, or a deleted run: begin again, keeping what was trained
-        return None
-    return runs
+        replace_text(noted, f"{work.name}-{uuid.uuid4().hex}")
+    return noted.read_text()
 
 
-def note_runs(work: Path, runs: list[str]) -> list[str]:
-    replace_text(work / "runs.json", json.dumps(runs))
-    return runs
+def is_being_worked_on(attempt: str) -> bool:
+    """Whether the folder of an attempt is still there."""
+    noted = tracking.STORE / "unfinished" / attempt.rpartition("-")[0] / "attempt"
+    return noted.is_file() and noted.read_text() == attempt

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from agreement.record import replace_text, save_array
+from metrics.fingerprint import fingerprint
 from metrics.image import read_image
 from training.examples import Data, DataError, Split
 from training.pixels import PixelFile, begins_of, write_pixels
@@ -130,9 +131,12 @@ def decoded(paths: Sequence[Path]) -> Iterator[tuple[np.ndarray | None, str]]:
         except (ValueError, OSError) as error:
             return None, str(error)
 
-    with ThreadPoolExecutor() as threads:
+    threads = ThreadPoolExecutor()
+    try:
         for start in range(0, len(paths), BLOCK):
-            yield from list(threads.map(decode, paths[start : start + BLOCK], chunksize=16))
+            yield from list(threads.map(decode, paths[start : start + BLOCK]))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def in_memory(files: Files) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
@@ -143,34 +147,51 @@ def in_memory(files: Files) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
 
 
 def on_disk(files: Files, config: Any) -> tuple[PixelFile, np.ndarray, list[str]]:
-    """As `in_memory`, resized colour images in a file of the cache, which is used again while the files are the same."""
+    """As `in_memory`, resized colour images in a file of the cache, which is used again while the files are the same.
+
+    Whoever comes while another process makes the file waits for it.
+    """
     stats = [path.stat() for path in files.paths]
     named = [[str(path), s.st_size, s.st_mtime_ns] for path, s in zip(files.paths, stats, strict=True)]
-    key = hashlib.sha256(json.dumps([config.resize, named]).encode()).hexdigest()[:32]
+    code = [fingerprint(read_image), fingerprint(as_network_input)]  # another version may decode differently
+    key = hashlib.sha256(json.dumps([config.resize, named, code]).encode()).hexdigest()[:32]
     folder = Path(config.cache).absolute() / "pixels"
     path, about = folder / f"{key}.npy", folder / f"{key}.json"
-    if not about.is_file():
+    if not is_whole(path, about):
         folder.mkdir(parents=True, exist_ok=True)
-        kept, bad = [], []
-
-        def readable() -> Iterator[np.ndarray]:
-            for i, (image, why) in enumerate(decoded(files.paths)):
-                if image is None:
-                    bad.append(why)
-                else:
-                    kept.append(i)
-                    yield as_network_input(image, True, config.resize)
-
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            save_array(path.with_suffix(".shapes.npy"), write_pixels(draft, readable(), 3))
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        replace_text(about, json.dumps({"kept": kept, "bad": bad}))  # last: with it the others are whole
+        with FileLock(path.with_suffix(".lock")):
+            if not is_whole(path, about):
+                decode_into(path, about, files.paths, config.resize)
     told = json.loads(about.read_text())
     shapes = np.load(path.with_suffix(".shapes.npy"), allow_pickle=False)
     return PixelFile(path, shapes, begins_of(shapes)), np.array(told["kept"], int), told["bad"]
+
+
+def decode_into(pixels: Path, about: Path, paths: Sequence[Path], resize: int | None) -> None:
+    """Write the images as a file for `PixelFile`, their shapes beside it, and at last `about`: with it the others are whole."""
+    kept, bad = [], []
+
+    def readable() -> Iterator[np.ndarray]:
+        for i, (image, why) in enumerate(decoded(paths)):
+            if image is None:
+                bad.append(why)
+            else:
+                kept.append(i)
+                yield as_network_input(image, True, resize)
+
+    about.unlink(missing_ok=True)
+    draft = pixels.with_suffix(".tmp")  # always the same, so that what killed attempts leave does not add up
+    try:
+        save_array(pixels.with_suffix(".shapes.npy"), write_pixels(draft, readable(), 3))
+        draft.replace(pixels)
+    finally:
+        draft.unlink(missing_ok=True)
+    replace_text(about, json.dumps({"kept": kept, "bad": bad, "bytes": pixels.stat().st_size}))
+
+
+def is_whole(pixels: Path, about: Path) -> bool:
+    """Whether a file of the cache is as it was written, as far as its size tells."""
+    return about.is_file() and pixels.is_file() and pixels.stat().st_size == json.loads(about.read_text())["bytes"]
 
 
 def as_one_array(images: list[np.ndarray]) -> Any:

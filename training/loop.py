@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord, Recorder
 from training.batches import Batches, losses_of, predicted
 from training.networks import build_network
+from training.parallel import TaskError
 
 EVALUATION_BATCH = 500
 
@@ -50,9 +51,12 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     folder = record.network_folder(k)
     checkpoint = folder / "checkpoint.pt"
     finished = load_checkpoint(checkpoint, network, optimizer, schedule)
-    recorder = Recorder(
-        folder, {split: len(batches) for split, batches in splits.items()}, record.kinds_of_label, finished
-    )
+    try:
+        recorder = Recorder(
+            folder, {split: len(batches) for split, batches in splits.items()}, record.kinds_of_label, finished
+        )
+    except ValueError as error:
+        raise damaged(folder) from error
     for epoch in range(finished + 1, config.epochs + 1):
         started = time.perf_counter()
         numbers = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
@@ -193,11 +197,29 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What `save_checkpoint` wrote, None where there is no file. Raises TaskError where it is not as it was written."""
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch's reader, zip and pickle fail in many ways
+        raise damaged(path.parent) from error
+
+
+def damaged(folder: Path) -> TaskError:
+    return TaskError(
+        f"{folder} is damaged, as a loss of power can leave it; remove it, and its network is trained anew"
+    )
+
+
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> int:
     """Restore an earlier attempt, if there is one. Returns the number of epochs it finished."""
-    if not path.is_file():
+    state = read_checkpoint(path)
+    if state is None:
         return 0
-    state = torch.load(path, weights_only=True)
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

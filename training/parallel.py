@@ -17,6 +17,7 @@ from typing import Any
 from agreement.record import read_lines
 
 POLL_SECONDS = 0.5
+STOP_SECONDS = 2.0
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
@@ -29,9 +30,10 @@ def warm_up(module: str) -> None:
     from multiprocessing import forkserver, resource_tracker
 
     PROCESSES.set_forkserver_preload([module, "torch._dynamo"])
-    # Ctrl-C reaches every process of a terminal; only this one answers it. The server and all its tasks inherit the mask
+    # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
+    # server and all its tasks inherit the mask
     resource_tracker.ensure_running()  # which would lift it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     try:
         forkserver.ensure_running()
     finally:
@@ -162,6 +164,7 @@ class Watch:
         self.thread.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self.stopping.set()
-        self.thread.join()
+        # it may be waiting for a server that does not answer, and someone who stops the program should not
+        self.thread.join(STOP_SECONDS if kind else None)

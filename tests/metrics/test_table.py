@@ -3,6 +3,7 @@
 import functools
 import os
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,8 @@ from PIL import Image
 import metrics
 from metrics import STATISTICS, statistics_table
 from metrics import table as statistics_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def chance(image: np.ndarray) -> float:
@@ -408,3 +411,32 @@ def test_a_quick_call_writes_no_parts(digits, tmp_path, own_statistics):
     with pytest.raises(CutOff):
         statistics_table(digits, range(100), ["contrast"], tmp_path, progress=cut_off_at(64))
     assert files(tmp_path) == set()
+
+
+@pytest.mark.slow
+def test_compiled_code_follows_the_files_that_it_calls(tmp_path):
+    """numba alone keeps the code of `drawn` as long as its own file is the same, with the old `below` in it."""
+    package = tmp_path / "metrics"
+    package.mkdir()
+    for name in ("compiled", "random_numbers"):
+        shutil.copy(ROOT / "metrics" / f"{name}.py", package)
+    (package / "__init__.py").touch()
+    (package / "drawn.py").write_text(
+        "import numpy as np\n\nfrom metrics.compiled import compiled\nfrom metrics.random_numbers import below\n\n\n"
+        "@compiled\ndef drawn(number):\n    return below(number, np.ones(1, np.uint64)) + 100\n"
+    )
+
+    def drawn() -> tuple[float, int]:
+        code = "from metrics.drawn import drawn; n = drawn(10); print(n, sum(drawn.stats.cache_hits.values()))"
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        value, hits = done.stdout.split()
+        return float(value), int(hits)
+
+    first, hits = drawn()
+    assert (drawn(), hits) == ((first, 1), 0)
+    path = package / "random_numbers.py"
+    path.write_text(path.read_text().replace("uniform(state) * number", "uniform(state) * number + 7"))
+    assert drawn() == (first + 7, 0)

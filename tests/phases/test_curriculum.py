@@ -140,13 +140,17 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
     ]
 
     program = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), "--mode", "curriculum", *words], cwd=place, stdout=subprocess.DEVNULL
+        [sys.executable, str(ROOT / "train.py"), "--mode", "curriculum", *words],
+        cwd=place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 120
     while not list(place.glob("mlruns/unfinished/*/training-*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    program.send_signal(signal.SIGINT)
-    assert program.wait(30) == 130
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(5) == 128 + signal.SIGTERM
+    assert program.stderr.read() == b"stopped by SIGTERM; the same command continues where this one stopped\n"
     client = tracking.open_store()
     (parent,) = parents(client)
     assert parent.info.status == "KILLED"
@@ -161,6 +165,8 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
         steps = [step for step, _ in history(client, run.info.run_id, "validation/accuracy")]
         assert steps == list(range(12, 121, 12))
         assert len(history(client, run.info.run_id, "test/accuracy")) == 1
+    for key, value in parent.data.metrics.items():
+        assert history(client, parent.info.run_id, key) == [(0, value)]
 
     undisturbed = place / "undisturbed"
     (undisturbed / "mlruns").mkdir(parents=True)

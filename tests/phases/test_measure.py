@@ -1,6 +1,7 @@
 """Whole measurements on real digits in files, with a real MLflow store: what they leave behind, and every accident."""
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -9,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -217,7 +220,7 @@ def test_statistics_and_correlations_equal_what_the_images_give(store, digits):
 
 @pytest.mark.slow
 def test_every_artifact_is_there_and_nothing_else(store):
-    found = {path.relative_to(store.artifacts).as_posix() for path in store.artifacts.rglob("*") if path.is_file()}
+    found = artifacts_of(store)
     figures = {f"{split}-agreement{'' if name is None else f'-{name}'}" for split in ("train", "test") for name in (None, *MEASURED)}  # fmt: skip
     figures |= {"false-positive-agreement", "train-examples", "test-examples", "train-statistics", "test-statistics"}
     figures |= {f"{split}-histogram-{name}" for split in ("train", "test") for name in MEASURED}
@@ -342,6 +345,17 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
     process = program(place, arguments)
     wait_for_training(place)
+    os.kill(grandchild_of(process.pid), signal.SIGKILL)  # as the kernel does when memory runs out
+    _, error = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert error.strip() == (
+        "train.py: a training process died (killed, perhaps for want of memory: try workers=1); "
+        "the same command resumes from its last epoch"
+    )
+    assert Store(place).statuses == ["FAILED"] * 4
+
+    process = program(place, arguments)
+    wait_for_training(place)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=100)
     assert process.returncode == 130
@@ -362,20 +376,43 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     assert nothing_unfinished(place)
 
 
+def grandchild_of(program: int) -> int:
+    """A training process: child of the server that is a child of the program."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return next(pid for pid, parent in parents.items() if parents.get(parent) == program)
+
+
+def wait_for_finding(place: Path, file: str) -> None:
+    end = time.monotonic() + 200
+    while not list(place.glob(f"mlruns/unfinished/*/findings/{file}")):
+        assert time.monotonic() < end, f"{file} is not made"
+        time.sleep(0.002)
+
+
+def artifacts_of(store: Store) -> set[str]:
+    return {path.relative_to(store.artifacts).as_posix() for path in store.artifacts.rglob("*") if path.is_file()}
+
+
 def measure_in(place: Path, arguments: list[str]) -> None:
     os.chdir(place)
     train.main(arguments)
 
 
 @pytest.mark.slow
-def test_killed_outright_while_a_second_one_waits_and_the_same_command_again(
-    measured, store, digits, place, capsys, without_figures
-):
+def test_killed_outright_at_several_moments_and_the_same_command_again(measured, store, digits, place, capsys):
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
     warm_up("training.loop")
-    process = PROCESSES.Process(target=measure_in, args=(place, arguments))
-    process.start()
-    wait_for_training(place)
+
+    def begun(wait: Callable[[Path], None]) -> multiprocessing.process.BaseProcess:
+        process = PROCESSES.Process(target=measure_in, args=(place, arguments))
+        process.start()
+        wait(place)
+        return process
+
+    process = begun(wait_for_training)
     os.kill(process.pid, signal.SIGSTOP)  # it holds its place, however fast it would be
     assert train.main(arguments) == 2
     assert "the same measure" in (line := one_line(capsys)) and "already running" in line
@@ -383,12 +420,18 @@ def test_killed_outright_while_a_second_one_waits_and_the_same_command_again(
     process.join()
     killed = Store(place)
     assert killed.statuses == ["RUNNING"] * 4  # nobody was left to say otherwise
+    for file in ("figures", "figures/train-examples.png", "config.yaml"):  # drawing begins, goes on, is over
+        process = begun(partial(wait_for_finding, file))
+        process.kill()
+        process.join()
     assert train.main(arguments) == 0
     resumed = Store(place)
     assert resumed.parent.info.run_id == killed.parent.info.run_id
     assert resumed.statuses == ["FINISHED"] * 4
     assert_same_record(store.record, resumed.record)
     resumed.assert_logged_once_and_fully()
+    assert artifacts_of(resumed) == artifacts_of(store)
+    assert nothing_unfinished(place)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """MLflow on a real SQLite store: what goes in comes out, and a store that cannot be used is told in one line."""
 
+import multiprocessing
 import os
 import shutil
 import sqlite3
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from reports import tracking
-from reports.tracking import MetricLog, StoreError, begin_run, ending, experiment_id, finished_steps, open_store
+from reports.tracking import MetricLog, StoreError, begin_run, ending, experiment_id, open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,22 +100,19 @@ def test_metrics_wait_and_are_sent_together(client, run, monkeypatch):
     monkeypatch.setattr(client, "log_batch", lambda run, metrics: sent.append(len(metrics)))
     for step in range(5):
         log.log(run, step, {"a": 1.0, "b": 2.0})
-        log.flush(now=False)
+        log.flush_now_and_then()
     assert sent == []
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0)
-    log.flush(now=False)
+    log.pause = 0
+    log.flush_now_and_then()
     assert sent == [10]
 
 
 def test_a_resumed_run_goes_on_after_what_the_store_holds(client, run):
-    assert finished_steps(client, run, "a") == 0
     first = MetricLog(client)
     first.log_series(run, {"a": np.arange(3.0), "b": np.array([0, np.nan, 2])})
     first.flush()
-    assert finished_steps(client, run, "a") == 3
     second = MetricLog(client)
     second.log_series(run, {"a": np.arange(5.0), "b": np.array([0, np.nan, 2, 3, 4]), "c": np.arange(5.0)})
-    second.leave_out_logged(run)
     second.flush()
     steps = {key: sorted(metric.step for metric in client.get_metric_history(run, key)) for key in "abc"}
     assert steps == {"a": [1, 2, 3, 4, 5], "b": [1, 3, 4, 5], "c": [1, 2, 3, 4, 5]}
@@ -135,6 +133,42 @@ def test_runs_end_with_an_honest_status(client, error, status):
         assert type(raised) is error
     assert [client.get_run(run).info.status for run in runs] == [status, status]
     assert all(client.get_run(run).info.end_time for run in runs)
+
+
+@pytest.mark.slow
+def test_first_runs_at_the_same_time_and_one_that_is_killed(tmp_path, monkeypatch):
+    """One process is killed while it makes MLflow's tables; of four that begin together, one makes them."""
+    monkeypatch.setattr(tracking, "STORE", tmp_path / "mlruns")
+
+    def first_run(number: int) -> None:
+        client = open_store()
+        run = begin_run(client, experiment_id(client, "tests"), f"run {number}", {"number": number}, {})
+        log = MetricLog(client)
+        for step in range(20):
+            log.log(run, step, {"a": number})
+            log.flush()
+        os._exit(0)
+
+    begun = [multiprocessing.get_context("fork").Process(target=first_run, args=(number,)) for number in range(5)]
+    begun[0].start()
+    draft = tmp_path / "mlruns" / "mlflow.db.new"
+    while not draft.exists() or draft.stat().st_size < 100_000:
+        assert begun[0].is_alive()
+        time.sleep(0.001)
+    begun[0].kill()
+    for process in begun[1:]:
+        process.start()
+    for process in begun:
+        process.join()
+    assert [process.exitcode for process in begun] == [-9, 0, 0, 0, 0]
+    client = open_store()
+    (experiment,) = client.search_experiments(filter_string="name = 'tests'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == [f"run {number}" for number in range(1, 5)]
+    for run in runs:
+        history = client.get_metric_history(run.info.run_id, "a")
+        assert [(at.step, at.value) for at in history] == [(step, int(run.data.params["number"])) for step in range(20)]
+    assert not draft.exists()
 
 
 # stores that cannot be used

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from training.loop import (
     seed_of,
     train_network,
 )
-from training.parallel import PROCESSES, warm_up
+from training.parallel import PROCESSES, TaskError, warm_up
 
 
 def settings(*words: str):
@@ -224,6 +225,23 @@ def test_killed_again_and_again_it_ends_with_the_same_record(begun):
     trained(killed, config)
     assert kills >= 2
     assert_same(whole, killed)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b""])
+@pytest.mark.parametrize("name", ["checkpoint.pt", "train-predictions.npy", "epochs.jsonl"])
+def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
+    config = settings("epochs=2")
+    folder = begun()
+    trained(folder, config)
+    whole = (folder / "network-1" / "train-probability.npy").read_bytes()
+    path = folder / "network-1" / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(TaskError, match=r"network-1 is damaged, .*; remove it") as told:
+        trained(folder, config)
+    assert "\n" not in str(told.value)
+    shutil.rmtree(folder / "network-1")
+    trained(folder, config)
+    assert (folder / "network-1" / "train-probability.npy").read_bytes() == whole
 
 
 def test_networks_epochs_and_seeds_draw_differently(begun):

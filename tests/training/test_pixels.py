@@ -1,5 +1,9 @@
 """Sets too large for the memory: decoded once into a file, of which networks and statistics get what they would from memory."""
 
+import multiprocessing
+import os
+import time
+
 import numpy as np
 import pytest
 import skimage.data
@@ -7,6 +11,7 @@ import torch
 from PIL import Image
 
 from conf import compose
+from training import files
 from training.batches import Batches, share
 from training.data import load
 from training.examples import DataError
@@ -95,3 +100,47 @@ def test_a_bad_image_is_named_before_training_or_left_out(photographs, tmp_path)
     data = load(configuration(photographs, tmp_path, "memory=0", "skip_bad_images=true"))
     assert len(data.train) == 7 and "cat/2.png" not in data.train.ids
     assert "1 unreadable image left out" in data.notes[0]
+
+
+def test_two_processes_at_once_decode_every_image_once(photographs, tmp_path, monkeypatch):
+    """Whoever comes second waits, and reads what the first has made."""
+    decode = files.decode_into
+
+    def noted(*arguments):
+        with (tmp_path / "decoded").open("a") as note:
+            note.write("x")
+        time.sleep(0.5)
+        decode(*arguments)
+
+    monkeypatch.setattr(files, "decode_into", noted)
+    config = configuration(photographs, tmp_path, "memory=0")
+    expected = len(load(configuration(photographs, tmp_path)).train.images)
+
+    def read() -> None:
+        os._exit(0 if len(load(config).train.images) == expected else 1)
+
+    processes = [multiprocessing.get_context("fork").Process(target=read) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert (tmp_path / "decoded").read_text() == "xx"  # the train and the test images
+
+
+def test_what_another_version_or_a_full_disk_left_is_made_anew(photographs, tmp_path, monkeypatch):
+    """Of another version: what it wrote is not what this one would. Of a full disk: a part of the pixels."""
+
+    def inverted(image, colour, resize):
+        return 255 - as_network_input(image, colour, resize)
+
+    config = configuration(photographs, tmp_path, "memory=0")
+    as_network_input = files.as_network_input
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "as_network_input", inverted)
+        other = load(config).train.images[0].copy()
+    images = load(config).train.images
+    assert np.array_equal(images[0], 255 - other)
+    whole = images.path.read_bytes()
+    images.path.write_bytes(whole[:-1])
+    assert load(config).train.images.path.read_bytes() == whole
