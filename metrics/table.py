@@ -141,7 +141,7 @@ def _compute(
     kept_at = time.monotonic()
     if statistics:
         # threads suffice: nearly all time is spent in code that runs without Python's global lock
-        threads = ThreadPoolExecutor(workers)
+        threads, wait = ThreadPoolExecutor(workers), True
         try:
             for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
                 done += chunk.result()  # in order, so that of several errors always the first is told
@@ -152,8 +152,13 @@ def _compute(
                     kept, kept_at = done, time.monotonic()
                 if progress is not None:
                     progress(done, total)
-        finally:  # someone who stops the program does not wait for the chunks in progress: they may take minutes
-            threads.shutdown(wait=False, cancel_futures=True)
+        except (
+            KeyboardInterrupt
+        ):  # who stops the program does not wait for the chunks in progress: they may take minutes
+            wait = False
+            raise
+        finally:
+            threads.shutdown(wait, cancel_futures=True)
     elif progress is not None:
         progress(total, total)
     return columns

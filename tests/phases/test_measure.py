@@ -332,10 +332,10 @@ def epochs_done(place: Path) -> list[int]:
     return [len(read_epochs(folder)) for folder in folders]
 
 
-def wait_for_training(place: Path) -> None:
-    """Until every network has finished an epoch."""
+def wait_for_training(place: Path, beyond: int = 0) -> None:
+    """Until every network has finished more epochs than so many."""
     end = time.monotonic() + 200
-    while len(epochs_done(place)) < 3 or min(epochs_done(place)) < 1:
+    while len(epochs_done(place)) < 3 or min(epochs_done(place)) <= beyond:
         assert time.monotonic() < end, "the training does not begin"
         time.sleep(0.005)
 
@@ -354,8 +354,8 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     )
     assert Store(place).statuses == ["FAILED"] * 4
 
-    process = program(place, arguments)
-    wait_for_training(place)
+    process, before = program(place, arguments), min(epochs_done(place))
+    wait_for_training(place, before)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=100)
     assert process.returncode == 130
