@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from agreement.record import replace_text, save_array
-from metrics.image import read_image
+from metrics.image import FORMATS, read_image
 from training.examples import Data, DataError, Split
 from training.pixels import PixelFile, begins_of, write_pixels
 
@@ -114,7 +114,7 @@ def gigabytes(paths: Sequence[Path]) -> float:
     sizes = []
     for path in paths[:: max(1, len(paths) // 100)]:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 sizes.append(3 * image.width * image.height)
         except Exception:  # it is told when it is decoded
             continue
