@@ -75,7 +75,7 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
         told = " ".join(str(error).split())
         raise ValueError(f"file:{path}: not readable as CSV or parquet ({told[:200]})") from error
     if not complete:
-        raise ValueError(f"file:{path}: needs the columns id and score, has {', '.join(names)[:200]!r}")
+        raise ValueError(f"file:{path}: needs the columns id and score, has {', '.join(map(repr, names))[:200]}")
     known = pd.concat(found)
     if known.index.has_duplicates:
         raise ValueError(f"file:{path}: the id {known.index[known.index.duplicated()][0]!r} stands there twice")
@@ -86,18 +86,18 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
 
 def _csv(path: Path) -> tuple[list[str], Iterator["pyarrow.RecordBatch"]]:
     """Names of the columns, and id and score of some rows at a time."""
-    from pyarrow import csv, string
+    from pyarrow import csv, input_stream, string
 
     # a row that is longer than a block is an error
-    layout = csv.ReadOptions(block_size=2**20), csv.ParseOptions(newlines_in_values=True)
+    layout = csv.ReadOptions(block_size=2**18), csv.ParseOptions(newlines_in_values=True)
     wanted = csv.ConvertOptions(
         column_types={name: string() for name in ("id", "score")}, include_columns=["id", "score"]
     )
-    with csv.open_csv(path, *layout) as opened:
+    with csv.open_csv(input_stream(path, compression=None), *layout) as opened:
         names = opened.schema.names
 
     def batches() -> Iterator["pyarrow.RecordBatch"]:
-        with csv.open_csv(path, *layout, wanted) as opened:
+        with csv.open_csv(input_stream(path, compression=None), *layout, wanted) as opened:
             yield from opened
 
     return names, batches()

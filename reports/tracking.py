@@ -5,6 +5,7 @@ The store is `mlruns/mlflow.db` (SQLite) with artifacts beside it, unless MLFLOW
 
 import json
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -112,9 +113,11 @@ def begin_run(
 
 def describe(client: Any, run: str, headline: str, summary: str) -> None:
     """Give a run its headline, and its summary as description and as the artifact summary.txt."""
+    longest = max(map(len, re.findall("`+", summary)), default=0)
+    fence = "`" * max(3, longest + 1)  # of Markdown: no name in the summary can end it
     with store_errors():
         client.set_tag(run, "headline", headline[:500])
-        client.set_tag(run, "mlflow.note.content", f"```\n{summary[:7900]}\n```")
+        client.set_tag(run, "mlflow.note.content", f"{fence}\n{summary[:7900]}\n{fence}")
         client.log_text(run, summary, "summary.txt")
 
 

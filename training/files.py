@@ -103,6 +103,9 @@ def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple
             first = files.paths[np.flatnonzero(files.labels == lost[0])[0]]
             raise DataError(f"{first.parent}: none of its images can be read")
         ids = [files.paths[i].relative_to(files.folder).as_posix() for i in kept]
+        for name in ids:
+            if not name.isascii() and name != name.encode(errors="replace").decode():
+                raise DataError(f"{files.folder}: {name!r} has letters that are not UTF-8; rename the file or folder")
         annotations = {name: values[kept] for name, values in files.annotations.items()}
         splits.append(Split(seen, files.labels[kept].astype(np.int64), ids, measured, annotations))
     notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()
