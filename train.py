@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is told in one line
+    warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a class's name: the figure shows a box
     console = Console(quiet=options.quiet or options.json)
     if options.help:
         from conf.help import print_help

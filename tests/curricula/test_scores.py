@@ -81,12 +81,14 @@ def test_ten_gigabytes_are_refused_before_they_are_read(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    """Many rows of which two count: what pyarrow holds at any time is some blocks, not the 15 MB of the file."""
+    """Many rows of which two count: what pyarrow holds at any time is some blocks, not the 33 MB of the file."""
     import pyarrow as pa
 
     rows = 300_000
     path = tmp_path / "scores.csv"
-    path.write_text("other,id,score\n" + "".join(f"some text that nobody asked for,{n},{n / 2}\n" for n in range(rows)))
+    path.write_text(
+        "other,id,score\n" + "".join(f"{'some text that nobody asked for ' * 3},{n},{n / 2}\n" for n in range(rows))
+    )
     table = pd.DataFrame({"id": np.arange(rows).astype(str), "score": np.arange(rows) / 2, "other": "text" * 50})
     table.to_parquet(tmp_path / "scores.parquet")
     for name in ("scores.csv", "scores.parquet"):
@@ -98,7 +100,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         finally:
             pa.set_memory_pool(usual)
         np.testing.assert_array_equal(found, [149999.5, 3.5, np.nan])
-        assert 0 < counting.max_memory() < 10e6, name
+        assert 0 < counting.max_memory() < 16e6, name
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,8 @@ def composed(words: list[str]) -> str:
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         return "settings"
     except conf.ConfigurationError as error:
-        return named(error, "")
+        assert str(error)
+        return "refused"
 
 
 def record_of(folder: Path) -> None:
