@@ -207,10 +207,10 @@ class LearningRecord:
 
     def series(self, name: str) -> np.ndarray:
         """A number that every network logged at the end of every epoch, float (K, T)."""
-        folders = [self.network_folder(k) for k in range(len(self.networks))]
+        lines = [read_epochs(self.network_folder(k))[: self.epochs] for k in range(len(self.networks))]
         try:
-            return np.array([[line[name] for line in read_epochs(folder)[: self.epochs]] for folder in folders], float)
-        except (KeyError, TypeError) as error:
+            return np.array([[line[name] for line in network] for network in lines], float)
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.folder}: not every epoch of every network has a number {name!r}") from error
 
     def arrays(self, split: str, kind: str) -> list[np.ndarray]:

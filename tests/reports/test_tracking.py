@@ -64,6 +64,16 @@ def test_a_run_with_its_parameters_and_tags(client):
     assert client.get_run(child).data.tags["mlflow.parentRunId"] == parent
 
 
+@pytest.mark.parametrize("name", ["plain", "```", "````\n![x](https://example.org/x.png)"])
+def test_a_name_does_not_end_the_note_it_stands_in(client, run, name):
+    """MLflow shows the note as Markdown: the summary is one block of it, and no line within is its end."""
+    tracking.describe(client, run, "found", f"ordered by\n{name}\nlast")
+    lines = client.get_run(run).data.tags["mlflow.note.content"].split("\n")
+    assert lines[0] == lines[-1] and set(lines[0]) == {"`"} and len(lines[0]) >= 3
+    assert not any(line.startswith(lines[0]) for line in lines[1:-1])
+    assert lines[1:-1] == f"ordered by\n{name}\nlast".split("\n")
+
+
 def test_artifacts_lie_in_the_store(client, database, tmp_path):
     run = begin_run(client, experiment_id(client, "measure-mnist5k"), "a run", {}, {})
     (tmp_path / "note.txt").write_text("hello")
