@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from typing import Any, NoReturn
 
 from conf import ConfigurationError, compose, compose_sweep
@@ -71,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     from rich.console import Console
 
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is told in one line
+    warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a class's name: the figure shows a box
     console = Console(quiet=options.quiet or options.json)
     if options.help:
         from conf.help import print_help
@@ -108,7 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if options.debug or not expected(error):
             raise
-        print(f"train.py: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        # names of files may hold line breaks and what steers a terminal
+        print(f"train.py: {''.join(c if c.isprintable() else ' ' for c in str(error))}", file=sys.stderr)
         return 2
     return 0
 

@@ -120,7 +120,10 @@ def begin_record(
 
 @dataclass(frozen=True)
 class LearningRecord:
-    """A record on disk, read lazily: arrays are memory-mapped, and cut to the epochs that all networks have finished."""
+    """A record on disk, read lazily: arrays are memory-mapped, and cut to the epochs that all networks have finished.
+
+    What is read raises ValueError, naming the file, where it is damaged or does not fit the rest of the record.
+    """
 
     folder: Path
 
@@ -129,14 +132,19 @@ class LearningRecord:
 
     @cached_property
     def about(self) -> dict[str, Any]:
+        path = self.folder / "record.json"
         try:
-            about = json.loads((self.folder / "record.json").read_text())
-        except (OSError, json.JSONDecodeError) as error:
+            about = read_json(path)
+        except (OSError, ValueError) as error:
             raise ValueError(f"{self.folder} holds no learning record ({error})") from error
+        if not isinstance(about, dict):
+            raise ValueError(f"{self.folder} holds no learning record ({path.name} is something else)")
         if about.get("format") != FORMAT:
             raise ValueError(
-                f"{self.folder} is a learning record of format {about.get('format')}, this program reads {FORMAT}"
+                f"{self.folder} is a learning record of format {about.get('format')!r}, this program reads {FORMAT}"
             )
+        if not all(are_strings(about.get(names)) and about[names] for names in ("networks", "classes")):
+            raise ValueError(f"{path} does not name the networks and the classes")
         return about
 
     @property
@@ -169,10 +177,20 @@ class LearningRecord:
 
     def labels(self, split: str) -> np.ndarray:
         """Classes of the examples, int64 (N,)."""
-        return np.load(self.folder / f"{split}-labels.npy", allow_pickle=False)
+        path = self.folder / f"{split}-labels.npy"
+        labels = load_array(path, dimensions=1)
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.kinds_of_label:
+            raise ValueError(
+                f"{path} has labels from {labels.min()} to {labels.max()}, the record {self.kinds_of_label}"
+            )
+        return labels
 
     def ids(self, split: str) -> list[str]:
-        return json.loads((self.folder / f"{split}-ids.json").read_text())
+        path = self.folder / f"{split}-ids.json"
+        ids = read_json(path)
+        if not are_strings(ids) or len(ids) != len(self.labels(split)):
+            raise ValueError(f"{path} does not name the {len(self.labels(split))} examples")
+        return ids
 
     def predictions(self, split: str) -> list[np.ndarray]:
         """K memory-mapped arrays (T, N) of predicted classes."""
@@ -192,18 +210,23 @@ class LearningRecord:
 
     def series(self, name: str) -> np.ndarray:
         """A number that every network logged at the end of every epoch, float (K, T)."""
-        return np.array(
-            [
-                [line[name] for line in read_epochs(self.network_folder(k))[: self.epochs]]
-                for k in range(len(self.networks))
-            ]
-        )
+        lines = [read_epochs(self.network_folder(k))[: self.epochs] for k in range(len(self.networks))]
+        try:
+            return np.array([[line[name] for line in network] for network in lines], float)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.folder}: not every epoch of every network has a number {name!r}") from error
 
     def arrays(self, split: str, kind: str) -> list[np.ndarray]:
+        examples = len(self.labels(split))
         if self.epochs == 0:  # a network that has not begun has no files
-            return [np.empty((0, len(self.labels(split))), np.uint8) for _ in self.networks]
-        paths = (self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks)))
-        return [np.load(path, mmap_mode="r", allow_pickle=False)[: self.epochs] for path in paths]
+            return [np.empty((0, examples), np.uint8) for _ in self.networks]
+        found = []
+        for k in range(len(self.networks)):
+            path = self.network_folder(k) / f"{split}-{kind}.npy"
+            found.append(load_array(path, dimensions=2, mmap_mode="r")[: self.epochs])
+            if found[-1].shape != (self.epochs, examples):
+                raise ValueError(f"{path} does not hold {self.epochs} epochs of {examples} examples")
+        return found
 
 
 def classes_in(label: int, classes: int, multi_label: bool) -> list[int]:
@@ -219,10 +242,42 @@ def read_epochs(folder: Path) -> list[dict[str, float]]:
 def read_lines(path: Path) -> list[dict[str, float]]:
     """The lines of a file that grows; none where there is no file, and a last line still being written is not counted."""
     try:
-        text = path.read_text()
+        lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    numbers = [parsed(line, path) for line in lines]
+    if not all(isinstance(line, dict) for line in numbers):
+        raise ValueError(f"{path} is damaged (a line is no object)")
+    return numbers
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises ValueError naming a damaged one, OSError as `open` does."""
+    return parsed(path.read_bytes(), path)
+
+
+def parsed(content: bytes, path: Path) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+
+
+def are_strings(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+def load_array(path: Path, dimensions: int, mmap_mode: Any = None) -> np.ndarray:
+    """An array of whole numbers from a .npy file. Raises ValueError naming one that is not that, OSError as `open` does."""
+    try:
+        array = np.load(path, mmap_mode, allow_pickle=False)
+        if isinstance(array, np.ndarray) and array.ndim == dimensions and array.dtype.kind in "iu":
+            return array
+    except OSError:
+        raise
+    except Exception as error:  # numpy meets damaged files with errors of many types
+        raise ValueError(f"{path} is damaged ({' '.join(str(error).split())})") from error
+    raise ValueError(f"{path} is not an array of whole numbers with {dimensions} dimensions")
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -69,7 +69,9 @@ def train_arm(
     device = choose_device(config.device)
     bf16 = choose_bf16(config.precision, device)
     splits = {
-        split: Batches.open(shared / split, np.load(shared / f"{split}-labels.npy"), device, config.crop, sets_of)
+        split: Batches.open(
+            shared / split, np.load(shared / f"{split}-labels.npy", allow_pickle=False), device, config.crop, sets_of
+        )
         for split in ("train", "validation", "test")
     }
     torch.manual_seed(seed_of(arm.seed))

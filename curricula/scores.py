@@ -4,12 +4,16 @@ Image statistics are scores as they are. Adding a score that is read off a learn
 (correct, probability) and one line in RECORD_SCORES.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agreement.order import forgetting_events, learned_epoch, mean_correctness
+
+if TYPE_CHECKING:
+    import pyarrow
 
 LARGEST_SCORE_FILE = 2**30  # bytes: a score a line for some 50 million examples
 
@@ -47,7 +51,10 @@ RECORD_SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
     """Scores (N,) for the examples `ids`, from a CSV or parquet file with the columns id and score; NaN where missing.
 
-    Raises ValueError in one line where the file cannot be read as that, names an id twice, or knows none of the ids.
+    A score that is no number, such as a formula, is missing. Rows are read some at a time and only those of examples are
+    kept, so that memory does not grow with the file.
+
+    Raises ValueError in one line where the file cannot be read as that, names an example twice, or knows none of them.
     """
     import pandas as pd  # here, because it takes long to import
 
@@ -55,17 +62,50 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
         raise ValueError(f"file:{path}: there is no such file")
     if path.stat().st_size > LARGEST_SCORE_FILE:
         raise ValueError(f"file:{path}: {path.stat().st_size:,} bytes are more than the {LARGEST_SCORE_FILE:,} allowed")
+    found, first = [pd.Series(dtype=float)], "no rows"
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"id": str})
+        names, batches = (_parquet if path.suffix == ".parquet" else _csv)(path)
+        complete = {"id", "score"} <= set(names)
+        for batch in batches if complete else ():
+            rows = batch.to_pandas(ignore_metadata=True)
+            scores = pd.to_numeric(rows["score"], errors="coerce").astype(float).set_axis(rows["id"].astype(str))
+            first = scores.index[0] if first == "no rows" and len(scores) else first
+            found.append(scores[scores.index.isin(ids)])
     except Exception as error:  # pandas and pyarrow raise errors of many types
-        raise ValueError(f"file:{path}: not readable as CSV or parquet ({str(error).splitlines()[0]})") from error
-    if "id" not in table and table.index.name == "id":
-        table = table.reset_index()
-    if not {"id", "score"} <= set(table.columns):
-        raise ValueError(f"file:{path}: needs the columns id and score, has {', '.join(map(str, table.columns))}")
-    scores = pd.to_numeric(table["score"], errors="coerce").set_axis(table["id"].astype(str))
-    if scores.index.has_duplicates:
-        raise ValueError(f"file:{path}: the id {scores.index[scores.index.duplicated()][0]} stands there twice")
-    if not scores.index.isin(ids).any():
-        raise ValueError(f"file:{path}: none of its ids ({scores.index[0]}, ...) is an example's ({ids[0]}, ...)")
-    return scores.reindex(list(ids)).to_numpy(float)
+        told = " ".join(str(error).split())
+        raise ValueError(f"file:{path}: not readable as CSV or parquet ({told[:200]})") from error
+    if not complete:
+        raise ValueError(f"file:{path}: needs the columns id and score, has {', '.join(map(repr, names))[:200]}")
+    known = pd.concat(found)
+    if known.index.has_duplicates:
+        raise ValueError(f"file:{path}: the id {known.index[known.index.duplicated()][0]!r} stands there twice")
+    if known.empty:
+        raise ValueError(f"file:{path}: none of its ids ({first[:200]!r}, ...) is an example's ({ids[0]!r}, ...)")
+    return known.reindex(list(ids)).to_numpy()
+
+
+def _csv(path: Path) -> tuple[list[str], Iterator["pyarrow.RecordBatch"]]:
+    """Names of the columns, and id and score of some rows at a time."""
+    from pyarrow import csv, input_stream, string
+
+    # a row that is longer than a block is an error
+    layout = csv.ReadOptions(block_size=2**18), csv.ParseOptions(newlines_in_values=True)
+    wanted = csv.ConvertOptions(
+        column_types={name: string() for name in ("id", "score")}, include_columns=["id", "score"]
+    )
+    with csv.open_csv(input_stream(path, compression=None), *layout) as opened:
+        names = opened.schema.names
+
+    def batches() -> Iterator["pyarrow.RecordBatch"]:
+        with csv.open_csv(input_stream(path, compression=None), *layout, wanted) as opened:
+            yield from opened
+
+    return names, batches()
+
+
+def _parquet(path: Path) -> tuple[list[str], Iterator["pyarrow.RecordBatch"]]:
+    """As `_csv`."""
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(path)
+    return file.schema_arrow.names, file.iter_batches(2**16, columns=["id", "score"])

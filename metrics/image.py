@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+# of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -11,8 +14,8 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Parameters
     ----------
-    path : the file; of one with several frames the first is read. An EXIF rotation is not applied, nor is it by
-        torchvision's loaders.
+    path : the file, of one of FORMATS whatever its name; of one with several frames the first is read. An EXIF rotation
+        is not applied, nor is it by torchvision's loaders.
 
     Returns
     -------
@@ -26,18 +29,22 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the content is no image, is truncated or otherwise corrupt, has more pixels than Pillow deems safe
-        (``PIL.Image.MAX_IMAGE_PIXELS``), or has values without a defined 8-bit form (floating point, or integers
-        beyond 16 bits).
+        If the content is no image of these formats, is truncated or otherwise corrupt, has more pixels than Pillow
+        deems safe (``PIL.Image.MAX_IMAGE_PIXELS``), or has values without a defined 8-bit form (floating point, or
+        integers beyond 16 bits).
     FileNotFoundError, PermissionError, IsADirectoryError
         As ``open`` does.
     """
     with Path(path).open("rb") as file:
         try:
-            with Image.open(file) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
                 return _eight_bit(image)
+        except UnidentifiedImageError as error:
+            raise ValueError(
+                f"cannot read image {str(path)!r}: it is not {', '.join(FORMATS)}, or is damaged"
+            ) from error
         except Exception as error:  # Pillow's decoders meet bad bytes with errors of many types
             raise ValueError(f"cannot read image {str(path)!r}: {error}") from error
 

@@ -70,7 +70,7 @@ def run_comparison(config: Any, console: Any) -> str:
     device = choose_device(config.device)
     data = load(config)
     for note in data.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
     build_network(config.network, data.channels, len(data.classes), size)
 

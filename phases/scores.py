@@ -74,8 +74,11 @@ def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord,
             )
         for run in runs:
             record = LearningRecord(Path(client.download_artifacts(run.info.run_id, "record")))
-            if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
-                return record, run.info.run_id
+            try:
+                if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
+                    return record, run.info.run_id
+            except ValueError as error:
+                raise ConfigurationError(f"measurement={run.info.run_id}: {error}") from error
     if config.measurement:
         raise ConfigurationError(
             f"measurement={config.measurement}: it measured other examples than data={config.data}"

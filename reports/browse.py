@@ -118,7 +118,7 @@ def export(client: Any, run: Any, to: Path, console: Any) -> None:
             shutil.copy(client.download_artifacts(run.info.run_id, name), to / name)
     if not names:
         raise ConfigurationError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, with nothing to export")
-    console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False)
+    console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False, markup=False)
 
 
 def ui(port: str, console: Any) -> None:

@@ -75,7 +75,7 @@ def examples_figure(
             show(picture, images[n])
             draw_strip(strip, states(correct[:, :, n], alike[:, n]))
             caption = captions[n] if len(captions[n]) <= LONGEST else captions[n][: LONGEST - 1] + "…"
-            strip.set_title(caption, fontsize=8, loc="left", pad=3, parse_math=False)
+            strip.set_title(caption, fontsize=8, loc="left", pad=3)
         if len(chosen):
             strip.set_xticks([1, last] if last > 1 else [])
             strip.set_xlabel("epoch", fontsize=8, labelpad=-6 if last > 1 else None)  # between the numbers

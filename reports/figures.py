@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 BLUE, VERMILION, ORANGE, GREY = "#0072B2", "#D55E00", "#E69F00", "#666666"
 
@@ -123,6 +124,8 @@ def blank(title: str) -> tuple[Figure, object]:
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write `name`.png for looking at and `name`.svg for print."""
     folder.mkdir(parents=True, exist_ok=True)
+    for text in figure.findobj(Text):  # a name with dollar signs is no formula
+        text.set_parse_math(False)
     figure.savefig(folder / f"{name}.png", dpi=130)
     figure.set_layout_engine("none")  # things stay where they are: laying them out again takes half of the time
     rcParams["svg.hashsalt"] = "figures"  # the same figure gives the same file

@@ -6,6 +6,7 @@ address. The views here are of that form (MLflow 3.17).
 """
 
 import json
+import re
 from typing import Any
 
 from curricula import ARMS
@@ -64,7 +65,8 @@ def description(experiment: str, run: str, phase: str, headline: str, summary: s
     if phase == "curriculum":
         links.append(f"[Curves by arm]({arms_address(experiment, run)})")
     text = f"**{headline}**\n\n![{FIGURES[phase].replace('-', ' ')}]({figure})\n\n{' · '.join(links)}\n\n"
-    return f"{text}```\n{summary[: 7900 - len(text)]}\n```"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", summary)), default=0))  # no name in the summary can end it
+    return f"{text}{fence}\n{summary[: 7900 - len(text)]}\n{fence}"
 
 
 def table_view(phase: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from agreement.record import replace_text, save_array
 from metrics.fingerprint import fingerprint
-from metrics.image import read_image
+from metrics.image import FORMATS, read_image
 from training.examples import Data, DataError, Split
 from training.pixels import PixelFile, begins_of, write_pixels
 
@@ -104,6 +104,9 @@ def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple
             first = files.paths[np.flatnonzero(files.labels == lost[0])[0]]
             raise DataError(f"{first.parent}: none of its images can be read")
         ids = [files.paths[i].relative_to(files.folder).as_posix() for i in kept]
+        for name in ids:
+            if not name.isascii() and name != name.encode(errors="replace").decode():
+                raise DataError(f"{files.folder}: {name!r} has letters that are not UTF-8; rename the file or folder")
         annotations = {name: values[kept] for name, values in files.annotations.items()}
         splits.append(Split(seen, files.labels[kept].astype(np.int64), ids, measured, annotations))
     notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()
@@ -115,7 +118,7 @@ def gigabytes(paths: Sequence[Path]) -> float:
     sizes = []
     for path in paths[:: max(1, len(paths) // 100)]:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 sizes.append(3 * image.width * image.height)
         except Exception:  # it is told when it is decoded
             continue

@@ -17,6 +17,8 @@ CLASSES = (
     "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 DIFFICULTIES = "VSD_dataset.csv"  # of Ionescu et al. 2016, for the images of 2012
+LARGEST_TEXT = 2**24  # bytes of an annotation or a list; the largest published has some 400,000
+LARGEST_SIDE = 65_535  # pixels: a JPEG file cannot state more
 
 
 def voc(config: Any) -> Data:
@@ -76,7 +78,10 @@ def files_of(kit: Path, parts: list[tuple[str, str]], difficulties: dict[str, fl
     paths, labels, annotations = [], [], []
     for year, part in parts:
         folder = kit / f"VOC{year}"
-        for name in (folder / f"ImageSets/Main/{part}.txt").read_text().split():
+        listed = folder / f"ImageSets/Main/{part}.txt"
+        for name in read_text(listed).split():
+            if "/" in name or "\\" in name:  # it would lead out of the folder
+                raise DataError(f"{listed}: {name!r} is no name of an image")
             present, instances, area = read_objects(folder / f"Annotations/{name}.xml")
             if not instances:  # all are difficult
                 continue
@@ -94,13 +99,19 @@ def files_of(kit: Path, parts: list[tuple[str, str]], difficulties: dict[str, fl
 def read_objects(path: Path) -> tuple[set[str], int, float]:
     """The classes, the number, and the summed area (as a fraction of the image's) of the objects that are not difficult.
 
-    Raises DataError naming the file where it is missing or no XML, has no objects, an unknown class, or a box outside the image.
+    Raises DataError naming the file where it is missing or no XML, has a document type (which could define entities that
+    expand to gigabytes), no size, no objects, an unknown class, or a box outside the image.
     """
+    text = read_text(path)
+    if "<!DOCTYPE" in text:
+        raise DataError(f"{path}: an annotation of Pascal VOC has no document type; take the <!DOCTYPE ...> out")
     try:
-        tree = ElementTree.parse(path)
+        tree = ElementTree.fromstring(text)
         width, height = (int(tree.findtext(f"size/{side}") or 0) for side in ("width", "height"))
-    except (OSError, ValueError, ElementTree.ParseError) as error:
+    except (ValueError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: is not an annotation of Pascal VOC ({error})") from error
+    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
+        raise DataError(f"{path}: states a size of {width} × {height} pixels")
     objects = tree.findall("object")
     if not objects:
         raise DataError(f"{path}: names no object; take the image out of ImageSets/Main, or repair the file")
@@ -108,7 +119,7 @@ def read_objects(path: Path) -> tuple[set[str], int, float]:
     for one in objects:
         name = one.findtext("name")
         if name not in CLASSES:
-            raise DataError(f"{path}: '{name}' is no class of Pascal VOC")
+            raise DataError(f"{path}: {name!r} is no class of Pascal VOC")
         try:
             left, top, right, bottom = (
                 float(one.findtext(f"bndbox/{c}") or "") for c in ("xmin", "ymin", "xmax", "ymax")
@@ -136,7 +147,18 @@ def read_difficulties(root: Path) -> dict[str, float] | None:
     if found is None:
         return None
     try:
-        with found.open(newline="") as file:
-            return {name: float(seconds) for name, seconds in csv.reader(file)}
-    except ValueError as error:
+        return {name: float(seconds) for name, seconds in csv.reader(read_text(found).splitlines())}
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{found}: expected lines of an image's name and a number ({error})") from error
+
+
+def read_text(path: Path) -> str:
+    """A text file of the data set, in UTF-8. Raises DataError where it is not that, is missing or is larger than any can be."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_TEXT + 1).decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    if len(text) > LARGEST_TEXT:
+        raise DataError(f"{path}: more than {LARGEST_TEXT:,} bytes cannot be meant")
+    return text

@@ -83,6 +83,23 @@ def test_concordance_equals_friedmans_statistic_rescaled():
     assert agreement.rank_concordance(learned) == pytest.approx(friedman / (4 * 8))
 
 
+@given(
+    st.tuples(st.integers(2, 5), st.integers(2, 7)).flatmap(
+        lambda shape: arrays(np.int64, shape, elements=st.integers(1, 4))
+    )
+)
+def test_concordance_equals_one_written_out(learned):
+    """Kendall's W from the definition, ranks by counting who comes before and who is level; epoch 4 stands for never."""
+    networks, examples = learned.shape
+    ranks = [[sum(b < a for b in row) + (sum(b == a for b in row) + 1) / 2 for a in row] for row in learned]
+    sums = [sum(column) for column in zip(*ranks, strict=True)]
+    spread = sum((one - sum(sums) / examples) ** 2 for one in sums)
+    level = sum(int(n) ** 3 - int(n) for row in learned for n in np.unique(row, return_counts=True)[1])
+    most = networks**2 * (examples**3 - examples) / 12 - networks * level / 12
+    measured = agreement.rank_concordance(np.where(learned == 4, np.inf, learned))
+    assert np.isnan(measured) if most == 0 else measured == pytest.approx(spread / most)
+
+
 def test_concordance_and_spearman_without_ties():
     rng = np.random.default_rng(0)
     learned = np.array([rng.permutation(30) for _ in range(4)], float)

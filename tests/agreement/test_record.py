@@ -261,3 +261,51 @@ def test_replacing_a_text_leaves_nothing_half_written(tmp_path):
     replace_text(path, json.dumps([2]))
     assert json.loads(path.read_text()) == [2]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("record.json", b"[1]"),
+        ("record.json", b'{"format": 1, "networks": [], "classes": ["a"]}'),
+        ("record.json", b'{"format": 1, "networks": ["a"]}'),
+        ("record.json", b"[" * 100_000),
+        ("train-ids.json", b'{"a": 1}'),
+        ("train-ids.json", b'["one"]'),
+        ("train-ids.json", b"\xff"),
+        ("train-labels.npy", b""),
+        ("train-labels.npy", b"\x80\x04."),  # a pickle
+        ("train-labels.npy", np.array([0, 1, 2, 3, 4, 5, 10])),
+        ("train-labels.npy", np.array([0, 1, 2, 3, 4, 5, -1])),
+        ("train-labels.npy", np.zeros(7)),
+        ("train-labels.npy", np.zeros((7, 1), int)),
+        ("train-labels.npy", np.zeros(6, int)),
+        ("network-2/train-predictions.npy", np.zeros((2, 6), np.uint8)),
+        ("network-2/train-predictions.npy", np.zeros((1, 7), np.uint8)),
+        ("network-2/train-probability.npy", np.zeros((2, 7))),
+        ("network-1/epochs.jsonl", b"[]\n[]\n"),
+        ("network-1/epochs.jsonl", b"{\n{\n"),
+        ("network-1/epochs.jsonl", b"{}\n{}\n"),
+        ("network-1/epochs.jsonl", b'{"loss": [1]}\n{"loss": 1}\n'),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, file, content):
+    begun(tmp_path)
+    for k in (1, 2):
+        recorder = Recorder(tmp_path / f"network-{k}", SIZES, 10)
+        for epoch in (1, 2):
+            epoch_of(recorder, epoch)
+    read_all(tmp_path)
+    (tmp_path / file).unlink()
+    np.save(tmp_path / file, content) if isinstance(content, np.ndarray) else (tmp_path / file).write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        read_all(tmp_path)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def read_all(folder: Path) -> None:
+    record = LearningRecord(folder)
+    record.ids("train")
+    record.correct("train")
+    record.probability("train")
+    record.series("loss")

@@ -48,8 +48,8 @@ def test_a_score_that_is_no_number_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,value\na,1\n", "needs the columns id and score, has id, value"),
-        ("id,score\na,1\na,2\n", "the id a stands there twice"),
+        ("id,value\na,1\n", "needs the columns id and score, has 'id', 'value'"),
+        ("id,score\na,1\na,2\n", "the id 'a' stands there twice"),
         ("id,score\nx,1\n", "none of its ids"),
         ("", "not readable"),
     ],
@@ -64,3 +64,68 @@ def test_bad_files_are_one_clear_line(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"nothing\.csv: there is no such file"):
         read_scores(tmp_path / "nothing.csv", ["a"])
+
+
+def one_line(path, ids=("a", "b")) -> str:
+    with pytest.raises(ValueError) as error:
+        read_scores(path, list(ids))
+    assert "\n" not in str(error.value) and path.name in str(error.value)
+    return str(error.value)
+
+
+def test_ten_gigabytes_are_refused_before_they_are_read(tmp_path):
+    path = tmp_path / "scores.csv"
+    with path.open("wb") as file:
+        file.truncate(10 * 2**30)  # sparse: takes no room
+    assert "10,737,418,240 bytes are more than the 1,073,741,824 allowed" in one_line(path)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """Many rows of which two count: what pyarrow holds at any time is some blocks, not the 33 MB of the file."""
+    import pyarrow as pa
+
+    rows = 300_000
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "other,id,score\n" + "".join(f"{'some text that nobody asked for ' * 3},{n},{n / 2}\n" for n in range(rows))
+    )
+    table = pd.DataFrame({"id": np.arange(rows).astype(str), "score": np.arange(rows) / 2, "other": "text" * 50})
+    table.to_parquet(tmp_path / "scores.parquet")
+    for name in ("scores.csv", "scores.parquet"):
+        usual = pa.default_memory_pool()
+        counting = pa.proxy_memory_pool(usual)
+        pa.set_memory_pool(counting)
+        try:
+            found = read_scores(tmp_path / name, ["299999", "7", "x"])
+        finally:
+            pa.set_memory_pool(usual)
+        np.testing.assert_array_equal(found, [149999.5, 3.5, np.nan])
+        assert 0 < counting.max_memory() < 16e6, name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"," * 2**22,  # a table of four million columns
+        b'id,score\na,1\n"' + b"x" * 2**22,  # a quotation that does not end
+        b"id,score\na,1\n" + b"7" * 2**22,
+        b"\0" * 2**22,
+        b"id,score\n\xff,1\n",
+    ],
+)
+def test_a_row_without_end_is_refused(tmp_path, content):
+    (tmp_path / "scores.csv").write_bytes(content)
+    assert "not readable" in one_line(tmp_path / "scores.csv")
+
+
+def test_what_is_packed_is_not_unpacked(tmp_path):
+    """A thousand bytes can unpack to a million times as many."""
+    import gzip
+
+    (tmp_path / "scores.csv.gz").write_bytes(gzip.compress(b"id,score\na,1\n"))
+    assert "not readable" in one_line(tmp_path / "scores.csv.gz")
+
+
+def test_names_that_a_table_program_would_change_stay_as_they_are(tmp_path):
+    (tmp_path / "scores.csv").write_text('id,score\nNA,1\n=1+1,2\n"a\nb",3\n007,4\n')
+    np.testing.assert_array_equal(read_scores(tmp_path / "scores.csv", ["NA", "=1+1", "a\nb", "007"]), [1, 2, 3, 4])

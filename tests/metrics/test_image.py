@@ -1,12 +1,16 @@
 """Reading image files of every kind, and luminance."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from metrics import luminance, read_image
+from metrics import STATISTICS, luminance, read_image
 
 GREY = np.arange(0, 240, 2, dtype=np.uint8).reshape(10, 12)
 COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=2)
@@ -154,6 +158,80 @@ def test_image_bombs_are_refused(tmp_path, monkeypatch, side):
         read_image(path)
 
 
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_that_states(width: int, height: int) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+
+
+def gif_with_a_frame_of(width: int, height: int) -> bytes:
+    content = bytearray(encoded("GIF"))
+    frame = content.index(b",")
+    content[frame + 5 : frame + 9] = struct.pack("<HH", width, height)
+    return bytes(content)
+
+
+def tiff_that_states(width: int, height: int) -> bytes:
+    content = encoded("TIFF")
+    for tag, side in ((256, width), (257, height)):
+        before = (
+            struct.pack("<HHI", tag, 4, 1)
+            if struct.pack("<HHI", tag, 4, 1) in content
+            else struct.pack("<HHI", tag, 3, 1)
+        )
+        place = content.index(before)
+        content = content[:place] + struct.pack("<HHII", tag, 4, 1, side) + content[place + 12 :]
+    return content
+
+
+def encoded(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("P" if kind == "GIF" else "L", (8, 8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("state", [png_that_states, gif_with_a_frame_of, tiff_that_states])
+@pytest.mark.parametrize(
+    "size", [(10_000, 9_500), (60_000, 60_000)]
+)  # Pillow warns of the first and refuses the second
+def test_a_small_file_that_states_a_huge_size_is_refused_for_that(tmp_path, state, size):
+    path = tmp_path / "bomb.image"
+    path.write_bytes(state(*size))
+    assert path.stat().st_size < 1000
+    with pytest.raises(ValueError, match=r"bomb\.image.*pixels"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "TGA", "JPEG2000", "ICO"])
+def test_other_formats_are_refused_whatever_the_name(tmp_path, kind):
+    """Pillow would give PostScript to Ghostscript."""
+    path = tmp_path / "photograph.png"
+    Image.fromarray(COLOUR).save(path, kind)
+    with pytest.raises(ValueError, match=r"photograph\.png.*it is not PNG, JPEG, GIF"):
+        read_image(path)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 400)),
+    values=st.sampled_from([(0,), (255,), (0, 255), (254, 255), (0, 1)]),
+    kind=st.sampled_from(["L", "RGB", "tall", "strided"]),
+    seed=st.integers(0, 99),
+)
+def test_every_statistic_is_finite_on_slivers_and_extremes(shape, values, kind, seed):
+    image = np.random.default_rng(seed).choice(np.array(values, np.uint8), (*shape, *[3] * (kind == "RGB")))
+    image = image.T if kind == "tall" else image[:, ::-2] if kind == "strided" else image
+    for name, statistic in STATISTICS.items():
+        value = statistic(image)
+        assert isinstance(value, float) and np.isfinite(value) and value >= 0, name
+        if len(values) == 1:
+            assert value == pytest.approx(float(name == "segments"), abs=1e-9), name
+
+
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing"):
         read_image(tmp_path / "nothing.png")
@@ -189,8 +267,6 @@ def test_grey_is_three_equal_channels():
     ],
 )
 def test_other_arrays_are_refused_and_described(image, told):
-    from metrics import STATISTICS
-
     for function in (luminance, *STATISTICS.values()):
         with pytest.raises(ValueError, match=told):
             function(image)

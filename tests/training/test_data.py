@@ -12,6 +12,7 @@ from PIL import Image
 from torchvision import transforms
 
 from conf import compose
+from training.cifar10 import read_reference
 from training.data import DATASETS, load
 from training.examples import DataError
 from training.files import as_network_input
@@ -342,3 +343,14 @@ def test_cifar10_that_cannot_be_downloaded(tmp_path, monkeypatch):
     message = told(cifar_configuration(tmp_path / "data"))
     assert message.startswith(f"root={tmp_path / 'data'} holds no CIFAR-10, and downloading it failed")
     assert "no route to host" in message and "cifar10/train/<class>/*.png" in message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 and no more", b"\x80\x04.", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8',"]
+)
+@pytest.mark.parametrize(("name", "array"), [("label_entropy", None), ("c_score", "scores"), ("label_noise", None)])
+def test_a_damaged_reference_is_named(tmp_path, content, name, array):
+    path = tmp_path / "reference.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"reference\.npz: cannot be read as published"):
+        read_reference(path, name, array)

@@ -24,7 +24,7 @@ from training.loop import (
     seed_of,
     train_network,
 )
-from training.parallel import PROCESSES, TaskError, warm_up
+from training.parallel import PROCESSES, TaskError, run_tasks, side_by_side, warm_up
 
 
 def settings(*words: str):
@@ -159,10 +159,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return found | {"epochs": json.dumps(lines).encode()}
 
 
-def assert_same(one: Path, other: Path) -> None:
-    assert files(one / "network-1") == files(other / "network-1")
-    for name, value in weights(one).items():
-        assert torch.equal(value, weights(other)[name]), name
+def assert_same(one: Path, other: Path, k: int = 0) -> None:
+    assert files(one / f"network-{k + 1}") == files(other / f"network-{k + 1}")
+    for name, value in weights(one, k).items():
+        assert torch.equal(value, weights(other, k)[name]), name
 
 
 @pytest.mark.parametrize(
@@ -242,6 +242,20 @@ def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
     shutil.rmtree(folder / "network-1")
     trained(folder, config)
     assert (folder / "network-1" / "train-probability.npy").read_bytes() == whole
+
+
+def test_the_number_of_workers_changes_nothing(begun):
+    """Five networks one after the other, two at a time and all at once."""
+    config, folders = settings("batch_size=100"), {}
+    warm_up("training.loop")
+    for asked in (1, 2, 5):
+        workers, threads = side_by_side(5, asked, on_gpu=False)
+        assert workers == asked
+        folders[asked] = begun(f"workers-{asked}", networks=("lenet5",) * 5)
+        run_tasks(train_network, [(k, "lenet5", config, folders[asked], 32, threads) for k in range(5)], workers)
+    for k in range(5):
+        assert_same(folders[1], folders[2], k)
+        assert_same(folders[1], folders[5], k)
 
 
 def test_networks_epochs_and_seeds_draw_differently(begun):

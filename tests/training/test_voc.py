@@ -124,3 +124,42 @@ def test_a_bad_difficulty_file_is_named(root):
     (root / "VSD_dataset.csv").write_text("2008_000001,quick\n")
     with pytest.raises(DataError, match=r"VSD_dataset\.csv: expected lines"):
         load(configuration(root))
+
+
+LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f'<!DOCTYPE a [<!ENTITY a0 "ha">{LAUGHS}]><annotation>&a9;</annotation>', "document type"),
+        ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>', "document type"),
+        ("<annotation>" * 300_000, "not an annotation"),
+        ("<annotation/>", "states a size of 0 × 0"),
+        ("<annotation><size><width>0</width><height>0</height></size><object/></annotation>", "a size of 0 × 0"),
+        (f"<annotation><size><width>{'9' * 400}</width><height>1</height></size></annotation>", "states a size"),
+        (f"<annotation><size><width>{'9' * 5000}</width></size></annotation>", "not an annotation"),
+        (" " * 2**25, "cannot be meant"),
+        ("caf\xe9".encode("latin-1"), "cannot be read"),
+    ],
+)
+def test_an_annotation_that_is_no_annotation_is_refused(root, text, told):
+    path = root / "VOCdevkit/VOC2012/Annotations/2008_000002.xml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=r"2008_000002\.xml") as error:
+        load(configuration(root))
+    assert told in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "caf\udce9", "a\0b"])
+def test_a_list_that_leads_out_of_the_folder_is_refused(root, name):
+    (root / "VOCdevkit/VOC2012/ImageSets/Main/train.txt").write_bytes(name.encode(errors="surrogateescape"))
+    with pytest.raises(DataError, match=r"VOC2012"):
+        load(configuration(root))
+
+
+@pytest.mark.parametrize("content", [b"2008_000001," + b"1" * 200_000, b"2008_000001,\xff\n", b"a,1,2\n", b'"'])
+def test_a_damaged_difficulty_file_is_named(root, content):
+    (root / "VSD_dataset.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"VSD_dataset\.csv"):
+        load(configuration(root))
