@@ -7,6 +7,7 @@ preset `conf/<data>.yaml`, and the `key=value` words given. Nothing here imports
 import difflib
 import itertools
 import json
+import re
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -119,7 +120,11 @@ class Configuration:
     # on which machine, under which name
     seed: int = setting(0, "the one seed of all randomness")
     device: str = setting("auto", "auto takes the GPU when there is one", "auto", "cpu", "cuda")
-    workers: int = setting(0, "networks trained at the same time, each in a process of its own; 0 chooses")
+    workers: int = setting(
+        0, "networks trained at the same time, each in a process of its own; 0 chooses (a cluster's workers always do)"
+    )
+    engine: str = setting("local", "trains on this machine, or on the workers of a Dask cluster", "local", "dask")
+    scheduler: str | None = setting(None, "address tcp://host:port of the scheduler of engine=dask")
     cache: str = setting("cache", "folder of computed statistics; safe to delete")
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings")
 
@@ -232,6 +237,13 @@ def check(config: DictConfig) -> None:
         )
     if config.resize and config.crop and config.crop > config.resize:
         raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")
+    if (config.engine == "dask") != (config.scheduler is not None):
+        raise ConfigurationError(
+            f"engine={config.engine} with scheduler={config.scheduler}: for a Dask cluster give engine=dask and "
+            "scheduler=tcp://host:port; `dask scheduler --port 8786` starts one"
+        )
+    if config.scheduler is not None and not re.fullmatch(r"\w+://\S+:\d+", config.scheduler):
+        raise ConfigurationError(f"scheduler={config.scheduler}: expected an address such as tcp://host:8786")
     architectures = config.network if OmegaConf.is_list(config.network) else [config.network]
     if not architectures or not all(isinstance(name, str) for name in architectures):
         raise ConfigurationError(

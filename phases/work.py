@@ -17,7 +17,7 @@ from training.examples import Data
 from training.loop import TrainingError
 
 # settings that change where or how fast a phase runs, not what it finds
-WITHOUT_EFFECT = {"workers", "cache", "name", "resamples"}
+WITHOUT_EFFECT = {"workers", "engine", "scheduler", "cache", "name", "resamples"}
 
 
 @contextmanager
@@ -29,7 +29,8 @@ def unfinished(mode: str, config: Any, data: Data) -> Iterator[Path]:
     """
     settings = {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
     key = hashlib.sha256(json.dumps([settings, data.digest], sort_keys=True).encode()).hexdigest()[:16]
-    work = tracking.STORE / "unfinished" / f"{mode}-{config.data}-{key}"
+    # the whole path: workers on other machines have other current folders
+    work = tracking.STORE.absolute() / "unfinished" / f"{mode}-{config.data}-{key}"
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{work}.lock", timeout=0)
     try:
