@@ -20,6 +20,7 @@ from training.parallel import POLL_SECONDS, PROCESSES, TaskError, run_tasks, war
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 5  # for a worker, before saying that there is none
 END_SECONDS = 30  # for cancelled tasks to end
+LACKING = "scheduler and workers must have this program installed in the same version, here one has not: {}"
 
 
 @contextmanager
@@ -107,13 +108,10 @@ def told_in_one_line() -> Iterator[None]:
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise TaskError("the Dask scheduler is gone; the same command resumes from the last epochs") from error
-    except (RuntimeError, ImportError, AttributeError) as error:
-        cause = error.__cause__ or error  # Dask's own error says where, its cause what is missing there
-        if isinstance(cause, ImportError | AttributeError):
-            raise TaskError(
-                f"scheduler and workers must have this program installed in the same version, here one has not: {cause}"
-            ) from error
-        raise
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, ImportError | AttributeError):
+            raise
+        raise TaskError(LACKING.format(error.__cause__)) from error  # Dask's: the scheduler could not read the task
 
 
 def wait_for_end(lock: Path) -> None:
@@ -133,7 +131,10 @@ def answer_on_worker(module: str, call: bytes) -> Any:
 
 
 def called(call: bytes) -> Any:
-    function, arguments = pickle.loads(call)
+    try:
+        function, arguments = pickle.loads(call)
+    except (ImportError, AttributeError) as error:
+        raise TaskError(LACKING.format(error)) from error
     return function(*arguments)
 
 
