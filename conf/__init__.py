@@ -18,7 +18,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 PRESETS = Path(__file__).parent
-MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels"}
+MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels", "sync_batchnorm"}
 CURRICULUM_ONLY = {"metric", "descending", "arms", "balance", "pacing", "a", "b", "seeds", "budget", "label_noise", "validation", "evaluations", "measurement"}  # fmt: skip
 SECTIONS = ("curriculum",)  # of a preset: what differs in that mode
 
@@ -125,6 +125,7 @@ class Configuration:
     )
     engine: str = setting("local", "trains on this machine, or on the workers of a Dask cluster", "local", "dask")
     scheduler: str | None = setting(None, "address tcp://host:port of the scheduler of engine=dask")
+    sync_batchnorm: bool = setting(False, "under torchrun: batch-norm over the whole batch, not each process's share")
     cache: str = setting("cache", "folder of computed statistics; safe to delete")
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings")
 

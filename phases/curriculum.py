@@ -35,6 +35,7 @@ from reports import curriculum_figures, figures, tracking
 from reports.comparison_summary import answer, print_comparison
 from reports.page import comparison_page, write_page
 from reports.summary import as_text
+from training import ranks
 from training.batches import share
 from training.data import load
 from training.examples import Data, DataError
@@ -111,6 +112,11 @@ def run_comparison(config: Any, console: Any) -> str:
 def check(config: Any, console: Any) -> None:
     """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
     check_metric(config.metric)
+    if ranks.count() > 1:
+        raise ConfigurationError(
+            "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "
+            "torchrun is for --mode measure"
+        )
     if not isinstance(config.network, str):
         raise ConfigurationError("network: a comparison trains one architecture; name one")
     for arm in config.arms:

@@ -1,4 +1,4 @@
-"""Where a phase trains its networks: in processes on this machine, or on a Dask cluster."""
+"""Where a phase trains its networks: in processes on this machine, on a Dask cluster, or each on all ranks of torchrun."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from conf import ConfigurationError
+from training import ranks
 from training.cluster import ask_worker, run_on_cluster
 from training.loop import choose_bf16, choose_device
 from training.parallel import run_tasks, warm_up
@@ -17,11 +19,14 @@ def settled(config: Any, module: str, say: Callable[[str], None]) -> Any:
     module: of the task that will `run`; processes on this machine import it meanwhile. say: prints what there is to wait
     for. Raises TrainingError where there is no such device, TaskError where there is no such cluster.
     """
+    if config.engine == "dask" and ranks.count() > 1:
+        raise ConfigurationError("engine=dask under torchrun: one of them can spread the trainings, not both")
     if config.engine == "dask":
         asked = (config.device, config.precision)
         found = ask_worker(chosen, asked, config.scheduler, config.device != "cpu", say)
     else:
-        warm_up(module)
+        if ranks.count() == 1:
+            warm_up(module)
         found = chosen(config.device, config.precision)
     return OmegaConf.create(OmegaConf.to_container(config) | found)
 
@@ -38,5 +43,7 @@ def run(task: Callable[..., None], tasks: Mapping[str, tuple], workers: int, con
     """
     if config.engine == "dask":
         run_on_cluster(task, tasks, config.scheduler, config.device == "cuda", work)
+    elif ranks.count() > 1:
+        ranks.run_on_ranks(task, tasks.values())
     else:
         run_tasks(task, tasks.values(), workers)

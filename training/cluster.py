@@ -7,6 +7,7 @@ the same path. A task whose worker dies is run again by Dask elsewhere, and resu
 import logging
 import multiprocessing
 import pickle
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -116,6 +117,8 @@ def told_in_one_line() -> Iterator[None]:
 
 def wait_for_end(lock: Path) -> None:
     """Until no process holds the lock; a machine that cannot be reached is not waited for for ever."""
+    if not lock.exists():  # the task never began
+        return
     try:
         with FileLock(lock, timeout=END_SECONDS):
             pass
@@ -161,5 +164,10 @@ def run_on_worker(module: str, call: bytes, lock: Path) -> None:
 
 
 def run_alone(call: bytes, lock: Path) -> None:
+    if not lock.parent.is_dir():
+        raise TaskError(
+            f"{lock.parent} is not there on worker {platform.node()}: workers must share the current folder of the command, "
+            "under the same path"
+        )
     with FileLock(lock, poll_interval=POLL_SECONDS):
         called(call)
