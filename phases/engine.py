@@ -22,8 +22,8 @@ def settled(config: Any, module: str, say: Callable[[str], None]) -> Any:
     if config.engine == "dask" and ranks.count() > 1:
         raise ConfigurationError("engine=dask under torchrun: one of them can spread the trainings, not both")
     if config.engine == "dask":
-        asked = (config.device, config.precision)
-        found = ask_worker(chosen, asked, config.scheduler, config.device != "cpu", say)
+        on_gpu = {"cpu": False, "cuda": True, "auto": None}[config.device]
+        found = ask_worker(chosen, (config.device, config.precision), config.scheduler, on_gpu, say)
     else:
         if ranks.count() == 1:
             warm_up(module)

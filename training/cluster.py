@@ -21,6 +21,7 @@ from training.parallel import POLL_SECONDS, PROCESSES, TaskError, run_tasks, war
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 5  # for a worker, before saying that there is none
 END_SECONDS = 30  # for cancelled tasks to end
+GPU = {"GPU": 1}  # a resource of workers, in Dask's words
 LACKING = "scheduler and workers must have this program installed in the same version, here one has not: {}"
 
 
@@ -43,24 +44,30 @@ def connected(scheduler: str) -> Iterator[Any]:
 
 
 def ask_worker(
-    question: Callable[..., Any], arguments: tuple, scheduler: str, on_gpu: bool, say: Callable[[str], None]
+    question: Callable[..., Any], arguments: tuple, scheduler: str, on_gpu: bool | None, say: Callable[[str], None]
 ) -> Any:
-    """What `question(*arguments)` returns on some worker: where `on_gpu`, on one that offers a GPU, should there be one.
+    """What `question(*arguments)` returns on some worker.
 
-    Waits for a worker as long as there is none, having said so.
+    on_gpu: whether that must offer the resource GPU; None: preferably. Waits as long as there is no such worker, having said
+    so.
     """
     call = question.__module__, pickle.dumps((question, arguments))
     with connected(scheduler) as client, told_in_one_line():
-        future = client.submit(answer_on_worker, *call, pure=False)
+
+        def offered() -> list[bool]:
+            workers = client.scheduler_info()["workers"].values()
+            return [bool(worker["resources"].get("GPU")) for worker in workers]
+
+        future = client.submit(answer_on_worker, *call, pure=False, resources=GPU if on_gpu else None)
         try:
             answer = future.result(timeout=WAIT_SECONDS)
         except TimeoutError:
-            if not client.scheduler_info()["workers"]:
-                say(f"waiting for a worker: `dask worker {scheduler}` starts one")
+            if not (any(offered()) if on_gpu else offered()):
+                more = ' --resources "GPU=1"' if on_gpu else ""
+                say(f"waiting for a worker: `dask worker {scheduler}{more}` starts one")
             answer = future.result()
-        workers = client.scheduler_info()["workers"].values()
-        if on_gpu and any(worker["resources"].get("GPU") for worker in workers):
-            answer = client.submit(answer_on_worker, *call, pure=False, resources={"GPU": 1}).result()
+        if on_gpu is None and any(offered()):
+            answer = client.submit(answer_on_worker, *call, pure=False, resources=GPU).result()
         return answer
 
 
@@ -73,21 +80,19 @@ def run_on_cluster(
     name in it keeps a task from running twice at once, should a worker only seem dead.
     The first exception in a task is raised here; then, and on Ctrl-C, the others are cancelled and end at once.
     """
-    with connected(scheduler) as client:
+    with connected(scheduler) as client, told_in_one_line():
         from distributed import as_completed
 
-        resources = {"GPU": 1} if on_gpu else None
         futures = [
             client.submit(
                 run_on_worker, task.__module__, pickle.dumps((task, arguments)), work / f"{name}.lock", pure=False,
-                key=f"{name}-{client.id}", resources=resources,
+                key=f"{name}-{client.id}", resources=GPU if on_gpu else None,
             )
             for name, arguments in tasks.items()
         ]  # fmt: skip
         try:
-            with told_in_one_line():
-                for future in as_completed(futures, loop=client.loop):
-                    future.result()
+            for future in as_completed(futures, loop=client.loop):
+                future.result()
         finally:
             client.cancel(futures, force=True)
             for name in tasks:

@@ -27,7 +27,8 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     """Train network k and write its part of the learning record in `folder`, resuming from its last checkpoint there.
 
     The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. Under torchrun
-    all ranks call this at once, and rank 0 writes (see `training.ranks`). All randomness of an epoch follows from (seed, k, epoch), so a resumed training repeats it exactly.
+    all ranks call this at once, and rank 0 writes (see `training.ranks`). All randomness of an epoch follows from (seed, k,
+    epoch), so a resumed training repeats it exactly.
     Raises TrainingError where the loss is no longer a number.
     """
     torch.set_num_threads(threads)
