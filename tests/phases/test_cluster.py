@@ -225,7 +225,7 @@ def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, monkey
 
 @pytest.mark.slow
 def test_a_folder_that_is_not_shared_is_one_line(scheduler, tmp_path):
-    with pytest.raises(TaskError, match="elsewhere is not there on worker .*workers must share the current folder"):
+    with pytest.raises(TaskError, match=r"elsewhere is not there on worker .*workers must share the current folder"):
         run_on_cluster(span, {"a": (tmp_path, "a")}, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
 
 
