@@ -32,7 +32,8 @@ def connected(scheduler: str) -> Iterator[Any]:
         from distributed import Client
     except ImportError as error:
         raise TaskError("engine=dask needs Dask on every machine: pip install -e '.[cluster]'") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is told in one line
+    for name in ("distributed", "distributed.client"):  # what goes wrong is told in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

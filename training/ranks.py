@@ -7,6 +7,7 @@ of a batch. Without torchrun there is one rank, and every function here does not
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
@@ -99,6 +100,8 @@ def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
     """The network such that its gradients are means over the ranks; all begin with the weights of rank 0."""
     if count() == 1:
         return network
+    # of kernels of one channel, whose layout has two names
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     return nn.parallel.DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
 
