@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from distributed import Client
+from filelock import FileLock
 
 import train
 from agreement.record import read_epochs
@@ -227,6 +228,20 @@ def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, monkey
 def test_a_folder_that_is_not_shared_is_one_line(scheduler, tmp_path):
     with pytest.raises(TaskError, match=r"elsewhere is not there on worker .*workers must share the current folder"):
         run_on_cluster(span, {"a": (tmp_path, "a")}, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
+
+
+@pytest.mark.slow
+def test_a_task_does_not_begin_while_its_lock_is_held(scheduler, tmp_path):
+    """As it is by the same task on a worker that only seemed dead."""
+    arguments = (span, {"a": (tmp_path, "a")}, scheduler, False, tmp_path)
+    running = threading.Thread(target=run_on_cluster, args=arguments)
+    with FileLock(tmp_path / "a.lock"), Client(scheduler, set_as_default=False) as client:
+        running.start()
+        assert wait_until(lambda: any(client.processing().values()))
+        time.sleep(2)
+        assert not (tmp_path / "a").exists()
+    running.join()
+    assert (tmp_path / "a").exists()
 
 
 @pytest.mark.slow
