@@ -9,6 +9,7 @@ python train.py --mode list                          what has been measured and 
 python train.py --mode show run=ID                   one of them in full, the newest without run=
 python train.py --mode export run=ID to=DIR          its tables and report page as files
 python train.py --mode ui                            all of them in MLflow's UI (port=5000)
+torchrun --nproc-per-node=4 train.py --mode measure  each network on four GPUs, or processes, at once
 """
 
 import argparse
@@ -150,15 +151,21 @@ def expected(error: Exception) -> bool:
     from training.loop import TrainingError
     from training.networks import NetworkError
     from training.parallel import TaskError
+    from training.ranks import RankError
 
-    return isinstance(error, DataError | NetworkError | TrainingError | TaskError | StoreError)
+    return isinstance(error, DataError | NetworkError | TrainingError | TaskError | RankError | StoreError)
 
 
 if __name__ == "__main__":
     for each in STOPPING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)
-    status = main()
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # under torchrun
+        from training.ranks import led
+
+        status = led(main)
+    else:
+        status = main()
     sys.stdout.flush()
     # stopped, it does not wait for threads that are still at work
     os._exit(status) if status > 128 else sys.exit(status)

@@ -8,6 +8,7 @@ import difflib
 import itertools
 import json
 import os
+import re
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from yaml import YAMLError
 
 PRESETS = Path(__file__).parent
 PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
-MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels"}
+MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels", "sync_batchnorm"}
 CURRICULUM_ONLY = {"metric", "descending", "arms", "balance", "pacing", "a", "b", "seeds", "budget", "label_noise", "validation", "evaluations", "measurement"}  # fmt: skip
 SECTIONS = ("curriculum",)  # of a preset: what differs in that mode
 
@@ -121,7 +122,12 @@ class Configuration:
     # on which machine, under which name
     seed: int = setting(0, "the one seed of all randomness")
     device: str = setting("auto", "auto takes the GPU when there is one", "auto", "cpu", "cuda")
-    workers: int = setting(0, "networks trained at the same time, each in a process of its own; 0 chooses")
+    workers: int = setting(
+        0, "networks trained at the same time, each in a process of its own; 0 chooses (a cluster's workers always do)"
+    )
+    engine: str = setting("local", "trains on this machine, or on the workers of a Dask cluster", "local", "dask")
+    scheduler: str | None = setting(None, "address tcp://host:port of the scheduler of engine=dask")
+    sync_batchnorm: bool = setting(False, "under torchrun: batch-norm over the whole batch, not each process's share")
     cache: str = setting("cache", "folder of computed statistics; safe to delete")
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings")
 
@@ -234,6 +240,13 @@ def check(config: DictConfig) -> None:
         )
     if config.resize and config.crop and config.crop > config.resize:
         raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")
+    if (config.engine == "dask") != (config.scheduler is not None):
+        raise ConfigurationError(
+            f"engine={config.engine} with scheduler={config.scheduler}: for a Dask cluster give engine=dask and "
+            "scheduler=tcp://host:port; `dask scheduler --port 8786` starts one"
+        )
+    if config.scheduler is not None and not re.fullmatch(r"\w+://\S+:\d+", config.scheduler):
+        raise ConfigurationError(f"scheduler={config.scheduler}: expected an address such as tcp://host:8786")
     architectures = config.network if OmegaConf.is_list(config.network) else [config.network]
     if not architectures or not all(isinstance(name, str) for name in architectures):
         raise ConfigurationError(

@@ -45,7 +45,9 @@ class Arm:
 
 
 def train_arm(
-    arm: Arm,
+    name: str,
+    seed: int,
+    paced: bool,
     network_name: str,
     config: Any,
     shared: Path,
@@ -57,10 +59,11 @@ def train_arm(
 ) -> None:
     """Train `config.steps` optimiser steps and write what comes of it into `folder`, resuming from a checkpoint there.
 
-    shared: folder with the images of train, validation and test (`training.batches.share`) and their labels. Writes
-    evaluations.jsonl (a line per evaluation: step, loss of the train batches since the last, loss and accuracy on the
-    validation part), drawn.npy (evaluations, PARTS): how often each tenth of the order was drawn in between, and at the
-    end result.json with the test accuracy at the end and at the step of the best validation accuracy.
+    name, seed, paced: see Arm; its order is order.npy in `folder`. shared: folder with the images of train, validation and
+    test (`training.batches.share`) and their labels. Writes evaluations.jsonl (a line per evaluation: step, loss of the train
+    batches since the last, loss and accuracy on the validation part), drawn.npy (evaluations, PARTS): how often each tenth
+    of the order was drawn in between, and at the end result.json with the test accuracy at the end and at the step of the
+    best validation accuracy.
 
     All arms of a seed begin with the same weights, and have the same steps, schedule and evaluations. Raises
     TrainingError where the loss is no longer a number.
@@ -74,18 +77,18 @@ def train_arm(
         )
         for split in ("train", "validation", "test")
     }
-    torch.manual_seed(seed_of(arm.seed))
+    torch.manual_seed(seed_of(seed))
     network = build_network(network_name, splits["train"].channels, classes, size).to(device)
     if network_name != "lenet5":
         network = network.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, config)
     schedule = step_schedule(optimizer, config)
-    pacing = config.pacing if arm.paced else None
-    sampler = PacedSampler(arm.order, config.batch_size, config.steps, pacing, config.a, config.b, arm.seed)
+    pacing = config.pacing if paced else None
+    order = np.load(folder / "order.npy")
+    sampler = PacedSampler(order, config.batch_size, config.steps, pacing, config.a, config.b, seed)
     place = np.empty(len(splits["train"]), np.int64)
-    place[arm.order] = np.arange(len(arm.order)) * PARTS // len(arm.order)
+    place[order] = np.arange(len(order)) * PARTS // len(order)
 
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoint, lines = folder / "checkpoint.pt", folder / "evaluations.jsonl"
     stops = evaluation_steps(config.steps, config.evaluations)
     drawn = np.zeros((len(stops), PARTS), np.int64)
@@ -104,8 +107,8 @@ def train_arm(
     batches = sampler.arrays()
     for number in range(done, len(stops)):
         began, losses = time.perf_counter(), []
-        torch.manual_seed(seed_of(arm.seed, number + 1))  # for networks with dropout
-        crops = torch.Generator().manual_seed(seed_of(arm.seed, number + 1))
+        torch.manual_seed(seed_of(seed, number + 1))  # for networks with dropout
+        crops = torch.Generator().manual_seed(seed_of(seed, number + 1))
         for _ in range(stops[number] - (stops[number - 1] if number else 0)):
             index = next(batches)
             drawn[number] += np.bincount(place[index], minlength=PARTS)
@@ -115,7 +118,7 @@ def train_arm(
         line = {"step": stops[number], "train/loss": torch.stack(losses).mean().item()}
         if not np.isfinite(line["train/loss"]):
             raise TrainingError(
-                f"arm {arm.name}, seed {arm.seed}: the loss is no longer a number by step {stops[number]}; "
+                f"arm {name}, seed {seed}: the loss is no longer a number by step {stops[number]}; "
                 f"a smaller lr than {config.lr} may help"
             )
         line |= {f"validation/{key}": value for key, value in assess(network, splits["validation"], bf16).items()}

@@ -28,6 +28,7 @@ from curricula import (
     steps_until,
 )
 from curricula.arm import Arm, train_arm
+from phases.engine import run, settled
 from phases.progress import Progress
 from phases.scores import check_metric, scores_of
 from phases.work import attempt_of, discard, unfinished
@@ -36,12 +37,12 @@ from reports.comparison_summary import answer, print_comparison
 from reports.page import comparison_page, write_page
 from reports.summary import as_text
 from reports.views import describe
+from training import ranks
 from training.batches import share
 from training.data import load
 from training.examples import Data, DataError
-from training.loop import choose_bf16, choose_device
 from training.networks import build_network
-from training.parallel import Watch, run_tasks, side_by_side, warm_up
+from training.parallel import Watch, side_by_side
 from training.pixels import take
 
 TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
@@ -66,8 +67,7 @@ class Outcome:
 def run_comparison(config: Any, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
     check(config, console)
-    warm_up("curricula.arm")
-    device = choose_device(config.device)
+    trained = settled(config, "curricula.arm", console.print)
     data = load(config)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
@@ -79,10 +79,10 @@ def run_comparison(config: Any, console: Any) -> str:
         with Progress(console, len(config.arms) * config.seeds, config.evaluations) as progress:
             scores, notes = scores_of(config, data.train, client, progress)
             train, validation = held_out(data, config)
-            config = with_steps(config, len(train.labels))
+            config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
             warn_of_examples_never_drawn(config, len(train.labels), console)
             arms = arms_of(config, scores[train.index], train.labels)
-            parent, *children = runs_of(client, config, arms, terms_of(config, data, arms, device), work)
+            parent, *children = runs_of(client, config, arms, terms_of(trained, data, arms), work)
             tracking.log_data(client, parent, config, data)
             sent = partial(tracking.holds, client, key="test/accuracy")  # the last of what a training sends
             with tracking.ending(client, [*children, parent], sent):
@@ -90,7 +90,7 @@ def run_comparison(config: Any, console: Any) -> str:
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
                     share(part.images, work / name)
                     save_array(work / f"{name}-labels.npy", part.labels)
-                train_all(config, arms, data, size, device.type == "cuda", work, client, children, progress)
+                train_all(trained, arms, data, size, work, client, children, progress)
                 progress.say("comparing arms, writing figures and tables")
                 outcome = read_outcome(arms, work)
                 comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
@@ -115,6 +115,11 @@ def run_comparison(config: Any, console: Any) -> str:
 def check(config: Any, console: Any) -> None:
     """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
     check_metric(config.metric)
+    if ranks.count() > 1:
+        raise ConfigurationError(
+            "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "
+            "torchrun is for --mode measure"
+        )
     if not isinstance(config.network, str):
         raise ConfigurationError("network: a comparison trains one architecture; name one")
     for arm in config.arms:
@@ -198,16 +203,16 @@ def arms_of(config: Any, scores: np.ndarray, labels: np.ndarray) -> list[Arm]:
     ]
 
 
-def terms_of(config: Any, data: Data, arms: list[Arm], device: Any) -> list[str]:
+def terms_of(config: Any, data: Data, arms: list[Arm]) -> list[str]:
     """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
     keys = ("network", "batch_size", "epochs", "steps", "optimizer", "lr", "min_lr", "momentum", "weight_decay",
             "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
     shared = {key: config[key] for key in keys} | {
         "terms": TERMS,
         "data": data.digest,
-        "device": device.type,
-        "bf16": choose_bf16(config.precision, device),
-        "threads": side_by_side(len(arms), 0, device.type == "cuda")[1],
+        "device": config.device,
+        "bf16": config.precision == "bf16",
+        "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
     paced = {"pacing": config.pacing, "a": config.a, "b": config.b}
 
@@ -283,7 +288,6 @@ def train_all(
     arms: list[Arm],
     data: Data,
     size: int,
-    on_gpu: bool,
     work: Path,
     client: Any,
     children: list[str],
@@ -291,7 +295,7 @@ def train_all(
 ) -> None:
     """Train what is not done yet, side by side, logging to MLflow and showing progress as evaluations come in."""
     classes, folders = len(data.classes), [folder_of(work, number) for number in range(len(arms))]
-    workers, threads = side_by_side(len(arms), config.workers, on_gpu)
+    workers, threads = side_by_side(len(arms), config.workers, config.device == "cuda")
     log = tracking.MetricLog(client)
     rounds = [0] * len(arms)
 
@@ -311,13 +315,16 @@ def train_all(
                 log.log(child, config.steps, json.loads((folder / "result.json").read_text()))
         log.flush()
 
-    tasks = [
-        (arm, config.network, config, work, classes, classes if data.multi_label else 0, size, threads, folder)
-        for arm, folder in zip(arms, folders, strict=True)
-        if not is_finished(folder)
-    ]
+    sets_of = classes if data.multi_label else 0
+    tasks = {}
+    for arm, folder in zip(arms, folders, strict=True):
+        if not is_finished(folder):
+            folder.mkdir(exist_ok=True)
+            save_array(folder / "order.npy", arm.order)  # too large to travel with the task
+            about = (arm.name, arm.seed, arm.paced, config.network)
+            tasks[folder.name] = (*about, config, work, classes, sets_of, size, threads, folder)
     with tracking.in_the_end(send_results), Watch(folders, on_lines, "evaluations.jsonl") as watch:
-        run_tasks(train_arm, tasks, min(workers, max(1, len(tasks))))
+        run(train_arm, tasks, workers, config, work)
     if watch.error:
         raise watch.error
 

@@ -15,6 +15,7 @@ from agreement.record import LearningRecord, begin_record, read_epochs
 from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS
 from phases.draw import draw_measurement
+from phases.engine import run, settled
 from phases.progress import Progress
 from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import attempt_of, discard, unfinished
@@ -27,9 +28,9 @@ from training.batches import share
 from training.data import load
 from training.examples import Data
 from training.labels import with_random_labels
-from training.loop import choose_device, train_network
+from training.loop import train_network
 from training.networks import build_network
-from training.parallel import Watch, run_tasks, side_by_side, warm_up
+from training.parallel import Watch, side_by_side
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
-    warm_up("training.loop")
-    device = choose_device(config.device)
+    trained = settled(config, "training.loop", console.print)
     with console.status("reading the images"):
         data = with_random_labels(load(config), config.random_labels, config.seed)
     for note in data.notes:
@@ -83,7 +83,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
                 for name, split in splits.items()
             }
             with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
-                train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
+                train_all(trained, data, size, work / "record", client, children, progress)
             progress.say("measuring agreement and correlations")
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
@@ -105,7 +105,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
 
 
 def train_all(
-    config: Any, data: Data, size: int, on_gpu: bool, folder: Path, client: Any, children: list[str], progress: Progress
+    config: Any, data: Data, size: int, folder: Path, client: Any, children: list[str], progress: Progress
 ) -> None:
     """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
     names = architectures(config)
@@ -121,7 +121,7 @@ def train_all(
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():
         share(split.images, folder.parent / key)
-    workers, threads = side_by_side(len(names), config.workers, on_gpu)
+    workers, threads = side_by_side(len(names), config.workers, config.device == "cuda")
     log = tracking.MetricLog(client)
 
     def on_epochs(new: list[tuple[int, dict[str, float]]]) -> None:
@@ -131,14 +131,13 @@ def train_all(
             progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
         log.flush_now_and_then()
 
-    plain = OmegaConf.create(OmegaConf.to_container(config))
-    tasks = [
-        (k, name, plain, folder, size, threads)
-        for k, name in enumerate(names)
-        if len(read_epochs(folders[k])) < config.epochs  # not finished by an attempt that was cut off
-    ]
+    tasks = {
+        path.name: (k, name, config, folder, size, threads)
+        for k, (name, path) in enumerate(zip(names, folders, strict=True))
+        if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
+    }
     with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
-        run_tasks(train_network, tasks, workers)
+        run(train_network, tasks, workers, config, folder.parent)
     if watch.error:
         raise watch.error
 

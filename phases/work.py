@@ -18,7 +18,7 @@ from training.examples import Data
 from training.loop import TrainingError
 
 # settings that change where or how fast a phase runs, not what it finds
-WITHOUT_EFFECT = {"workers", "cache", "name", "resamples"}
+WITHOUT_EFFECT = {"workers", "engine", "scheduler", "cache", "name", "resamples"}
 
 
 def settings_with_effect(config: Any, mode: str) -> dict[str, Any]:
@@ -44,7 +44,8 @@ def unfinished(mode: str, config: Any, data: Data) -> Iterator[Path]:
 def work_folder(mode: str, data: str, what: Any) -> Iterator[Path]:
     """A folder for work that `what` (for JSON) determines, held for this process."""
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    work = tracking.STORE / "unfinished" / f"{mode}-{data}-{key}"
+    # the whole path: workers on other machines have other current folders
+    work = tracking.STORE.absolute() / "unfinished" / f"{mode}-{data}-{key}"
     work.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):

@@ -78,23 +78,27 @@ class Batches:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def get(self, index: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def get(
+        self, index: Tensor, generator: torch.Generator | None = None, part: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
         """Images (B, C, side, side) as float32 in [0, 1] of the examples `index`, and what is to be learned of them: labels
-        (B,), or of sets of classes which are there, float (B, classes). A generator makes the crops random."""
+        (B,), or of sets of classes which are there, float (B, classes). A generator makes the crops random. part: of the
+        batch, what is wanted; its crops are those of the whole batch."""
         device = self.labels.device
         index = index.to(self.images.device, non_blocking=True)
-        chosen = self.images.index_select(0, index) if self.crop is None else self.cut(index, generator)
+        chosen = self.images.index_select(0, index[part]) if self.crop is None else self.cut(index, generator, part)
         # stored row by row of whole pixels, which torch calls channels-last and multiplies fastest
         images = chosen.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
-        return images, self.targets.index_select(0, index.to(device))
+        return images, self.targets.index_select(0, index[part].to(device))
 
-    def cut(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
+    def cut(self, index: Tensor, generator: torch.Generator | None, part: slice) -> Tensor:
         shapes = self.shapes[index]
         room = shapes - self.crop
         if generator is None:
             corner = room // 2
         else:
             corner = (torch.rand(room.shape, generator=generator).to(room.device) * (room + 1)).long()
+        index, shapes, corner = index[part], shapes[part], corner[part]
         steps = torch.arange(self.crop, device=room.device)
         rows, columns = corner[:, :1] + steps, corner[:, 1:] + steps
         places = self.begins[index][:, None, None] + rows[:, :, None] * shapes[:, 1, None, None] + columns[:, None, :]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agreement.record import SPLITS, LearningRecord, Recorder
+from training import ranks
 from training.batches import Batches, losses_of, predicted
 from training.networks import build_network
 from training.parallel import TaskError
@@ -26,7 +27,9 @@ class TrainingError(RuntimeError):
 def train_network(k: int, name: str, config: Any, folder: Path, size: int, threads: int) -> None:
     """Train network k and write its part of the learning record in `folder`, resuming from its last checkpoint there.
 
-    The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. All randomness of an epoch follows from (seed, k, epoch), so a resumed training repeats it exactly.
+    The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. Under torchrun
+    all ranks call this at once, and rank 0 writes (see `training.ranks`). All randomness of an epoch follows from (seed, k,
+    epoch), so a resumed training repeats it exactly.
     Raises TrainingError where the loss is no longer a number.
     """
     torch.set_num_threads(threads)
@@ -44,6 +47,8 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     network = build_network(name, train.channels, len(record.classes), size).to(device)
     if name != "lenet5":  # whose few channels multiply faster in planes
         network = network.to(memory_format=torch.channels_last)
+    if config.sync_batchnorm and ranks.count() > 1:
+        network = ranks.synchronised(network, device)
     optimizer = make_optimizer(network, config)
     steps_an_epoch = len(batches_of(torch.arange(len(train)), config.batch_size))
     schedule, every_step = make_schedule(optimizer, config, steps_an_epoch)
@@ -51,21 +56,23 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     folder = record.network_folder(k)
     checkpoint = folder / "checkpoint.pt"
     finished = load_checkpoint(checkpoint, network, optimizer, schedule)
+    sizes = {split: len(batches) for split, batches in splits.items()}
     try:
-        recorder = Recorder(
-            folder, {split: len(batches) for split, batches in splits.items()}, record.kinds_of_label, finished
-        )
+        recorder = Recorder(folder, sizes, record.kinds_of_label, finished) if ranks.rank() == 0 else None
     except ValueError as error:
         raise damaged(folder) from error
+    trained = ranks.data_parallel(network, device)  # when all have read the checkpoint
     for epoch in range(finished + 1, config.epochs + 1):
         started = time.perf_counter()
         numbers = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
-        torch.manual_seed(seed_of(config.seed, k, epoch))  # for networks with dropout
+        torch.manual_seed(seed_of(config.seed, k, epoch) + ranks.rank())  # for networks with dropout
         draw = torch.Generator().manual_seed(seed_of(config.seed, k, epoch))
         seen = []
         for index in batches_of(torch.randperm(len(train), generator=draw), config.batch_size):
-            logits, losses = training_step(network, optimizer, *train.get(index, draw), bf16)
-            seen.append((index, logits, losses))
+            part = ranks.share(len(index))
+            batch = train.get(index, draw, part)
+            logits, losses = training_step(trained, optimizer, *batch, bf16, ranks.weight(len(index), part))
+            seen.append((index[part], logits, losses))
             if every_step:
                 schedule.step()
         if not every_step:
@@ -74,6 +81,8 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
             seen = list(evaluate(network, train, bf16))
         numbers |= note(recorder, "train", seen, train)
         numbers |= note(recorder, "test", list(evaluate(network, splits["test"], bf16)), splits["test"])
+        if recorder is None:
+            continue
         if not np.isfinite(numbers["train/loss"]):
             raise TrainingError(
                 f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help"
@@ -99,24 +108,28 @@ def batches_of(order: Tensor, size: int) -> list[Tensor]:
 
 
 def training_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, bf16: bool
+    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, bf16: bool, weight: float = 1
 ) -> tuple[Tensor, Tensor]:
-    """One optimiser step on the mean loss of a batch (see `losses_of`). Returns logits (B, classes) and losses (B,) from before it."""
+    """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`. Returns logits (B, classes) and losses (B,) from before it."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = network(images)
     logits = logits.float()
     losses = losses_of(logits, targets)
     optimizer.zero_grad()
-    losses.mean().backward()
+    (losses.mean() * weight).backward()
     optimizer.step()
     return logits.detach(), losses.detach()
 
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Index, logits and losses of every example in eval mode, batch by batch; the network is left in training mode."""
+    """Index, logits and losses of every example in eval mode, batch by batch; the network is left in training mode.
+
+    Under torchrun each rank goes through some of the batches.
+    """
+    ranks.same_buffers(network)
     network.eval()
-    for index in torch.arange(len(batches)).split(EVALUATION_BATCH):
+    for index in torch.arange(len(batches)).split(EVALUATION_BATCH)[ranks.rank() :: ranks.count()]:
         images, targets = batches.get(index)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
@@ -126,11 +139,20 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
 
 
 def note(
-    recorder: Recorder, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches
+    recorder: Recorder | None, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches
 ) -> dict[str, float]:
-    """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy."""
-    index, logits, losses = (torch.cat(parts) for parts in zip(*seen, strict=True))
-    found, losses = predicted(logits, batches.sets_of).cpu(), losses.cpu()
+    """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy.
+
+    Under torchrun rank 0, which has the recorder, gets what all have seen.
+    """
+    found_here = []
+    if seen:
+        index, logits, losses = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        found_here = [(index, predicted(logits, batches.sets_of).cpu(), losses.cpu())]
+    found_by_all = ranks.gathered(found_here)
+    if recorder is None or found_by_all is None:
+        return {}
+    index, found, losses = (torch.cat(parts) for parts in zip(*found_by_all, strict=True))
     # of a set of classes, the probability that all of it is right
     probability = torch.exp(-losses * max(1, batches.sets_of)).nan_to_num_(0)
     recorder.update(split, index.numpy(), found.numpy(), probability.numpy())

@@ -56,11 +56,13 @@ def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
     return min(asked or workers, tasks), max(1, cores // tasks)
 
 
-def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: int) -> None:
+def run_tasks(
+    task: Callable[..., None], arguments: Iterable[tuple], workers: int, wanted: Callable[[], bool] = lambda: True
+) -> None:
     """Call `task(*each)` for each of the arguments, at most `workers` at a time, each in a new process.
 
-    The first exception in a task is raised here, as it is; a process that died raises TaskError. Either way, and on
-    Ctrl-C, the others are ended at once.
+    The first exception in a task is raised here, as it is; a process that died, and `wanted` turning false, raise
+    TaskError. Either way, and on Ctrl-C, the others are ended at once.
     """
     waiting = list(arguments)[::-1]
     running: dict[Any, Any] = {}  # process by the end of the pipe that its result comes from
@@ -72,7 +74,10 @@ def run_tasks(task: Callable[..., None], arguments: Iterable[tuple], workers: in
                 process.start()
                 theirs.close()
                 running[ours] = process
-            for ours in connection.wait(list(running)):
+            ended = connection.wait(list(running), POLL_SECONDS)
+            if not ended and not wanted():
+                raise TaskError("cancelled")
+            for ours in ended:
                 process = running.pop(ours)
                 try:
                     outcome = ours.recv()

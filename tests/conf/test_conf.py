@@ -119,6 +119,19 @@ def test_a_crop_larger_than_the_images():
     assert "crop=65: larger than resize=64" in told("resize=64", "crop=65")
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["engine=dask"], "`dask scheduler --port 8786` starts one"),
+        (["scheduler=tcp://host:8786"], "give engine=dask"),
+        (["engine=dask", "scheduler=host"], "an address such as tcp://host:8786"),
+        (["engine=ray"], "expected one of local, dask"),
+    ],
+)
+def test_a_cluster_needs_an_engine_and_a_scheduler(words, expected):
+    assert expected in told(*words)
+
+
 def test_an_unknown_data_set_names_the_nearest():
     message = told("data=cifar")
     assert "conf/cifar.yaml" in message and "cifar10" in message
