@@ -39,7 +39,7 @@ from training.data import load
 from training.examples import Data, DataError
 from training.loop import choose_bf16, choose_device
 from training.networks import build_network
-from training.parallel import Watch, run_tasks, side_by_side, warm_up
+from training.parallel import Watch, run_tasks, side_by_side
 from training.pixels import take
 
 TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
@@ -64,7 +64,6 @@ class Outcome:
 def run_comparison(config: Any, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
     check(config, console)
-    warm_up("curricula.arm")
     device = choose_device(config.device)
     data = load(config)
     for note in data.notes:

@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,12 @@ import agreement
 from agreement.record import LearningRecord, begin_record
 from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS
-from phases.draw import draw_measurement
 from phases.progress import Progress
 from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import note_runs, resumed_runs, unfinished
 from reports import tracking
 from reports.page import measurement_report, write_page
+from reports.page_plots import plot_script
 from reports.per_example import examples_table
 from reports.summary import as_text, headline, print_measurement
 from training.batches import share
@@ -28,7 +32,7 @@ from training.examples import Data
 from training.labels import with_random_labels
 from training.loop import choose_device, train_network
 from training.networks import build_network
-from training.parallel import Watch, run_tasks, side_by_side, warm_up
+from training.parallel import Watch, run_tasks, side_by_side
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,6 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
-    warm_up("training.loop")
     device = choose_device(config.device)
     with console.status("reading the images"):
         data = with_random_labels(load(config), config.random_labels, config.seed)
@@ -81,6 +84,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
                 name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
                 for name, split in splits.items()
             }
+            threading.Thread(target=prepare_report, daemon=True).start()
             try:
                 train_all(config, data, size, device.type == "cuda", work / "record", client, children, progress)
             finally:
@@ -92,16 +96,34 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             findings = analyse(record, statistics, kinds, config)
             progress.say("writing report, figures, tables and metrics")
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
-            draw_measurement(findings, record, splits, title, config.seed, work / "findings" / "figures")
-            page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
-            write_page(work / "findings" / "report.html", page)
-            write_examples(record, statistics, work / "findings")
+            with drawn_beside(findings, record, splits, title, config.seed, work / "findings" / "figures"):
+                page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
+                write_page(work / "findings" / "report.html", page)
+                write_examples(record, statistics, work / "findings")
             log_findings(client, parent, findings, config, work / "findings")
             summary = as_text(lambda console: print_measurement(console, findings, config, parent))
             tracking.describe(client, parent, headline(findings.curves["train"]), summary)
         shutil.rmtree(work)
     print_measurement(console, findings, config, parent)
     return parent
+
+
+def prepare_report() -> None:
+    """Import and make what the report will need and takes seconds: while networks train, this process only waits."""
+    import phases.draw  # noqa: F401
+
+    plot_script()
+
+
+@contextmanager
+def drawn_beside(*arguments: Any) -> Iterator[None]:
+    """`draw_measurement` in a thread, which waits for processes, while the block runs."""
+    from phases.draw import draw_measurement  # here, because matplotlib takes long to import
+
+    with ThreadPoolExecutor(1) as thread:
+        drawn = thread.submit(draw_measurement, *arguments)
+        yield
+        drawn.result()
 
 
 def train_all(
