@@ -64,7 +64,7 @@ def chosen_examples(record: LearningRecord, name: str, split: Split, seed: int) 
     correct = record.correct(name)
     groups = example_figures.typical_examples(correct, SHOWN, seed)
     chosen = np.concatenate(list(groups.values()))
-    alike = agreement.mistaken_alike(np.stack(record.predictions(name))[:, :, chosen], split.labels[chosen])
+    alike = agreement.mistaken_alike([network[:, chosen] for network in record.predictions(name)], split.labels[chosen])
     places = dict(
         zip(groups, np.split(np.arange(len(chosen)), np.cumsum([*map(len, groups.values())])[:-1]), strict=True)
     )

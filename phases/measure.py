@@ -175,23 +175,8 @@ def analyse(
     """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
     curves, learned, correlations, by_kind = {}, {}, {}, {}
     for split in ("train", "test"):
-        correct, predictions = record.correct(split), np.stack(record.predictions(split))
-        curves[split] = {
-            "accuracy": agreement.mean_accuracy(correct),
-            "accuracy_deviation": agreement.accuracy_deviation(correct),
-            "agreed": agreement.agreed(correct).mean(axis=1),
-            "agreement": agreement.true_positive_agreement(correct),
-            "lower_bound": agreement.lower_bound(correct),
-            "chance_agreement": agreement.chance_agreement(correct),
-            "excess_agreement": agreement.excess_agreement(correct),
-            "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
-            "hacohen_agreement": agreement.hacohen_agreement(predictions),
-            "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
-            "loss": record.series(f"{split}/loss").mean(axis=0),
-        } | {
-            f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy())
-            for name, column in statistics[split].items()
-        }
+        correct = record.correct(split)
+        curves[split] = curves_of(record, split, correct, statistics[split])
         columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
         learned[split] = agreement.learned_epoch(correct)
         table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
@@ -203,6 +188,26 @@ def analyse(
             concordance = agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
     never = float(np.isinf(learned["train"]).mean())
     return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)
+
+
+def curves_of(
+    record: LearningRecord, split: str, correct: np.ndarray, statistics: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """What changes over the epochs, name to (T,). correct: boolean (K, T, N), as from `record.correct(split)`."""
+    predictions = record.predictions(split)
+    return {
+        "accuracy": agreement.mean_accuracy(correct),
+        "accuracy_deviation": agreement.accuracy_deviation(correct),
+        "agreed": agreement.agreed(correct).mean(axis=1),
+        "agreement": agreement.true_positive_agreement(correct),
+        "lower_bound": agreement.lower_bound(correct),
+        "chance_agreement": agreement.chance_agreement(correct),
+        "excess_agreement": agreement.excess_agreement(correct),
+        "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
+        "hacohen_agreement": agreement.hacohen_agreement(predictions),
+        "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
+        "loss": record.series(f"{split}/loss").mean(axis=0),
+    } | {f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
 
 
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
