@@ -21,8 +21,12 @@ import warnings
 from typing import Any, NoReturn
 
 from conf import ConfigurationError, compose, compose_sweep
+from training.parallel import warm_up
 
-PHASES = ("measure", "curriculum")
+PHASES = {  # and what the processes need that they train and draw in
+    "measure": ("training.loop", "phases.draw"),
+    "curriculum": ("curricula.arm",),
+}
 BROWSING = ("list", "show", "export", "ui")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -89,9 +93,11 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
         if options.mode == "measure" and any(word.startswith("sweep.") for word in words):
+            configs = compose_sweep(words)
+            warm_up(*PHASES["measure"])
             from phases.sweep import run_sweep
 
-            found = run_sweep(compose_sweep(words), console)
+            found = run_sweep(configs, console)
             return print_json(found) if options.json else 0
         config = compose(words, options.mode)
         if options.print_config:
@@ -125,6 +131,7 @@ def run(options: argparse.Namespace, config: Any, console: Any) -> str | None:
 
         show_pacing(config, console)
         return None
+    warm_up(*PHASES[options.mode])  # before the imports below, which take as long as those of the server it starts
     if options.mode == "curriculum":
         from phases.curriculum import run_comparison
 

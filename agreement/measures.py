@@ -1,8 +1,8 @@
 """Agreement of networks in each epoch: which examples do all of them get right, against what chance would give?
 
-Arrays are indexed [network, epoch, example]: `correct` is boolean (K, T, N), `predictions` integer (K, T, N), `labels`
-(N,). Every measure walks through the epochs one by one, so that it needs memory for a few (K, N) slices and no more;
-memory-mapped arrays are read once.
+Arrays are indexed [network, epoch, example]: `correct` is boolean (K, T, N), `predictions` integer (K, T, N), or a list
+of K arrays (T, N), `labels` (N,). Every measure walks through the epochs one by one, so that it needs memory for a few
+(K, N) slices and no more; memory-mapped arrays are read once.
 
 Sources: Pliushch et al., "When Deep Classifiers Agree" (2021), called "the paper"; Hacohen et al., "Let's Agree to
 Agree: Neural Networks Share Classification Order on Real Datasets" (ICML 2020).
@@ -99,9 +99,9 @@ def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.
     The paper names it (section 2) and leaves it for later. 0 where no network is wrong. Raises ValueError unless
     `predictions` is integer (K, T, N) and `labels` is (N,).
     """
-    predictions, labels = _check_labelled(predictions, labels)
+    networks, labels = _check_labelled(predictions, labels)
     counts = []
-    for predicted in _by_epoch(predictions):
+    for predicted in _by_epoch(networks):
         unanimous = (predicted == predicted[0]).all(axis=0)
         first_wrong = predicted[0] != labels
         # where networks differ at least one of them is wrong
@@ -117,9 +117,9 @@ def mistaken_alike(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     >>> mistaken_alike(np.array([[[3, 1, 2]], [[3, 2, 2]]]), np.array([1, 1, 2]))
     array([[ True, False, False]])
     """
-    predictions, labels = _check_labelled(predictions, labels)
+    networks, labels = _check_labelled(predictions, labels)
     return np.array(
-        [(predicted == predicted[0]).all(axis=0) & (predicted[0] != labels) for predicted in _by_epoch(predictions)]
+        [(predicted == predicted[0]).all(axis=0) & (predicted[0] != labels) for predicted in _by_epoch(networks)]
     )
 
 
@@ -132,10 +132,10 @@ def hacohen_agreement(predictions: np.ndarray, per_example: bool = False) -> np.
     >>> hacohen_agreement(np.array([[[3, 1]], [[3, 2]], [[5, 2]], [[3, 1]]]), per_example=True)
     array([[0.75, 0.5 ]])
     """
-    predictions = _check_predictions(predictions)
-    networks = len(predictions)
+    by_network = _check_predictions(predictions)
+    networks = len(by_network)
     agreement = []
-    for predicted in _by_epoch(predictions):
+    for predicted in _by_epoch(by_network):
         votes = np.zeros(predicted.shape[1], np.min_scalar_type(networks))
         for k in range(networks):
             # the first network to predict the winning label meets all others that do, so later ones suffice
@@ -187,26 +187,32 @@ def check_correct(correct: np.ndarray) -> np.ndarray:
     return correct
 
 
-def _check_predictions(predictions: np.ndarray) -> np.ndarray:
-    predictions = np.asarray(predictions)
-    if predictions.ndim != 3 or predictions.dtype.kind not in "iu" or predictions.size == 0:
+def _check_predictions(predictions: np.ndarray | list[np.ndarray]) -> list[np.ndarray]:
+    """K integer arrays (T, N); where they are listed as such, they stay where they are, memory-mapped perhaps."""
+    listed = isinstance(predictions, list) and len({np.shape(network) for network in predictions}) == 1
+    networks = [np.asarray(network) for network in predictions] if listed else [np.asarray(predictions)]
+    shape = (len(networks), *networks[0].shape) if listed else networks[0].shape
+    kinds = {network.dtype.kind for network in networks}
+    if len(shape) != 3 or not kinds <= set("iu") or 0 in shape:
         raise ValueError(
             "predictions must be a non-empty integer array (networks, epochs, examples), "
-            f"not {predictions.dtype} of shape {predictions.shape}"
+            f"not {networks[0].dtype} of shape {shape}"
         )
-    return predictions
+    return networks if listed else list(networks[0])
 
 
-def _check_labelled(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    predictions, labels = _check_predictions(predictions), np.asarray(labels)
-    if labels.shape != predictions.shape[2:]:
-        raise ValueError(f"labels must have shape {predictions.shape[2:]}, one per example, not {labels.shape}")
-    return predictions, labels
+def _check_labelled(
+    predictions: np.ndarray | list[np.ndarray], labels: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    networks, labels = _check_predictions(predictions), np.asarray(labels)
+    if labels.shape != networks[0].shape[1:]:
+        raise ValueError(f"labels must have shape {networks[0].shape[1:]}, one per example, not {labels.shape}")
+    return networks, labels
 
 
-def _by_epoch(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The (K, N) slices of a (K, T, N) array, epoch by epoch."""
-    return (array[:, epoch] for epoch in range(array.shape[1]))
+def _by_epoch(networks: np.ndarray | list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The (K, N) slices of a (K, T, N) array, or of K arrays (T, N), epoch by epoch."""
+    return (np.array([network[epoch] for network in networks]) for epoch in range(len(networks[0])))
 
 
 def _fraction(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

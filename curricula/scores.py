@@ -23,8 +23,12 @@ def agreement_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
     correct: boolean (K, T, N). Equal scores remain where both are equal.
     """
-    keys = np.stack([learned_epoch(correct), -mean_correctness(correct)])
-    return np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1).astype(float)
+    learned, correctness = learned_epoch(correct), mean_correctness(correct)
+    ordered = np.lexsort((-correctness, learned))
+    differs = (np.diff(correctness[ordered]) != 0) | (learned[ordered[1:]] != learned[ordered[:-1]])
+    ranks = np.empty(len(ordered))
+    ranks[ordered] = np.append(0, np.cumsum(differs))
+    return ranks
 
 
 def confidence_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ class Outcome:
 def run_comparison(config: Any, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
     check(config, console)
-    trained = settled(config, "curricula.arm", console.print)
+    trained = settled(config, console.print)
     data = load(config)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)

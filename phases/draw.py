@@ -9,6 +9,7 @@ import agreement
 from agreement.record import LearningRecord
 from reports import example_figures, figures, map_figures, overlay_figures
 from training.examples import Split
+from training.parallel import run_tasks, side_by_side
 
 SHOWN = 5  # examples of each group in the picture of typical ones
 
@@ -16,13 +17,23 @@ SHOWN = 5  # examples of each group in the picture of typical ones
 def draw_measurement(
     findings: Any, record: LearningRecord, splits: dict[str, Split], what: str, seed: int, folder: Path
 ) -> None:
-    """Everything that `phases.measure.Findings` hold and what its examples look like, into `folder`.
+    """Everything that `phases.measure.Findings` hold and what its examples look like, into `folder`, on all cores.
 
     what: networks and data set, for the titles. seed: of the choice of examples.
     """
+    tasks: list[tuple] = [(draw_mistakes, findings, what, folder)]
     for name, split in splits.items():
-        draw_curves(findings, name, f"{what}, {name} set", folder)
-        draw_examples(record, name, split, seed, f"{what}, {name} set", folder)
+        title = f"{what}, {name} set"
+        tasks.append((draw_curves, findings, name, title, folder))
+        tasks.append((draw_examples, *chosen_examples(record, name, split, seed), name, title, folder))
+    run_tasks(draw, tasks, side_by_side(len(tasks), 0, on_gpu=False)[0])
+
+
+def draw(function: Any, *arguments: Any) -> None:
+    function(*arguments)
+
+
+def draw_mistakes(findings: Any, what: str, folder: Path) -> None:
     figures.save(overlay_figures.mistakes_figure(findings.curves, what), folder, "false-positive-agreement")
 
 
@@ -48,13 +59,30 @@ def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
         figures.save(figure, folder, f"{split}-agreement-{name}")
 
 
-def draw_examples(record: LearningRecord, name: str, split: Split, seed: int, title: str, folder: Path) -> None:
-    """Images learned early, late and never, and the statistics of an easy and a hard one."""
+def chosen_examples(record: LearningRecord, name: str, split: Split, seed: int) -> tuple:
+    """The first five arguments of `examples_figure`: small parts of what the record and the split hold."""
     correct = record.correct(name)
     groups = example_figures.typical_examples(correct, SHOWN, seed)
-    alike = agreement.mistaken_alike(np.stack(record.predictions(name)), split.labels)
-    captions = [record.in_words(label) for label in split.labels]
-    images = {i: split.original(i) for group in groups.values() for i in group}
+    chosen = np.concatenate(list(groups.values()))
+    alike = agreement.mistaken_alike([network[:, chosen] for network in record.predictions(name)], split.labels[chosen])
+    places = dict(
+        zip(groups, np.split(np.arange(len(chosen)), np.cumsum([*map(len, groups.values())])[:-1]), strict=True)
+    )
+    images = [split.original(i) for i in chosen]
+    return places, images, correct[:, :, chosen], alike, [record.in_words(label) for label in split.labels[chosen]]
+
+
+def draw_examples(
+    groups: dict[str, np.ndarray],
+    images: list[np.ndarray],
+    correct: np.ndarray,
+    alike: np.ndarray,
+    captions: list[str],
+    name: str,
+    title: str,
+    folder: Path,
+) -> None:
+    """Images learned early, late and never, and the statistics of an easy and a hard one."""
     figure = example_figures.examples_figure(groups, images, correct, alike, captions, title)
     figures.save(figure, folder, f"{name}-examples")
     early, never = (list(groups[group]) for group in ("learned early", "never agreed on"))

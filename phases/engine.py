@@ -10,14 +10,14 @@ from conf import ConfigurationError
 from training import ranks
 from training.cluster import ask_worker, run_on_cluster
 from training.loop import choose_bf16, choose_device
-from training.parallel import run_tasks, warm_up
+from training.parallel import run_tasks
 
 
-def settled(config: Any, module: str, say: Callable[[str], None]) -> Any:
+def settled(config: Any, say: Callable[[str], None]) -> Any:
     """The configuration with device= and precision= as they come to where the networks will be trained.
 
-    module: of the task that will `run`; processes on this machine import it meanwhile. say: prints what there is to wait
-    for. Raises TrainingError where there is no such device, TaskError where there is no such cluster.
+    say: prints what there is to wait for. Raises TrainingError where there is no such device, TaskError where there is no
+    such cluster.
     """
     if config.engine == "dask" and ranks.count() > 1:
         raise ConfigurationError("engine=dask under torchrun: one of them can spread the trainings, not both")
@@ -25,8 +25,6 @@ def settled(config: Any, module: str, say: Callable[[str], None]) -> Any:
         on_gpu = {"cpu": False, "cuda": True, "auto": None}[config.device]
         found = ask_worker(chosen, (config.device, config.precision), config.scheduler, on_gpu, say)
     else:
-        if ranks.count() == 1:
-            warm_up(module)
         found = chosen(config.device, config.precision)
     return OmegaConf.create(OmegaConf.to_container(config) | found)
 

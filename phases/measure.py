@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +18,13 @@ import agreement
 from agreement.record import LearningRecord, begin_record, read_epochs
 from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS
-from phases.draw import draw_measurement
 from phases.engine import run, settled
 from phases.progress import Progress
 from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import attempt_of, discard, unfinished
 from reports import tracking
 from reports.page import measurement_report, write_page
+from reports.page_plots import plot_script
 from reports.per_example import examples_table
 from reports.summary import as_text, headline, print_measurement
 from reports.views import describe
@@ -60,7 +64,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
-    trained = settled(config, "training.loop", console.print)
+    trained = settled(config, console.print)
     with console.status("reading the images"):
         data = with_random_labels(load(config), config.random_labels, config.seed)
     for note in data.notes:
@@ -82,6 +86,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
                 name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
                 for name, split in splits.items()
             }
+            threading.Thread(target=prepare_report, daemon=True).start()
             with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
                 train_all(trained, data, size, work / "record", client, children, progress)
             progress.say("measuring agreement and correlations")
@@ -92,16 +97,34 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             progress.say("writing report, figures, tables and metrics")
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
             shutil.rmtree(work / "findings", ignore_errors=True)  # half-written by an attempt that was cut off
-            draw_measurement(findings, record, splits, title, config.seed, work / "findings" / "figures")
-            page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
-            write_page(work / "findings" / "report.html", page)
-            write_examples(record, statistics, work / "findings")
+            with drawn_beside(findings, record, splits, title, config.seed, work / "findings" / "figures"):
+                page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
+                write_page(work / "findings" / "report.html", page)
+                write_examples(record, statistics, work / "findings")
             log_findings(client, parent, findings, config, work / "findings")
             summary = as_text(lambda console: print_measurement(console, findings, config, parent))
             describe(client, parent, headline(findings.curves["train"]), summary)
         print_measurement(console, findings, config, parent)
         discard(work)
     return parent
+
+
+def prepare_report() -> None:
+    """Import and make what the report will need and takes seconds: while networks train, this process only waits."""
+    import phases.draw  # noqa: F401
+
+    plot_script()
+
+
+@contextmanager
+def drawn_beside(*arguments: Any) -> Iterator[None]:
+    """`draw_measurement` in a thread, which waits for processes, while the block runs."""
+    from phases.draw import draw_measurement  # here, because matplotlib takes long to import
+
+    with ThreadPoolExecutor(1) as thread:
+        drawn = thread.submit(draw_measurement, *arguments)
+        yield
+        drawn.result()
 
 
 def train_all(
@@ -151,23 +174,8 @@ def analyse(
     """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
     curves, learned, correlations, by_kind = {}, {}, {}, {}
     for split in ("train", "test"):
-        correct, predictions = record.correct(split), np.stack(record.predictions(split))
-        curves[split] = {
-            "accuracy": agreement.mean_accuracy(correct),
-            "accuracy_deviation": agreement.accuracy_deviation(correct),
-            "agreed": agreement.agreed(correct).mean(axis=1),
-            "agreement": agreement.true_positive_agreement(correct),
-            "lower_bound": agreement.lower_bound(correct),
-            "chance_agreement": agreement.chance_agreement(correct),
-            "excess_agreement": agreement.excess_agreement(correct),
-            "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
-            "hacohen_agreement": agreement.hacohen_agreement(predictions),
-            "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
-            "loss": record.series(f"{split}/loss").mean(axis=0),
-        } | {
-            f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy())
-            for name, column in statistics[split].items()
-        }
+        correct = record.correct(split)
+        curves[split] = curves_of(record, split, correct, statistics[split])
         columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
         learned[split] = agreement.learned_epoch(correct)
         table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
@@ -179,6 +187,26 @@ def analyse(
             concordance = agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
     never = float(np.isinf(learned["train"]).mean())
     return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)
+
+
+def curves_of(
+    record: LearningRecord, split: str, correct: np.ndarray, statistics: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """What changes over the epochs, name to (T,). correct: boolean (K, T, N), as from `record.correct(split)`."""
+    predictions = record.predictions(split)
+    return {
+        "accuracy": agreement.mean_accuracy(correct),
+        "accuracy_deviation": agreement.accuracy_deviation(correct),
+        "agreed": agreement.agreed(correct).mean(axis=1),
+        "agreement": agreement.true_positive_agreement(correct),
+        "lower_bound": agreement.lower_bound(correct),
+        "chance_agreement": agreement.chance_agreement(correct),
+        "excess_agreement": agreement.excess_agreement(correct),
+        "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
+        "hacohen_agreement": agreement.hacohen_agreement(predictions),
+        "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
+        "loss": record.series(f"{split}/loss").mean(axis=0),
+    } | {f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
 
 
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:

@@ -64,18 +64,17 @@ def examples_figure(
     figure.suptitle(title, fontsize=11)
     # an image, its strip, and nothing, which keeps the groups apart; headings have a row of their own above
     widths, heights = [1, 2.4, 0.1] * len(groups), [0.05] + [1] * rows
-    cells = figure.subplots(1 + rows, len(widths), width_ratios=widths, height_ratios=heights)
-    headings, grid = cells[0], cells[1:]
+    cells = figure.add_gridspec(1 + rows, len(widths), width_ratios=widths, height_ratios=heights)
     for g, (name, chosen) in enumerate(groups.items()):
-        heading = name if len(chosen) else f"{name}: none"
-        headings[3 * g].set_title(heading, fontsize=10, loc="left", pad=0)
-        for axes in (*headings[3 * g : 3 * g + 3], *grid[:, 3 * g + 2], *grid[len(chosen) :, 3 * g : 3 * g + 2].flat):
-            axes.set_axis_off()
-        for (picture, strip), n in zip(grid[:, 3 * g : 3 * g + 2], chosen, strict=False):
+        heading = figure.add_subplot(cells[0, 3 * g])
+        heading.set_title(name if len(chosen) else f"{name}: none", fontsize=10, loc="left", pad=0, y=1)
+        heading.set_axis_off()
+        for row, n in enumerate(chosen, start=1):
+            picture, strip = (figure.add_subplot(cells[row, 3 * g + column]) for column in (0, 1))
             show(picture, images[n])
             draw_strip(strip, states(correct[:, :, n], alike[:, n]))
             caption = captions[n] if len(captions[n]) <= LONGEST else captions[n][: LONGEST - 1] + "…"
-            strip.set_title(caption, fontsize=8, loc="left", pad=3)
+            strip.set_title(caption, fontsize=8, loc="left", pad=3, y=1)
         if len(chosen):
             strip.set_xticks([1, last] if last > 1 else [])
             strip.set_xlabel("epoch", fontsize=8, labelpad=-6 if last > 1 else None)  # between the numbers

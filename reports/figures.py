@@ -8,24 +8,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-BLUE, VERMILION, ORANGE, GREY = "#0072B2", "#D55E00", "#E69F00", "#666666"
+from reports.labels import LABELS
 
-LABELS = {
-    "entropy": "mean local entropy (bits)",
-    "frequency": "important DCT coefficients (%)",
-    "segments": "number of segments",
-    "edges": "sum of edge strengths",
-    "gradient": "mean gradient",
-    "instances": "number of objects",
-    "box_area": "area of the objects' boxes (of the image)",
-    "search_difficulty": "search difficulty (s)",
-    "label_entropy": "entropy of people's labels (bits)",
-    "c_score": "C-score",
-    "label_noise": "people who give another label (fraction)",
-}
+BLUE, VERMILION, ORANGE, GREY = "#0072B2", "#D55E00", "#E69F00", "#666666"
 
 
 def agreement_figure(
@@ -117,16 +106,21 @@ def blank(title: str) -> tuple[Figure, object]:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, fontsize=11)
+    axes.set_title(title, fontsize=11, y=1)  # nothing stands above the axes that matplotlib would have to look for
     return figure, axes
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `name`.png for looking at and `name`.svg for print."""
+    """Write `name`.png for looking at and `name`.svg for print.
+
+    By the canvases themselves, which draw once; `savefig` draws twice, the first time for nothing but the layout.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for text in figure.findobj(Text):  # a name with dollar signs is no formula
         text.set_parse_math(False)
-    figure.savefig(folder / f"{name}.png", dpi=130)
+    own_dpi, figure.dpi = figure.dpi, 130
+    FigureCanvasAgg(figure).print_png(folder / f"{name}.png")
+    figure.dpi = own_dpi
     figure.set_layout_engine("none")  # things stay where they are: laying them out again takes half of the time
     rcParams["svg.hashsalt"] = "figures"  # the same figure gives the same file
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata={"Date": None})

@@ -19,7 +19,7 @@ from agreement.record import LearningRecord
 from curricula.comparison import Comparison
 from reports import page_plots
 from reports.comparison_summary import answer, verdicts
-from reports.figures import LABELS
+from reports.labels import LABELS
 from reports.page_examples import Examples, class_facts, example_facts, names_of
 from reports.summary import chosen_epochs, correlations_told, headline, order_in_words, percent, share, small
 

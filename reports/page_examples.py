@@ -16,6 +16,7 @@ from reports.page_images import IMAGE_CHARACTERS, image_address
 SAMPLE = 4000  # images of the gallery: more are no easier to look through, and a browser draws a point for each
 MISTAKES = 48  # of each split
 DIGITS = 4  # significant ones of numbers in the page
+BLOCK = 65_536  # examples
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,14 @@ def confidence_and_variability(probability: Sequence[np.ndarray]) -> tuple[np.nd
     Datasets with Training Dynamics" (EMNLP 2020), where there is one network.
     """
     mean = np.mean([network.mean(axis=0) for network in probability], axis=0) / 255
-    deviation = np.mean([network.std(axis=0) for network in probability], axis=0) / 255
+    deviation = np.mean([deviation_over_epochs(network) for network in probability], axis=0) / 255
     return mean, deviation
+
+
+def deviation_over_epochs(network: np.ndarray) -> np.ndarray:
+    """Standard deviation over the first axis of (T, N), a block of examples at a time: numpy makes (T, N) float64 of all."""
+    blocks = -(-network.shape[1] // BLOCK)
+    return np.concatenate([block.std(axis=0) for block in np.array_split(network, blocks, axis=1)])
 
 
 def agreed_mistakes(
@@ -61,7 +68,7 @@ def agreed_mistakes(
     another label, of all images 9 %.
     """
     begin = len(predictions[0]) // 2
-    together = mistaken_alike(np.stack([network[begin:] for network in predictions]), labels)
+    together = mistaken_alike([network[begin:] for network in predictions], labels)
     chosen = np.flatnonzero(together.any(axis=0))
     left = np.mean([network[begin:, chosen].mean(axis=0) for network in probability], axis=0)
     chosen = chosen[np.argsort(left, kind="stable")[:most]]

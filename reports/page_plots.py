@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from curricula.comparison import mean_interval
-from reports.figures import LABELS, epochs
+from reports.labels import LABELS
 
 # the names of reports/figures.py's colours in page.css, lighter there on a dark page
 BLUE, VERMILION, ORANGE, GREY = "var(--blue)", "var(--vermilion)", "var(--orange)", "var(--grey)"
@@ -382,6 +382,10 @@ def step_axis(field: str, steps: np.ndarray) -> dict[str, Any]:
         "scale": scale,
         "axis": {"tickCount": TICKS},
     }
+
+
+def epochs(curve: np.ndarray) -> np.ndarray:
+    return np.arange(1, len(curve) + 1)
 
 
 def value(number: float) -> float | None:

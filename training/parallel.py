@@ -14,8 +14,6 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from agreement.record import read_lines
-
 POLL_SECONDS = 0.5
 STOP_SECONDS = 2.0
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -25,11 +23,11 @@ class TaskError(RuntimeError):
     """A task that failed or whose process died; the message is one line."""
 
 
-def warm_up(module: str) -> None:
-    """Start the server from which tasks are forked, so that it imports their module, and torch, while others work."""
+def warm_up(*modules: str) -> None:
+    """Start the server from which tasks are forked, so that it imports their modules, and torch, while others work."""
     from multiprocessing import forkserver, resource_tracker
 
-    PROCESSES.set_forkserver_preload([module, "torch._dynamo"])
+    PROCESSES.set_forkserver_preload([*modules, "torch._dynamo"])
     # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
     # server and all its tasks inherit the mask
     resource_tracker.ensure_running()  # which would lift it
@@ -150,6 +148,8 @@ class Watch:
         self.thread = threading.Thread(target=self.follow, daemon=True)
 
     def look(self) -> None:
+        from agreement.record import read_lines  # here, so that `warm_up` can come before all that imports slowly
+
         new = []
         for k, folder in enumerate(self.folders):
             lines = read_lines(folder / self.file)[self.seen[k] :]

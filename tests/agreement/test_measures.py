@@ -204,6 +204,7 @@ def test_memory_mapped_bytes_give_the_same_numbers(tmp_path):
     assert isinstance(mapped, np.memmap)
     for measure in (agreement.hacohen_agreement, lambda p: agreement.false_positive_agreement(p, labels)):
         np.testing.assert_array_equal(measure(mapped), measure(predictions))
+        np.testing.assert_array_equal(measure(list(mapped)), measure(predictions))
     np.testing.assert_array_equal(
         agreement.true_positive_agreement(mapped == labels), agreement.true_positive_agreement(predictions == labels)
     )

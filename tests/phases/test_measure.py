@@ -44,7 +44,7 @@ MEASURED = ["entropy", "frequency", "segments"]  # edges takes too long here
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny measurement's time."""
-    monkeypatch.setattr("phases.measure.draw_measurement", lambda *arguments: None)
+    monkeypatch.setattr("phases.draw.draw_measurement", lambda *arguments: None)
     monkeypatch.setattr("phases.measure.write_page", lambda *arguments: None)
 
 

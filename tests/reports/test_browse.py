@@ -35,7 +35,7 @@ def filled(digits, empty_database, tmp_path_factory):
     printed = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr("phases.measure.draw_measurement", lambda *arguments: None)
+        patch.setattr("phases.draw.draw_measurement", lambda *arguments: None)
         for words in (
             ["--mode", "measure", *SMALL, "networks=2", "resamples=10", "statistics=[segments]"],
             [
