@@ -74,7 +74,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 600) -> bool:
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny run's time."""
-    for name in ("measure.draw_measurement", "measure.write_page", "curriculum.write_page", "curriculum.figures.save"):
+    for name in ("draw.draw_measurement", "measure.write_page", "curriculum.write_page", "curriculum.figures.save"):
         monkeypatch.setattr(f"phases.{name}", lambda *arguments: None)
 
 
@@ -100,8 +100,8 @@ def local(digits, empty_database, tmp_path_factory) -> dict[str, object]:
     place = tmp_path_factory.mktemp("local")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for name in ("draw_measurement", "write_page"):
-            patch.setattr(f"phases.measure.{name}", lambda *arguments: None)
+        for name in ("draw.draw_measurement", "measure.write_page"):
+            patch.setattr(f"phases.{name}", lambda *arguments: None)
         assert measure(digits) == 0
     record = record_of(place)
     assert len(record["network-2/epochs.jsonl"]) == EPOCHS
