@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: argparse.Namespace, config: Any, console: Any) -> str | None:
     """Run the configured phase. Returns the id of its run in MLflow, if it made one."""
     if options.show_pacing:
-        from phases.curriculum import show_pacing
+        from phases.outcome import show_pacing
 
         show_pacing(config, console)
         return None

@@ -9,32 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from omegaconf import OmegaConf
 
-from agreement.record import read_lines, replace_text, save_array
+from agreement.record import replace_text, save_array
 from conf import ConfigurationError, nearest, settings_of
 from curricula import (
     ARMS,
     PACING,
-    Comparison,
-    area_under_curve,
     compare,
     corrupt_labels,
-    mean_interval,
     missing,
     order,
     seeds_needed,
-    steps_until,
 )
 from curricula.arm import Arm, train_arm
 from phases.engine import run, settled
+from phases.outcome import log_outcome, pacing_curve, read_outcome, table_of
 from phases.progress import Progress
 from phases.scores import check_metric, scores_of
 from phases.work import attempt_of, discard, unfinished
-from reports import curriculum_figures, figures, tracking
+from reports import tracking
 from reports.comparison_summary import answer, print_comparison
-from reports.page import comparison_page, write_page
 from reports.summary import as_text
 from reports.views import describe
 from training import ranks
@@ -47,21 +42,6 @@ from training.pixels import take
 
 TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one says that the training is done
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What all trainings of a comparison gave, per arm.
-
-    steps: (E,) optimiser steps of the evaluations. validation: (S, E) accuracy. drawn: (E, parts) shares of the draws,
-    mean over seeds. at_best, at_end: (S,) test accuracy at the best validation step and at the last step.
-    """
-
-    steps: np.ndarray
-    validation: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
-    at_best: dict[str, np.ndarray]
-    at_end: dict[str, np.ndarray]
 
 
 def run_comparison(config: Any, console: Any) -> str:
@@ -92,7 +72,7 @@ def run_comparison(config: Any, console: Any) -> str:
                     save_array(work / f"{name}-labels.npy", part.labels)
                 train_all(trained, arms, data, size, work, client, children, progress)
                 progress.say("comparing arms, writing figures and tables")
-                outcome = read_outcome(arms, work)
+                outcome = read_outcome(arms, [folder_of(work, number) for number in range(len(arms))])
                 comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
                 table = table_of(outcome, comparisons)
                 log_outcome(client, parent, outcome, table, comparisons, config, len(train.labels), work / "findings")
@@ -327,116 +307,3 @@ def train_all(
         run(train_arm, tasks, workers, config, work)
     if watch.error:
         raise watch.error
-
-
-def read_outcome(arms: list[Arm], work: Path) -> Outcome:
-    names = list(dict.fromkeys(arm.name for arm in arms))
-    read: dict[str, list[tuple]] = {name: [] for name in names}
-    for number, arm in enumerate(arms):
-        folder = folder_of(work, number)
-        lines = read_lines(folder / "evaluations.jsonl")
-        result = json.loads((folder / "result.json").read_text())
-        accuracy = [line["validation/accuracy"] for line in lines]
-        drawn = np.load(folder / "drawn.npy", allow_pickle=False)
-        read[arm.name].append((accuracy, drawn, result["test/accuracy_at_best"], result["test/accuracy"]))
-        steps = np.array([line["step"] for line in lines])
-    validation, drawn, at_best, at_end = (
-        {name: np.array([each[part] for each in read[name]]) for name in names} for part in range(4)
-    )
-    shares = {name: (counts / counts.sum(axis=2, keepdims=True)).mean(axis=0) for name, counts in drawn.items()}
-    return Outcome(steps, validation, shares, at_best, at_end)
-
-
-def table_of(outcome: Outcome, comparisons: dict[str, Comparison]) -> pd.DataFrame:
-    """One row per arm: means with 95 % intervals, and the paired differences from the baseline.
-
-    Test accuracies and the area under the validation curve are fractions; `steps_until` is the median over seeds of the
-    first step at which the validation accuracy reaches what the baseline of the same seed ends with.
-    """
-    final = outcome.validation["shuffled"][:, -1]
-    rows = {}
-    for arm, curve in outcome.validation.items():
-        row: dict[str, float] = {}
-        numbers = {"test_at_best": outcome.at_best[arm], "test_at_end": outcome.at_end[arm]}
-        if len(outcome.steps) > 1:
-            numbers["validation_area"] = area_under_curve(outcome.steps, curve)
-        for name, values in numbers.items():
-            row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
-        row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
-        if arm in comparisons:
-            c = comparisons[arm]
-            row |= {name: getattr(c, name) for name in ("difference", "low", "high", "p", "corrected_p", "effect_size", "detectable")}  # fmt: skip
-        rows[arm] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
-
-
-def log_outcome(
-    client: Any,
-    run: str,
-    outcome: Outcome,
-    table: pd.DataFrame,
-    comparisons: dict[str, Comparison],
-    config: Any,
-    examples: int,
-    folder: Path,
-) -> None:
-    """The comparison's numbers as metrics of the parent run; figures, table and configuration as artifacts."""
-    from reports.comparison_summary import verdicts
-
-    log = tracking.MetricLog(client)
-    for arm, row in table.iterrows():
-        wanted = ("test_at_best", "difference", "corrected_p")
-        # step 0: single numbers, which MLflow's charts draw as bars
-        log.log(run, 0, {f"comparison/{name}_{arm}": row[name] for name in wanted if name in row})
-    log.flush()
-    shutil.rmtree(folder, ignore_errors=True)  # half-written by an attempt that was cut off
-    folder.mkdir()
-    table.to_csv(folder / "comparison.csv")
-    (folder / "verdict.txt").write_text("\n".join(verdicts(comparisons)) + "\n")
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
-    title = f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds"
-    pacing = pacing_curve(config, [config.pacing], config.steps, examples)
-    write_page(
-        folder / "report.html",
-        comparison_page(outcome, table, comparisons, pacing, config.metric, title, settings_of(config, "curriculum")),
-    )
-    drawings = {
-        "validation-accuracy": curriculum_figures.curves_figure(
-            outcome.steps, outcome.validation, "validation accuracy (%)", title
-        ),
-        "drawn": curriculum_figures.drawn_figure(outcome.steps, outcome.drawn, title),
-        "pacing": curriculum_figures.pacing_figure(*pacing, title),
-    }
-    for name, figure in drawings.items():
-        figures.save(figure, folder / "figures", name)
-    with tracking.store_errors():
-        client.log_artifacts(run, str(folder))
-
-
-def pacing_curve(config: Any, names: list[str], steps: int, examples: int) -> tuple[np.ndarray, dict, int]:
-    """Steps, the prefix sizes of the named pacing functions at them, and the number of examples."""
-    t = np.unique(np.linspace(0, steps, 400).astype(int))
-    given = {key: config[key] for key in ("a", "b") if config[key] is not None}
-    return t, {name: PACING[name](t, steps, examples, **given) for name in names}, examples
-
-
-def show_pacing(config: Any, console: Any) -> None:
-    """Draw all pacing functions with the configured a and b into pacing.png, and print them at a few steps."""
-    from rich import box
-    from rich.table import Table
-
-    steps, examples = 1000, 10000
-    t, sizes, _ = pacing_curve(config, list(PACING), steps, examples)
-    table = Table(
-        box=box.SIMPLE_HEAD, title="per cent of the order drawn from, by part of the training", title_justify="left"
-    )
-    table.add_column("pacing")
-    parts = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
-    for part in parts:
-        table.add_column(f"{part:.0%}", justify="right")
-    for name, count in sizes.items():
-        table.add_row(name, *(f"{100 * count[np.searchsorted(t, part * steps)] / examples:.0f}" for part in parts))
-    console.print(table)
-    figure = curriculum_figures.pacing_figure(t, sizes, examples, "pacing functions, 1,000 steps")
-    figure.savefig("pacing.png", dpi=130)
-    console.print("drawn in pacing.png")

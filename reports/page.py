@@ -116,7 +116,7 @@ def comparison_page(
 ) -> str:
     """The html text of a comparison's report, about 1 MB.
 
-    outcome: see `phases.curriculum.Outcome`; table: see `table_of` there. pacing: steps, sizes per pacing function, and
+    outcome: see `phases.outcome.Outcome`; table: see `table_of` there. pacing: steps, sizes per pacing function, and
     number of examples, as `reports.curriculum_figures.pacing_figure` takes them.
     """
     steps, validation, drawn = outcome.steps, outcome.validation, outcome.drawn

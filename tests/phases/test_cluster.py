@@ -74,7 +74,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 600) -> bool:
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny run's time."""
-    for name in ("draw.draw_measurement", "measure.write_page", "curriculum.write_page", "curriculum.figures.save"):
+    for name in ("draw.draw_measurement", "measure.write_page", "outcome.write_page", "outcome.figures.save"):
         monkeypatch.setattr(f"phases.{name}", lambda *arguments: None)
 
 

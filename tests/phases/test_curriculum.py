@@ -30,8 +30,8 @@ SMALL = [
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes long beside a small comparison."""
-    monkeypatch.setattr("phases.curriculum.figures.save", lambda *arguments: None)
-    monkeypatch.setattr("phases.curriculum.write_page", lambda *arguments: None)
+    monkeypatch.setattr("phases.outcome.figures.save", lambda *arguments: None)
+    monkeypatch.setattr("phases.outcome.write_page", lambda *arguments: None)
 
 
 def compare(*words: str) -> int:

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from agreement.record import LearningRecord, Recorder, begin_record
 from curricula import compare
-from phases.curriculum import Outcome, table_of
 from phases.measure import analyse
+from phases.outcome import Outcome, table_of
 from reports import page_examples
 from reports.page import comparison_page, measurement_report, write_page
 from reports.page_examples import (
