@@ -137,6 +137,32 @@ def test_a_preset_that_is_no_yaml(tmp_path, monkeypatch):
     assert "conf/own.yaml" in told("data=own")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epochs: \x9d",
+        b"[1, 2]",
+        b"3",
+        b"? [1]\n: 2",
+        b"~: 1",
+        b"1: 2",
+        b"curriculum: 3",
+        b"lr: ${nothing}",
+        b"name: !!set {a}",
+        b"\0",
+    ],
+)
+def test_a_preset_that_holds_something_else(tmp_path, monkeypatch, content):
+    (tmp_path / "own.yaml").write_bytes(content)
+    monkeypatch.setattr("conf.PRESETS", tmp_path)
+    assert told("data=own")
+
+
+@pytest.mark.parametrize("word", ["[=p", "[]=1", "a[=1", "=x"])
+def test_a_key_that_is_none(word):
+    assert told(word)
+
+
 LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 
 
