@@ -1,7 +1,7 @@
 """How a configuration is composed, and how what is wrong with it is told."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
@@ -166,6 +166,7 @@ def test_a_key_that_is_none(word):
 LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 
 
+@settings(deadline=None)
 @given(st.text(LINES, max_size=30))
 def test_any_word_composes_or_is_told_in_one_line(word):
     try:
@@ -174,6 +175,7 @@ def test_any_word_composes_or_is_told_in_one_line(word):
         assert "\n" not in str(error)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(names()), st.text(LINES, max_size=20))
 @example("arms", "0:")  # a mapping where a list belongs
 def test_any_value_composes_or_is_told_in_one_line(key, value):
