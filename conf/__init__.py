@@ -16,7 +16,6 @@ from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-from yaml import YAMLError
 
 PRESETS = Path(__file__).parent
 PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
@@ -145,9 +144,11 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
         known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigurationError(f"data={chosen}: there is no preset conf/{chosen}.yaml{nearest(str(chosen), known)}")
     try:
-        layer = OmegaConf.load(preset)
-    except YAMLError as error:
+        layer = OmegaConf.to_container(OmegaConf.load(preset))
+    except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
         raise ConfigurationError(f"conf/{chosen}.yaml is not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(layer, dict) or not all(isinstance(layer.get(name, {}), dict) for name in SECTIONS):
+        raise ConfigurationError(f"conf/{chosen}.yaml: expected lines of the form 'key: value'")
     section = layer.pop(mode, {}) if mode in SECTIONS else {}
     for other in SECTIONS:
         layer.pop(other, None)
@@ -193,7 +194,7 @@ def pair(word: str) -> tuple[str, Any]:
         raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
     try:
         value = OmegaConf.to_container(OmegaConf.from_dotlist([word])).get(key)
-    except (OmegaConfBaseException, YAMLError) as error:
+    except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
         raise ConfigurationError(f"{word}: the value is not valid YAML ({first_line(error)})") from error
     return key, value
 

@@ -1,7 +1,7 @@
 """How a configuration is composed, and how what is wrong with it is told."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
@@ -150,9 +150,36 @@ def test_a_preset_that_is_no_yaml(tmp_path, monkeypatch):
     assert "conf/own.yaml" in told("data=own")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epochs: \x9d",
+        b"[1, 2]",
+        b"3",
+        b"? [1]\n: 2",
+        b"~: 1",
+        b"1: 2",
+        b"curriculum: 3",
+        b"lr: ${nothing}",
+        b"name: !!set {a}",
+        b"\0",
+    ],
+)
+def test_a_preset_that_holds_something_else(tmp_path, monkeypatch, content):
+    (tmp_path / "own.yaml").write_bytes(content)
+    monkeypatch.setattr("conf.PRESETS", tmp_path)
+    assert told("data=own")
+
+
+@pytest.mark.parametrize("word", ["[=p", "[]=1", "a[=1", "=x"])
+def test_a_key_that_is_none(word):
+    assert told(word)
+
+
 LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 
 
+@settings(deadline=None)
 @given(st.text(LINES, max_size=30))
 def test_any_word_composes_or_is_told_in_one_line(word):
     try:
@@ -161,6 +188,7 @@ def test_any_word_composes_or_is_told_in_one_line(word):
         assert "\n" not in str(error)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(names()), st.text(LINES, max_size=20))
 @example("arms", "0:")  # a mapping where a list belongs
 def test_any_value_composes_or_is_told_in_one_line(key, value):
