@@ -13,7 +13,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from agreement.record import read_lines, replace_text, save_array
-from conf import ConfigurationError, nearest, settings_of
+from conf import ConfigurationError, nearest, plain, settings_of
 from curricula import (
     ARMS,
     PACING,
@@ -180,7 +180,7 @@ def held_out(data: Data, config: Any) -> tuple[Part, Part]:
 def with_steps(config: Any, examples: int) -> Any:
     """The configuration with `steps`, the optimiser steps of every training."""
     steps = max(1, round(config.budget * config.epochs * -(-examples // config.batch_size)))
-    return OmegaConf.create({**OmegaConf.to_container(config), "steps": steps})
+    return OmegaConf.create({**plain(config), "steps": steps})
 
 
 def warn_of_examples_never_drawn(config: Any, examples: int, console: Any) -> None:
