@@ -74,8 +74,9 @@ def chance_agreement(correct: np.ndarray) -> np.ndarray:
     >>> chance_agreement(np.array([[[True, False]], [[False, True]]]))  # (1/4) / (3/4)
     array([0.33333333])
     """
-    by_all, by_any = 1.0, 0.0
-    for network in accuracy(correct):
+    accuracies = accuracy(correct)
+    by_all, by_any = np.ones(accuracies.shape[1]), np.zeros(accuracies.shape[1])
+    for network in accuracies:
         by_all = by_all * network
         by_any = by_any + network * (1 - by_any)  # equals 1 - prod(1 - accuracy), without its cancellation
     return _fraction(by_all, by_any)
@@ -93,7 +94,7 @@ def excess_agreement(correct: np.ndarray) -> np.ndarray:
     return np.divide(true_positive_agreement(correct) - chance, room, out=np.full_like(room, np.nan), where=room > 0)
 
 
-def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def false_positive_agreement(predictions: np.ndarray | list[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """Examples for which all networks predict the same wrong class, as a fraction of those any gets wrong, (T,).
 
     The paper names it (section 2) and leaves it for later. 0 where no network is wrong. Raises ValueError unless
@@ -109,7 +110,7 @@ def false_positive_agreement(predictions: np.ndarray, labels: np.ndarray) -> np.
     return _fraction(*np.transpose(counts))
 
 
-def mistaken_alike(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def mistaken_alike(predictions: np.ndarray | list[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """Whether all networks predict the same wrong class for an example, boolean (T, N): see figure 1 of the paper.
 
     What `false_positive_agreement` counts; errors as there.
@@ -123,7 +124,7 @@ def mistaken_alike(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     )
 
 
-def hacohen_agreement(predictions: np.ndarray, per_example: bool = False) -> np.ndarray:
+def hacohen_agreement(predictions: np.ndarray | list[np.ndarray], per_example: bool = False) -> np.ndarray:
     """Largest fraction of the networks that predict the same label, right or wrong (Hacohen et al. 2020).
 
     Averaged over examples, (T,), or for every example, (T, N). At least 1/K. Raises ValueError unless `predictions`

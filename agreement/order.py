@@ -50,7 +50,7 @@ def mean_correctness(correct: np.ndarray) -> np.ndarray:
 
 def agreed(correct: np.ndarray) -> np.ndarray:
     """Whether all networks get an example right, boolean (T, N), from `correct` (K, T, N)."""
-    return check_correct(correct).all(axis=0)
+    return np.all(check_correct(correct), axis=0)
 
 
 def rank_concordance(learned: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import re
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -144,7 +144,7 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
         known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
         raise ConfigurationError(f"data={chosen}: there is no preset conf/{chosen}.yaml{nearest(str(chosen), known)}")
     try:
-        layer = OmegaConf.to_container(OmegaConf.load(preset))
+        layer: Any = OmegaConf.to_container(OmegaConf.load(preset))
     except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
         raise ConfigurationError(f"conf/{chosen}.yaml is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(layer, dict) or not all(isinstance(layer.get(name, {}), dict) for name in SECTIONS):
@@ -193,7 +193,7 @@ def pair(word: str) -> tuple[str, Any]:
     if not equals or not key:
         raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
     try:
-        value = OmegaConf.to_container(OmegaConf.from_dotlist([word])).get(key)
+        value = plain(OmegaConf.from_dotlist([word])).get(key)
     except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
         raise ConfigurationError(f"{word}: the value is not valid YAML ({first_line(error)})") from error
     return key, value
@@ -201,7 +201,7 @@ def pair(word: str) -> tuple[str, Any]:
 
 def merged(config: DictConfig, key: str, value: Any, source: str) -> DictConfig:
     try:
-        return OmegaConf.merge(config, {key: value})
+        return cast(DictConfig, OmegaConf.merge(config, {key: value}))
     except (ConfigKeyError, ConfigAttributeError) as error:
         unknown = error.full_key or key
         raise ConfigurationError(f"{source}there is no setting '{unknown}'{nearest(str(unknown), names())}") from error
@@ -262,10 +262,15 @@ def architectures(config: DictConfig) -> list[str]:
     return list(config.network) if OmegaConf.is_list(config.network) else [config.network] * config.networks
 
 
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The settings as plain Python values; OmegaConf's own annotation has lists, strings and None among what may come."""
+    return cast(dict[str, Any], OmegaConf.to_container(config))
+
+
 def settings_of(config: DictConfig, mode: str) -> dict[str, Any]:
     """The settings that a mode looks at."""
     ignored = MEASURE_ONLY if mode == "curriculum" else CURRICULUM_ONLY
-    return {key: value for key, value in OmegaConf.to_container(config).items() if key not in ignored}
+    return {key: value for key, value in plain(config).items() if key not in ignored}
 
 
 def names() -> list[str]:

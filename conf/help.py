@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from conf import PRESETS, Configuration, type_of
+from conf import PRESETS, Configuration, plain, type_of
 
 
 def print_help(console: Any, parser: Any) -> None:
@@ -17,7 +17,7 @@ def print_help(console: Any, parser: Any) -> None:
         table.add_column(name, overflow="fold")
     default = OmegaConf.structured(Configuration)
     for entry in fields(Configuration):
-        value = OmegaConf.to_container(default)[entry.name]
+        value = plain(default)[entry.name]
         shown = (
             "null"
             if value is None

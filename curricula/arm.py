@@ -164,5 +164,5 @@ def assess(network: torch.nn.Module, batches: Batches, bf16: bool) -> dict[str, 
     loss, correct = 0.0, 0
     for index, logits, losses in evaluate(network, batches, bf16):
         loss += losses.double().sum().item()
-        correct += (predicted(logits, batches.sets_of).cpu() == batches.labels.cpu()[index]).sum().item()
+        correct += int((predicted(logits, batches.sets_of).cpu() == batches.labels.cpu()[index]).sum())
     return {"loss": loss / len(batches), "accuracy": correct / len(batches)}

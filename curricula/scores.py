@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 LARGEST_SCORE_FILE = 2**30  # bytes: a score a line for some 50 million examples
 
+Probability = np.ndarray | Sequence[np.ndarray]  # (K, T, N) in 1/255, or K arrays (T, N)
 
-def agreement_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray:
+
+def agreement_score(correct: np.ndarray, probability: Probability) -> np.ndarray:
     """Rank of the examples by joint learned epoch, ties by mean correctness, (N,): what all networks learn first is easy.
 
     correct: boolean (K, T, N). Equal scores remain where both are equal.
@@ -31,7 +33,7 @@ def agreement_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def confidence_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def confidence_score(correct: np.ndarray, probability: Probability) -> np.ndarray:
     """Minus the mean probability of the true class over networks and epochs, (N,) (Swayamdipta et al. 2020).
 
     probability: (K, T, N) in 1/255, or K arrays (T, N).
@@ -39,13 +41,13 @@ def confidence_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray
     return -np.mean([network.mean(axis=0) for network in probability], axis=0) / 255
 
 
-def forgetting_score(correct: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def forgetting_score(correct: np.ndarray, probability: Probability) -> np.ndarray:
     """Forgetting events, summed over networks, (N,); `inf` for what no network ever gets right (Toneva et al. 2019)."""
     events = forgetting_events(correct).sum(axis=0).astype(float)
     return np.where(correct.any(axis=(0, 1)), events, np.inf)
 
 
-RECORD_SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+RECORD_SCORES: dict[str, Callable[[np.ndarray, Probability], np.ndarray]] = {
     "agreement": agreement_score,
     "confidence": confidence_score,
     "forgetting": forgetting_score,

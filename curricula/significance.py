@@ -39,7 +39,7 @@ def sign_flip_test(differences: np.ndarray, resamples: int = 100_000, seed: int 
     while left:
         drawn = min(left, 10_000)
         signs = 1.0 - 2.0 * rng.integers(0, 2, (drawn, len(differences)), dtype=np.int8)
-        count += np.count_nonzero(np.abs(signs @ differences) >= observed)
+        count += int(np.count_nonzero(np.abs(signs @ differences) >= observed))
         left -= drawn
     return float((count + 1) / (resamples + 1))
 

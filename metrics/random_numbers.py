@@ -19,7 +19,7 @@ def uniform(state: np.ndarray) -> float:
 
 
 @njit(nogil=True, cache=True)
-def below(number: int, state: np.ndarray) -> int:
+def below(number: int, state: np.ndarray) -> np.int64:
     """A whole number, uniform in 0, 1, ..., ``number`` - 1."""
     return np.int64(uniform(state) * number)
 

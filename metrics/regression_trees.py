@@ -49,7 +49,7 @@ def fit_trees(
     the highest level that goes to the left (8 bits) and the number of its left child (the rest), after which comes
     the right one. A leaf is its own left child, to which all levels go.
     """
-    room = 2 * max(np.int64(times.sum()) // _LEAF, 1)
+    room = 2 * max(np.int64(times.sum()) // _LEAF, 1)  # type: ignore[operator]  # numba's max gives an integer
     nodes, predictions = np.empty((_TREES, room), np.uint32), np.zeros((_TREES, room))
     packed = np.arange(targets.size).astype(np.uint64) << _NUMBER  # number and levels of a sample in one word
     for feature in range(_FEATURES):

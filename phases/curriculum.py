@@ -12,7 +12,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from agreement.record import replace_text, save_array
-from conf import ConfigurationError, nearest, settings_of
+from conf import ConfigurationError, nearest, plain, settings_of
 from curricula import (
     ARMS,
     PACING,
@@ -160,7 +160,7 @@ def held_out(data: Data, config: Any) -> tuple[Part, Part]:
 def with_steps(config: Any, examples: int) -> Any:
     """The configuration with `steps`, the optimiser steps of every training."""
     steps = max(1, round(config.budget * config.epochs * -(-examples // config.batch_size)))
-    return OmegaConf.create({**OmegaConf.to_container(config), "steps": steps})
+    return OmegaConf.create({**plain(config), "steps": steps})
 
 
 def warn_of_examples_never_drawn(config: Any, examples: int, console: Any) -> None:

@@ -39,9 +39,10 @@ def draw_mistakes(findings: Any, what: str, folder: Path) -> None:
 
 def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
     curves = findings.curves[split]
-    shared = [curves[name] for name in ("agreement", "lower_bound", "accuracy", "accuracy_deviation")]
+    shared = {name: curves[name] for name in ("agreement", "lower_bound", "accuracy")}
+    shared["deviation"] = curves["accuracy_deviation"]
     figures.save(
-        figures.agreement_figure(shared[0], shared[1], curves["chance_agreement"], *shared[2:], title),
+        figures.agreement_figure(**shared, chance=curves["chance_agreement"], title=title),
         folder,
         f"{split}-agreement",
     )
@@ -51,7 +52,9 @@ def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
             continue
         curve, everywhere = curves[f"agreed_{name}"], float(np.nanmean(values))
         figures.save(
-            figures.statistic_figure(*shared, curve, everywhere, name, title), folder, f"{split}-agreement-{name}"
+            figures.statistic_figure(**shared, curve=curve, everywhere=everywhere, name=name, title=title),
+            folder,
+            f"{split}-agreement-{name}",
         )
         figures.save(figures.histogram_figure(values, name, title), folder, f"{split}-histogram-{name}")
     for name, agreed in findings.by_kind[split].items():

@@ -3,7 +3,7 @@
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Findings:
     curves: dict[str, dict[str, np.ndarray]]
     statistics: dict[str, pd.DataFrame]
     correlations: dict[str, pd.DataFrame]
-    by_kind: dict[str, dict[str, dict[str, np.ndarray]]]
+    by_kind: dict[str, dict[str, dict[Hashable, np.ndarray]]]
     explained: dict[str, float]
     concordance: float
     never_learned: float

@@ -24,7 +24,7 @@ class Resized(Sequence):
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, i: int) -> np.ndarray:
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]  # nobody takes slices
         return np.asarray(
             Image.fromarray(self.split.original(i)).resize((self.side, self.side), Image.Resampling.BILINEAR)
         )

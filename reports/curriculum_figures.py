@@ -1,6 +1,7 @@
 """Figures of a comparison of arms, each a pure function from arrays to a matplotlib figure."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def pacing_figure(steps: np.ndarray, sizes: Mapping[str, np.ndarray], examples: 
     colours = [BLUE, VERMILION, ORANGE, GREY, "#009E73", "#CC79A7", "#56B4E9", "black", "#B8860B"]
     styles = ["-", "--", ":", "-."]
     for i, (name, count) in enumerate(sizes.items()):
-        line = {"color": colours[i % len(colours)], "linestyle": styles[i % len(styles)]}
+        line: dict[str, Any] = {"color": colours[i % len(colours)], "linestyle": styles[i % len(styles)]}
         axes.plot(steps, 100 * np.asarray(count) / examples, linewidth=1.8, label=name, **line)
     axes.set(xlabel="optimiser step", ylabel="first part of the order that is drawn from (%)", ylim=(0, 102))
     axes.set_xlim(0, steps[-1])

@@ -43,7 +43,7 @@ def typical_examples(correct: np.ndarray, number: int, seed: int = 0) -> dict[st
 
 
 def examples_figure(
-    groups: Mapping[str, Sequence[int]],
+    groups: Mapping[str, Sequence[int] | np.ndarray],
     images: Any,
     correct: np.ndarray,
     alike: np.ndarray,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def histogram_figure(values: np.ndarray, name: str, title: str) -> Figure:
     figure, axes = blank(title)
     values = values[~np.isnan(values)]
     counted = values.size and np.ptp(values) < 60 and (values == np.rint(values)).all()
-    bins = np.arange(values.min() - 0.5, values.max() + 1) if counted else 50  # whole numbers get a bar each
+    bins = np.arange(values.min() - 0.5, values.max() + 1).tolist() if counted else 50  # whole numbers get a bar each
     axes.hist(values, bins=bins, color=BLUE, edgecolor="white", linewidth=0.3)
     axes.set(xlabel=LABELS.get(name, name), ylabel="examples")
     axes.margins(x=0)
@@ -101,7 +102,7 @@ def epochs(curve: np.ndarray) -> np.ndarray:
     return np.arange(1, len(curve) + 1)
 
 
-def blank(title: str) -> tuple[Figure, object]:
+def blank(title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -45,7 +45,7 @@ def measurement_page(
     last = len(curves["train"]["agreement"])
     names, in_train = names_of(train, test), names_of(train)
     plots = {f"agreement-{split}": page_plots.agreement_plot(curves[split], split) for split in curves}
-    drawn = []  # what of each statistic's plot is told beside it
+    drawn: list[tuple[str, str]] = []  # what of each statistic's plot is told beside it
     for name in names:
         having = [split for split in tables if name in tables[split]]
         shown = {s: page_plots.shown(curves[s][f"agreed_{name}"], curves[s]["agreement"]) for s in having}

@@ -119,7 +119,7 @@ def statistic_plot(name: str, curves: Mapping[str, np.ndarray], everywhere: Mapp
         for t, point in zip(epochs(curve).tolist(), curve, strict=True)
     ]
     means = [{"split": split, "value": value(mean)} for split, mean in everywhere.items()]
-    ends = ", ".join(f"{said(row['value'], '.3g')} on the {row['split']} set" for row in means)
+    ends = ", ".join(f"{said(value(mean), '.3g')} on the {split} set" for split, mean in everywhere.items())
     scale = {"domain": list(curves), "range": [colours[split] for split in curves]}
     shared = {
         "y": {"field": "value", "type": "quantitative", "title": LABELS.get(name, name), "scale": {"zero": False}},

@@ -26,9 +26,10 @@ COLUMNS = {  # heading -> (split, curve)
 
 def as_text(show: Callable[[Any], None]) -> str:
     """What `show` prints on a console, as plain text of 80 columns."""
-    console = Console(file=io.StringIO(), width=80, color_system=None, force_terminal=False)
+    text = io.StringIO()
+    console = Console(file=text, width=80, color_system=None, force_terminal=False)
     show(console)
-    return console.file.getvalue().strip() + "\n"
+    return text.getvalue().strip() + "\n"
 
 
 def print_measurement(console: Any, findings: Any, config: Any, run: str) -> None:

@@ -103,7 +103,9 @@ def store_errors() -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         root: BaseException = error
         while True:  # what the database or the network said, beneath what was made of it
-            below = root.__context__ if isinstance(root.__context__, OSError | HTTPError) else None
+            below: BaseException | None = (
+                root.__context__ if isinstance(root.__context__, OSError | HTTPError) else None
+            )
             if (below := root.__cause__ or below) is None:
                 break
             root = below

@@ -92,6 +92,7 @@ class Batches:
         return images, self.targets.index_select(0, index[part].to(device))
 
     def cut(self, index: Tensor, generator: torch.Generator | None, part: slice) -> Tensor:
+        assert self.crop is not None  # `get` has looked
         shapes = self.shapes[index]
         room = shapes - self.crop
         if generator is None:

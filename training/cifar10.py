@@ -49,7 +49,7 @@ def cifar10(config: Any) -> Data:
             if all(one.isdecimal() and int(one) < len(values) for one in parts[split].ids):
                 column = values[[int(one) for one in parts[split].ids]]
                 parts[split] = replace(parts[split], annotations={**parts[split].annotations, name: column})
-    return replace(data, **parts)
+    return replace(data, train=parts["train"], test=parts["test"])
 
 
 def downloaded(root: Path, config: Any) -> tuple[Split, Split, list[str]]:

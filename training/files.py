@@ -84,7 +84,7 @@ def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple
     `config.skip_bad_images` says so.
     """
     if gigabytes([path for part in parts for path in part.paths]) > config.memory:
-        read = [on_disk(part, config) for part in parts]
+        read: list[tuple[Any, np.ndarray, list[str]]] = [on_disk(part, config) for part in parts]
         images = [part[0] for part in read]
         originals = [[files.paths[i] for i in part[1]] for files, part in zip(parts, read, strict=True)]
     else:
@@ -146,7 +146,11 @@ def in_memory(files: Files) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
     """Images as they are, the indices (n,) of those that can be read, and what is wrong with the others."""
     images = list(decoded(files.paths))
     kept = [i for i, (image, _) in enumerate(images) if image is not None]
-    return [images[i][0] for i in kept], np.array(kept, int), [why for image, why in images if image is None]
+    return (
+        [image for image, _ in images if image is not None],
+        np.array(kept, int),
+        [why for image, why in images if image is None],
+    )
 
 
 def on_disk(files: Files, config: Any) -> tuple[PixelFile, np.ndarray, list[str]]:

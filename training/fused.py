@@ -18,6 +18,12 @@ class NormReluPool(nn.BatchNorm2d):
     x (B, C, H, W) gives (B, C, H // 2, W // 2). On other devices than the CPU, or where H or W is odd, torch computes it.
     """
 
+    # always there: None stands for settings of batch-norm that are not used here
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or x.shape[2] % 2 or x.shape[3] % 2:
             return F.avg_pool2d(F.relu(super().forward(x)), 2)

@@ -40,7 +40,7 @@ def kth_tips2b(config: Any) -> Data:
         for sample in samples:
             parts[sample.name == held_out] += [(path, label) for path in sorted(sample.glob("*.png"))]
     splits, notes = read_splits([files_of(folder, parts[test]) for test in (False, True)], config)
-    return Data(*splits, materials, notes)
+    return Data(splits[0], splits[1], materials, notes)
 
 
 def files_of(folder: Path, examples: list[tuple[Path, int]]) -> Files:

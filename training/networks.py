@@ -48,7 +48,7 @@ def vgg16(channels: int, classes: int, size: int) -> nn.Module:
     layers: list[nn.Module] = []
     width = channels
     for step in (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool"):
-        if step == "pool":
+        if isinstance(step, str):
             layers.append(nn.MaxPool2d(2))
         else:
             layers += [nn.Conv2d(width, step, 3, padding=1), nn.BatchNorm2d(step), nn.ReLU(inplace=True)]
@@ -130,7 +130,7 @@ def from_torchvision(name: str, channels: int, classes: int) -> nn.Module:
     if channels != 3:  # the first convolution is the one that sees the image
         path, first = next((path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d))
         parent, _, attribute = path.rpartition(".")
-        setattr(network.get_submodule(parent), attribute, nn.Conv2d(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None))  # fmt: skip
+        setattr(network.get_submodule(parent), attribute, nn.Conv2d(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None))  # type: ignore[arg-type]  # fmt: skip
     return network
 
 

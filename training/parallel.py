@@ -72,7 +72,7 @@ def run_tasks(
                 process.start()
                 theirs.close()
                 running[ours] = process
-            ended = connection.wait(list(running), POLL_SECONDS)
+            ended: list[Any] = connection.wait(list(running), POLL_SECONDS)
             if not ended and not wanted():
                 raise TaskError("cancelled")
             for ours in ended:
@@ -116,7 +116,7 @@ def portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        told = RuntimeError(f"{type(error).__name__}: {error}")
+        told: Exception = RuntimeError(f"{type(error).__name__}: {error}")
     else:
         told = error
     told.add_note(f"In the training process:\n{''.join(traceback.format_exception(error))}")
@@ -124,7 +124,7 @@ def portable(error: Exception) -> Exception:
 
 
 def end_with_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
+    connection.wait([multiprocessing.parent_process().sentinel])  # type: ignore[union-attr]  # a child has a parent
     os._exit(1)
 
 

@@ -138,6 +138,12 @@ class Summed(torch.autograd.Function):
 class SyncNorm(_BatchNorm):
     """Batch-norm over the parts of all ranks, (B, C, ...), on any device; torch's SyncBatchNorm takes no tensors of the CPU."""
 
+    # always there: None stands for settings of batch-norm that are not used here
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def _check_input_dim(self, x: Tensor) -> None:
         pass
 

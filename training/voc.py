@@ -51,7 +51,7 @@ def voc(config: Any) -> Data:
         notes.append(f"search_difficulty is left out: put {DIFFICULTIES} of Ionescu et al. (2016) into {root}.")
     parts = [files_of(kit, part, difficulties) for part in (train, test)]
     splits, more = read_splits(parts, config)
-    return Data(*splits, list(CLASSES), (*notes, *more), multi_label=True)
+    return Data(splits[0], splits[1], list(CLASSES), (*notes, *more), multi_label=True)
 
 
 def has(kit: Path, year: str, part: str) -> bool:
