@@ -334,7 +334,7 @@ def epochs_done(place: Path) -> list[int]:
 
 def wait_for_training(place: Path, beyond: int = 0) -> None:
     """Until every network has finished more epochs than so many."""
-    end = time.monotonic() + 200
+    end = time.monotonic() + 900
     while len(epochs_done(place)) < 3 or min(epochs_done(place)) <= beyond:
         assert time.monotonic() < end, "the training does not begin"
         time.sleep(0.005)
@@ -346,7 +346,7 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     process = program(place, arguments)
     wait_for_training(place)
     os.kill(grandchild_of(process.pid), signal.SIGKILL)  # as the kernel does when memory runs out
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=400)
     assert process.returncode == 2
     assert error.strip() == (
         "train.py: a training process died (killed, perhaps for want of memory: try workers=1); "
@@ -357,7 +357,7 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     process, before = program(place, arguments), min(epochs_done(place))
     wait_for_training(place, before)
     os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=400)
     assert process.returncode == 130
     assert error.strip() == "interrupted; the same command continues where this one stopped"
     interrupted = Store(place)
@@ -386,7 +386,7 @@ def grandchild_of(program: int) -> int:
 
 
 def wait_for_finding(place: Path, file: str) -> None:
-    end = time.monotonic() + 200
+    end = time.monotonic() + 900
     while not list(place.glob(f"mlruns/unfinished/*/findings/{file}")):
         assert time.monotonic() < end, f"{file} is not made"
         time.sleep(0.002)
