@@ -96,13 +96,15 @@ def correlation_table(
     values, learned, labels = _check_table(statistics, learned, labels)
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples}")
+    by_class = np.argsort(labels, kind="stable")  # what is read together lies together, see `_weighted_correlations`
+    values, learned, labels = values[:, by_class], learned[by_class], labels[by_class]
     known, codes, target = ~np.isnan(values), [_codes(column) for column in values], _codes(learned)
     pairs = [
         _pair(known[i], code, target, label)
         for label in (np.zeros_like(target), _codes(labels))
         for i, code in enumerate(codes)
     ]
-    bounds = _bootstrap_intervals(pairs, len(learned), resamples, seed)
+    bounds = _bootstrap_intervals(pairs, by_class, resamples, seed)
     table = pd.DataFrame(index=pd.Index(list(statistics), name="statistic"))
     table["n"] = [len(pair.x.cell) for pair in pairs[: len(values)]]
     for prefix, rows in (("", slice(len(values))), ("within_", slice(len(values), None))):
@@ -264,12 +266,15 @@ def _false_discovery_rate(p: np.ndarray) -> np.ndarray:
 # ---- bootstrap ----
 
 
-def _bootstrap_intervals(pairs: list[_Pairs], n: int, resamples: int, seed: int) -> np.ndarray:
-    """2.5 and 97.5 percentiles of each correlation over resamples of the n examples, (len(pairs), 2)."""
+def _bootstrap_intervals(pairs: list[_Pairs], by_class: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """2.5 and 97.5 percentiles of each correlation over resamples of the examples, (len(pairs), 2).
+
+    by_class: (n,) what each example of the pairs is numbered among those that are drawn from.
+    """
     sorted_pairs = [_sort(pair) for pair in pairs]
 
     def correlations(block: int) -> np.ndarray:
-        weights = _resampled_weights(n, seed, block)
+        weights = _resampled_weights(len(by_class), seed, block)[by_class]
         return np.array([_weighted_correlations(weights, *pair) for pair in sorted_pairs]).reshape(-1, BLOCK)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -291,7 +296,7 @@ def _resampled_weights(n: int, seed: int, block: int) -> np.ndarray:
 
 
 def _sort(pairs: _Pairs) -> tuple[np.ndarray, ...]:
-    """The arrays that `_weighted_correlations` reads, examples sorted by class and x."""
+    """The arrays that `_weighted_correlations` reads: examples sorted by class and x, and sorted by class alone."""
     order = np.argsort(pairs.x.cell, kind="stable")
     ends_tie = np.zeros(len(order), bool)
     ends_tie[pairs.x.size.cumsum() - 1] = True
@@ -302,6 +307,8 @@ def _sort(pairs: _Pairs) -> tuple[np.ndarray, ...]:
         class_start,
         pairs.y.cell[order].astype(np.int32),
         pairs.y.start,
+        pairs.member.astype(np.int32),
+        pairs.y.cell.astype(np.int32),
     )
 
 
@@ -312,11 +319,12 @@ def _count(indices, weights, column):
 
 
 @numba.njit(nogil=True, cache=True)
-def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_start):
+def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_start, unsorted, unsorted_y_cell):
     """Correlation of the residuals in each resample of a block, (BLOCK,), ranks taken anew; NaN where nothing varies.
 
     Sorted once, examples stay sorted in every resample: ranks are running sums of weights. All sums within a class are
-    of whole numbers, exact in float64 as long as a class has under about 200,000 examples.
+    of whole numbers, exact in float64 as long as a class has under about 200,000 examples. Examples are numbered by
+    class, so that the weights of a class lie in the cache together; sums that need no order of x are taken as they lie.
     """
     block = weights.shape[1]  # as a constant it would make the compiler unroll the inner loops, not vectorise them
     xx, yy, xy = np.zeros(block), np.zeros(block), np.zeros(block)
@@ -325,7 +333,7 @@ def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_sta
     tie, tie_score, products = np.empty(block), np.empty(block), np.empty(block)
     for c in range(len(class_start) - 1):
         for i in range(class_start[c], class_start[c + 1]):
-            drawn, held = weights[member[i]], score[y_cell[i]]
+            drawn, held = weights[unsorted[i]], score[unsorted_y_cell[i]]
             for b in range(block):
                 held[b] += drawn[b]
 
