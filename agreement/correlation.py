@@ -218,6 +218,11 @@ def _class_sizes(ranking: _Ranking) -> np.ndarray:
     return np.diff(np.append(0, ranking.size.cumsum())[ranking.start])
 
 
+def _class_of_each(ranking: _Ranking) -> np.ndarray:
+    """(n,)"""
+    return np.repeat(np.arange(len(ranking.start) - 1), np.diff(ranking.start))[ranking.cell]
+
+
 def _residuals(ranking: _Ranking) -> np.ndarray:
     """Probability-scale residual of each example, (n,): the fraction of its class below it less the fraction above."""
     sizes = _class_sizes(ranking)
@@ -229,8 +234,7 @@ def _residuals(ranking: _Ranking) -> np.ndarray:
 
 def _correlate(pairs: _Pairs) -> tuple[float, float]:
     """Correlation of the residuals, and the p-value of no association within any class."""
-    sizes = _class_sizes(pairs.x)
-    label = np.repeat(np.arange(len(sizes)), np.diff(pairs.x.start))[pairs.x.cell]
+    sizes, label = _class_sizes(pairs.x), _class_of_each(pairs.x)
     x, y = _residuals(pairs.x), _residuals(pairs.y)
     xx, yy, xy = (np.bincount(label, product, len(sizes)) for product in (x * x, y * y, x * y))
     if not (xx.any() and yy.any()):
@@ -298,6 +302,7 @@ def _resampled_weights(n: int, seed: int, block: int) -> np.ndarray:
 def _sort(pairs: _Pairs) -> tuple[np.ndarray, ...]:
     """The arrays that `_weighted_correlations` reads: examples sorted by class and x, and sorted by class alone."""
     order = np.argsort(pairs.x.cell, kind="stable")
+    lying = np.argsort(_class_of_each(pairs.x), kind="stable")
     ends_tie = np.zeros(len(order), bool)
     ends_tie[pairs.x.size.cumsum() - 1] = True
     class_start = np.append(0, pairs.x.size.cumsum())[pairs.x.start]
@@ -307,8 +312,8 @@ def _sort(pairs: _Pairs) -> tuple[np.ndarray, ...]:
         class_start,
         pairs.y.cell[order].astype(np.int32),
         pairs.y.start,
-        pairs.member.astype(np.int32),
-        pairs.y.cell.astype(np.int32),
+        pairs.member[lying].astype(np.int32),
+        pairs.y.cell[lying].astype(np.int32),
     )
 
 
