@@ -96,13 +96,15 @@ def correlation_table(
     values, learned, labels = _check_table(statistics, learned, labels)
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples}")
+    by_class = np.argsort(labels, kind="stable")  # what is read together lies together, see `_weighted_correlations`
+    values, learned, labels = values[:, by_class], learned[by_class], labels[by_class]
     known, codes, target = ~np.isnan(values), [_codes(column) for column in values], _codes(learned)
     pairs = [
         _pair(known[i], code, target, label)
         for label in (np.zeros_like(target), _codes(labels))
         for i, code in enumerate(codes)
     ]
-    bounds = _bootstrap_intervals(pairs, len(learned), resamples, seed)
+    bounds = _bootstrap_intervals(pairs, by_class, resamples, seed)
     table = pd.DataFrame(index=pd.Index(list(statistics), name="statistic"))
     table["n"] = [len(pair.x.cell) for pair in pairs[: len(values)]]
     for prefix, rows in (("", slice(len(values))), ("within_", slice(len(values), None))):
@@ -216,6 +218,11 @@ def _class_sizes(ranking: _Ranking) -> np.ndarray:
     return np.diff(np.append(0, ranking.size.cumsum())[ranking.start])
 
 
+def _class_of_each(ranking: _Ranking) -> np.ndarray:
+    """(n,)"""
+    return np.repeat(np.arange(len(ranking.start) - 1), np.diff(ranking.start))[ranking.cell]
+
+
 def _residuals(ranking: _Ranking) -> np.ndarray:
     """Probability-scale residual of each example, (n,): the fraction of its class below it less the fraction above."""
     sizes = _class_sizes(ranking)
@@ -227,8 +234,7 @@ def _residuals(ranking: _Ranking) -> np.ndarray:
 
 def _correlate(pairs: _Pairs) -> tuple[float, float]:
     """Correlation of the residuals, and the p-value of no association within any class."""
-    sizes = _class_sizes(pairs.x)
-    label = np.repeat(np.arange(len(sizes)), np.diff(pairs.x.start))[pairs.x.cell]
+    sizes, label = _class_sizes(pairs.x), _class_of_each(pairs.x)
     x, y = _residuals(pairs.x), _residuals(pairs.y)
     xx, yy, xy = (np.bincount(label, product, len(sizes)) for product in (x * x, y * y, x * y))
     if not (xx.any() and yy.any()):
@@ -264,12 +270,15 @@ def _false_discovery_rate(p: np.ndarray) -> np.ndarray:
 # ---- bootstrap ----
 
 
-def _bootstrap_intervals(pairs: list[_Pairs], n: int, resamples: int, seed: int) -> np.ndarray:
-    """2.5 and 97.5 percentiles of each correlation over resamples of the n examples, (len(pairs), 2)."""
+def _bootstrap_intervals(pairs: list[_Pairs], by_class: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """2.5 and 97.5 percentiles of each correlation over resamples of the examples, (len(pairs), 2).
+
+    by_class: (n,) what each example of the pairs is numbered among those that are drawn from.
+    """
     sorted_pairs = [_sort(pair) for pair in pairs]
 
     def correlations(block: int) -> np.ndarray:
-        weights = _resampled_weights(n, seed, block)
+        weights = _resampled_weights(len(by_class), seed, block)[by_class]
         return np.array([_weighted_correlations(weights, *pair) for pair in sorted_pairs]).reshape(-1, BLOCK)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -291,8 +300,9 @@ def _resampled_weights(n: int, seed: int, block: int) -> np.ndarray:
 
 
 def _sort(pairs: _Pairs) -> tuple[np.ndarray, ...]:
-    """The arrays that `_weighted_correlations` reads, examples sorted by class and x."""
+    """The arrays that `_weighted_correlations` reads: examples sorted by class and x, and sorted by class alone."""
     order = np.argsort(pairs.x.cell, kind="stable")
+    lying = np.argsort(_class_of_each(pairs.x), kind="stable")
     ends_tie = np.zeros(len(order), bool)
     ends_tie[pairs.x.size.cumsum() - 1] = True
     class_start = np.append(0, pairs.x.size.cumsum())[pairs.x.start]
@@ -302,6 +312,8 @@ def _sort(pairs: _Pairs) -> tuple[np.ndarray, ...]:
         class_start,
         pairs.y.cell[order].astype(np.int32),
         pairs.y.start,
+        pairs.member[lying].astype(np.int32),
+        pairs.y.cell[lying].astype(np.int32),
     )
 
 
@@ -312,11 +324,12 @@ def _count(indices, weights, column):
 
 
 @numba.njit(nogil=True, cache=True)
-def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_start):
+def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_start, unsorted, unsorted_y_cell):
     """Correlation of the residuals in each resample of a block, (BLOCK,), ranks taken anew; NaN where nothing varies.
 
     Sorted once, examples stay sorted in every resample: ranks are running sums of weights. All sums within a class are
-    of whole numbers, exact in float64 as long as a class has under about 200,000 examples.
+    of whole numbers, exact in float64 as long as a class has under about 200,000 examples. Examples are numbered by
+    class, so that the weights of a class lie in the cache together; sums that need no order of x are taken as they lie.
     """
     block = weights.shape[1]  # as a constant it would make the compiler unroll the inner loops, not vectorise them
     xx, yy, xy = np.zeros(block), np.zeros(block), np.zeros(block)
@@ -325,7 +338,7 @@ def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_sta
     tie, tie_score, products = np.empty(block), np.empty(block), np.empty(block)
     for c in range(len(class_start) - 1):
         for i in range(class_start[c], class_start[c + 1]):
-            drawn, held = weights[member[i]], score[y_cell[i]]
+            drawn, held = weights[unsorted[i]], score[unsorted_y_cell[i]]
             for b in range(block):
                 held[b] += drawn[b]
 

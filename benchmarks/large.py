@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 FULL = {"examples": 1_280_000, "networks": 5, "epochs": 100}
-SMALL = {"examples": 160_000, "networks": 5, "epochs": 50}  # what the growth of one size is measured around
-GROWTH = {"examples": [160_000, 320_000, 640_000, 1_280_000], "networks": [2, 4, 8, 16], "epochs": [25, 50, 100, 200]}
+SMALL = {"examples": 80_000, "networks": 5, "epochs": 50}  # what the growth of one size is measured around
+GROWTH = {"examples": [80_000, 160_000, 320_000, 640_000], "networks": [2, 4, 8, 16], "epochs": [25, 50, 100, 200]}
 CLASSES, BATCH = 1000, 128
 LIMITS = {"measures": 60.0, "scores to order": 2.0, "sampler, an epoch": 0.05}  # seconds, at full size
 MEASURES = ("correct from predictions", "agreement measures", "order of learning", "correlations")
@@ -103,6 +103,7 @@ class Parts:
         status = Path("/proc/self/status").read_text()
         peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
         self.found[name] = {"seconds": float(np.median(seconds)), "processor": float(np.median(processor)), "GB": peak}
+        print(f"  {name}: {sum(seconds):.1f} s", file=sys.stderr, flush=True)
         return result
 
 
