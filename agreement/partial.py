@@ -1,6 +1,6 @@
 """What each statistic still has to do with the learned epoch once the class and all other statistics are held fixed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,12 @@ import pandas as pd
 from agreement.correlation import _check_table, _codes, _false_discovery_rate, _p_value, _rank, _residuals
 
 
-def partial_correlations(statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+def partial_correlations(
+    statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray, fixed: Collection[str] | None = None
+) -> pd.DataFrame:
     """Spearman's partial correlation of every statistic with the learned epoch, given the class and the other statistics.
+
+    fixed: the names of those that count among the others; all by default.
 
     Ranks are probability-scale residuals within classes, as in `correlation_table`; from those of the statistic and of the
     learned epoch, what is linear in the other statistics' is taken away, and the remainders are correlated (Liu, Li,
@@ -28,8 +32,9 @@ def partial_correlations(statistics: Mapping[str, np.ndarray], learned: np.ndarr
         classes = _codes(labels[complete])
         columns = [_residuals(_rank(_codes(column[complete]), classes)) for column in (*values, learned)]
         ranks = np.array(columns).T
+        held = [i for i, name in enumerate(statistics) if fixed is None or name in fixed]
         for i in range(len(values)):
-            others = np.delete(ranks[:, :-1], i, axis=1)
+            others = ranks[:, [other for other in held if other != i]]
             pair = ranks[:, [i, -1]]
             if others.shape[1]:
                 pair = pair - others @ np.linalg.lstsq(others, pair, rcond=None)[0]

@@ -29,7 +29,7 @@ from reports.per_example import examples_table
 from reports.summary import as_text, headline, print_measurement
 from reports.views import describe
 from training.batches import share
-from training.data import load
+from training.data import ANNOTATIONS, load
 from training.examples import Data
 from training.labels import with_random_labels
 from training.loop import train_network
@@ -179,11 +179,13 @@ def analyse(
         columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
         learned[split] = agreement.learned_epoch(correct)
         table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
-        partial = agreement.partial_correlations(columns, learned[split], labels).drop(columns="n")
+        # what others found of the examples, such as a C-score, does not count as a cause among others
+        images = {name: column for name, column in columns.items() if name not in ANNOTATIONS}
+        partial = agreement.partial_correlations(columns, learned[split], labels, fixed=images).drop(columns="n")
         correlations[split] = table.join(partial.add_prefix("others_fixed_"))
         by_kind[split] = {name: agreement.agreement_by_kind(correct, values) for name, values in kinds[split].items()}
         if split == "train":
-            explained = agreement.explained_variance(columns, learned[split], labels, seed=config.seed)
+            explained = agreement.explained_variance(images, learned[split], labels, seed=config.seed)
             concordance = agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
     never = float(np.isinf(learned["train"]).mean())
     return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)

@@ -64,7 +64,7 @@ def print_measurement(console: Any, findings: Any, config: Any, run: str) -> Non
     console.print(table)
     say(
         "Positive: images with more of it are learned later. within classes: ranks taken inside each class, so that "
-        "class difficulty cannot explain it. others fixed: so, and with what the other statistics explain taken away. "
+        "class difficulty cannot explain it. others fixed: so, and with what the other image statistics explain taken away. "
         "*: counts as a discovery at a false-discovery rate of 5 %.",
         style="dim",
     )

@@ -60,3 +60,11 @@ def test_examples_that_lack_a_statistic_are_left_out():
     alone = partial_correlations({"some": some[rows], "other": other[rows]}, LEARNED[rows], LABELS[rows])
     np.testing.assert_allclose(table.to_numpy(), alone.to_numpy())
     assert table["n"].tolist() == [1500, 1500]
+
+
+def test_only_what_is_to_be_fixed_is():
+    noisy = CAUSE + np.random.default_rng(7).normal(size=N)
+    every = {"cause": CAUSE, "noisy": noisy}
+    table = partial_correlations(every, LEARNED, LABELS, fixed=["cause"])
+    assert table["rho"]["cause"] == partial_correlations({"cause": CAUSE}, LEARNED, LABELS)["rho"]["cause"]
+    assert table["rho"]["noisy"] == partial_correlations(every, LEARNED, LABELS)["rho"]["noisy"]
