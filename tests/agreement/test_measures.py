@@ -121,6 +121,7 @@ def test_exact_match_wants_every_label():
     np.testing.assert_array_equal(agreement.exact_match(predicted, target), expected)
     np.testing.assert_array_equal(agreement.exact_match(predicted.astype(np.uint8), target), expected)
     assert agreement.exact_match(predicted, target).dtype == bool
+    assert agreement.exact_match(np.ones((1, 1, 1, 1), bool), np.ones((1, 1), bool)).tolist() == [[[True]]]
 
 
 @given(corrects)
@@ -230,7 +231,12 @@ def test_bad_predictions_are_named():
         agreement.hacohen_agreement(np.ones((2, 3, 4)))
     with pytest.raises(ValueError, match=r"\(3,\)"):
         agreement.false_positive_agreement(np.ones((2, 3, 4), int), np.ones(3, int))
-    with pytest.raises(ValueError, match="float64"):
+    with pytest.raises(ValueError, match=r"^predicted must be boolean.*float64"):
         agreement.exact_match(np.full((1, 1, 2, 3), 0.7), np.ones((2, 3), bool))
+    with pytest.raises(ValueError, match=r"^target must be boolean.*float64"):
+        agreement.exact_match(np.ones((1, 1, 2, 3), bool), np.full((2, 3), 0.7))
+    for shape in ((0, 1, 2, 3), (1, 1, 2, 3, 1)):  # each fits its target
+        with pytest.raises(ValueError, match=r"^predicted must be non-empty"):
+            agreement.exact_match(np.ones(shape, bool), np.ones(shape[2:], bool))
     with pytest.raises(ValueError, match=r"\(2, 4\)"):
         agreement.exact_match(np.ones((1, 1, 2, 3), bool), np.ones((2, 4), bool))

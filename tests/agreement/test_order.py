@@ -59,6 +59,7 @@ def test_counts_against_slow_loops(correct):
 def test_forgetting_by_hand():
     correct = history("10101", "01110", "00000", "11111")
     np.testing.assert_array_equal(agreement.forgetting_events(correct), [[2, 1, 0, 0]])
+    assert agreement.forgetting_events(correct).dtype == int
     np.testing.assert_allclose(agreement.mean_correctness(correct), [0.6, 0.6, 0, 1])
 
 
@@ -125,3 +126,5 @@ def test_bad_input_is_named():
         agreement.rank_concordance(np.array([[1.0, np.nan]]))
     with pytest.raises(ValueError, match=r"\(2,\)"):
         agreement.rank_concordance(np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"\(2, 0\)"):
+        agreement.rank_concordance(np.empty((2, 0)))

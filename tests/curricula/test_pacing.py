@@ -31,6 +31,12 @@ def test_never_falls_from_b_to_all_examples_at_aT(name, T, N, a, b):
     assert counts.min() >= 1 and counts.max() == N
 
 
+@pytest.mark.parametrize("name", WU)
+def test_by_default_the_functions_of_wu_begin_with_a_fifth_and_have_all_in_after_four_fifths(name):
+    counts = PACING[name](np.array([0, 79, 80]), 100, 1000)
+    assert counts[0] == 200 and counts[1] < 1000 and counts[2] == 1000
+
+
 @pytest.mark.parametrize("name", HACOHEN)
 @given(T=lengths, N=st.integers(1, 10**6), start=fractions)
 def test_by_default_the_parameters_of_hacohen_do_not_depend_on_the_length_of_training(name, T, N, start):
@@ -134,6 +140,12 @@ def test_bad_values_are_named(name, arguments, complaint):
     with pytest.raises(ValueError, match=complaint) as error:
         PACING[name](**({"t": 3, "T": 10, "N": 100, "a": 0.5, "b": 0.5} | arguments))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", HACOHEN)
+def test_a_bad_start_is_named(name):
+    with pytest.raises(ValueError, match=r"^start, the fraction of the examples to begin with, .* not 2$"):
+        PACING[name](3, 10, 100, start=2)
 
 
 @pytest.mark.parametrize(
