@@ -2,7 +2,7 @@
 
 torch runs three operations, each reading and writing the whole activation; on planes of 28×28 pixels they cost more than
 the convolutions between them. Here an activation is read twice forward (moments; then normalise, cut and pool) and twice
-backward, in float32 with sums kept in float64. `benchmarks/lenet5.py` shows what it gains.
+backward, in float32 with sums kept in float64. `benchmarks/networks.py lenet5` shows what it gains.
 """
 
 import numba

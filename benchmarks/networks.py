@@ -1,7 +1,7 @@
 """How fast K networks train on CIFAR-10, everything counted, against the original's form of the same work in one run.
 
-    uv run benchmarks/training.py lenet5
-    uv run benchmarks/training.py densenet121 [--root data] [--networks 5] [--epochs 1] [--images 512]
+    uv run benchmarks/networks.py lenet5
+    uv run benchmarks/networks.py densenet121 [--root data] [--networks 5] [--epochs 1] [--images 512]
 
 Both forms train and, after each epoch, go through the test images, and note of every image whether it was right. The
 original's form: one network after the other, a DataLoader with worker processes over image files, float32 in planes,
