@@ -84,7 +84,7 @@ def train_arm(
     optimizer = make_optimizer(network, config)
     schedule = step_schedule(optimizer, config)
     pacing = config.pacing if paced else None
-    order = np.load(folder / "order.npy")
+    order = np.load(folder / "order.npy", allow_pickle=False)
     sampler = PacedSampler(order, config.batch_size, config.steps, pacing, config.a, config.b, seed)
     place = np.empty(len(splits["train"]), np.int64)
     place[order] = np.arange(len(order)) * PARTS // len(order)

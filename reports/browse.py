@@ -157,6 +157,10 @@ def ui(port: str, console: Any) -> None:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
+                try:
+                    server.wait(5)
+                except subprocess.TimeoutExpired:  # it waits for browsers that hold a connection
+                    os.killpg(server.pid, signal.SIGKILL)
             server.wait(10)
 
 

@@ -421,7 +421,7 @@ def test_killed_outright_at_several_moments_and_the_same_command_again(measured,
     killed = Store(place)
     assert killed.statuses == ["RUNNING"] * 4  # nobody was left to say otherwise
     for file in ("figures", "figures/train-examples.png", "config.yaml"):  # drawing begins, goes on, is over
-        process = begun(partial(wait_for_finding, file))
+        process = begun(partial(wait_for_finding, file=file))
         process.kill()
         process.join()
     assert train.main(arguments) == 0

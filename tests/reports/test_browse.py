@@ -166,7 +166,7 @@ def look_around(browser, address: str, tables: dict[str, str]) -> None:
     expect.set_options(timeout=60_000)
     page.goto(tables["curriculum-folder"])
     for column in ("comparison/difference_curriculum", "headline"):
-        expect(page.get_by_role("columnheader", name=column)).to_be_attached()
+        expect(page.get_by_role("columnheader", name=column).first).to_be_attached()
     expect(page.get_by_text("These seeds show no difference").first).to_be_attached()
     page.get_by_role("link", name="segments, lenet5, 2 seeds").click()
     figure = page.get_by_role("img", name="validation accuracy")

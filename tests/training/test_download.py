@@ -39,6 +39,7 @@ def server():
     threading.Thread(target=served.serve_forever, daemon=True).start()
     yield served
     served.shutdown()
+    served.server_close()
 
 
 def test_goes_on_where_the_connection_broke_off(server, tmp_path):

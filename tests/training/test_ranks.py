@@ -31,9 +31,6 @@ def without_norm(channels: int, classes: int, size: int) -> nn.Module:
     )  # fmt: skip
 
 
-networks.NETWORKS["without_norm"] = without_norm
-
-
 def training(folder: Path, name: str, words: tuple[str, ...]) -> tuple:
     """Arguments of `train_network` for a record in the folder."""
     config = compose([*RECIPE, *words])
@@ -72,8 +69,10 @@ def records(few_digits, tmp_path_factory) -> dict[str, tuple[LearningRecord, Lea
             (folder / case).mkdir()
             begin(folder / case, few_digits)
     before = torch.get_num_threads()
-    for case, about in CASES.items():
-        train_network(*training(folders[0] / case, *about))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.NETWORKS, "without_norm", without_norm)
+        for case, about in CASES.items():
+            train_network(*training(folders[0] / case, *about))
     torch.set_num_threads(before)
     torchrun(Path(__file__), folders[1])
     return {case: tuple(LearningRecord(folder / case / "record") for folder in folders) for case in CASES}
@@ -155,4 +154,5 @@ def test_shares_are_the_whole_batch_in_order(monkeypatch):
 
 
 if __name__ == "__main__":
+    networks.NETWORKS["without_norm"] = without_norm
     sys.exit(led(lambda: all_cases(Path(sys.argv[1]))))
