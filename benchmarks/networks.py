@@ -7,14 +7,18 @@ Both forms train and, after each epoch, go through the test images, and note of 
 original's form: one network after the other, a DataLoader with worker processes over image files, float32 in planes,
 all cores for each operation, correct images gathered as lists of paths. It is timed on one network. Ours is the
 program's own training of all K, from the start of its processes to the end of the last one. Rates are training images
-per second, summed over networks, the median of `--repeats` rounds in which every form has its turn. What the cores can
-do is the fastest of several large matrix products, on all of them; the floating-point operations of a network are
-counted by torch over a training step and an evaluation.
+per second, summed over networks, the median of `--repeats` rounds in which every form has its turn. Beside them stand
+the images per second of processor time, of all processes of a form and times the number of cores: what the form would do were
+the cores its own and never idle. Other work on the machine slows a form of few processes more than one of many, and
+only that second ratio survives it. What the cores can do is the fastest of several large matrix products, the better
+of fp32 and bf16; the floating-point operations of a network are counted by torch over a training step and an evaluation.
 """
 
 import argparse
 import os
 import platform
+import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +30,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
+from PIL import Image
 from torch import Tensor, nn
 
 from agreement.record import begin_record
@@ -58,14 +63,22 @@ def original_network(name: str) -> nn.Module:
 # ---- the original's form ----
 
 
+def write_files(folder: Path, data: Data) -> None:
+    """The images as PNG files."""
+    for key, split in (("train", data.train), ("test", data.test)):
+        (folder / key).mkdir()
+        for i, image in enumerate(split.images):
+            Image.fromarray(image).save(folder / key / f"{i}.png")
+
+
 class ImageFiles(torch.utils.data.Dataset):
     """Image, label and path of every file, decoded when it is asked for."""
 
-    def __init__(self, folder: Path, ids: list[str], labels: np.ndarray):
+    def __init__(self, folder: Path, labels: np.ndarray):
         from torchvision.datasets.folder import default_loader
         from torchvision.transforms import ToTensor
 
-        self.paths, self.labels = [str(folder / name) for name in ids], labels.tolist()
+        self.paths, self.labels = [str(folder / f"{i}.png") for i in range(len(labels))], labels.tolist()
         self.read, self.as_tensor = default_loader, ToTensor()
 
     def __len__(self) -> int:
@@ -75,16 +88,16 @@ class ImageFiles(torch.utils.data.Dataset):
         return self.as_tensor(self.read(self.paths[i])), self.labels[i], self.paths[i]
 
 
-def original(name: str, folder: Path, data: Data, epochs: int) -> float:
-    """Training images per second of one network."""
+def original(name: str, folder: Path, data: Data, epochs: int) -> tuple[float, float]:
+    """Training images of one network per second, and per second of processor time times cores."""
     from torch.utils.data import DataLoader
 
     torch.set_num_threads(CORES)
     train, test = (
-        DataLoader(ImageFiles(folder / key, split.ids, split.labels), BATCH, shuffle=key == "train", num_workers=CORES)
+        DataLoader(ImageFiles(folder / key, split.labels), BATCH, shuffle=key == "train", num_workers=CORES)
         for key, split in (("train", data.train), ("test", data.test))
     )
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), processor_seconds()
     network = original_network(name)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=5e-4)
     right: list[dict[str, list[str]]] = []
@@ -103,9 +116,9 @@ def original(name: str, folder: Path, data: Data, epochs: int) -> float:
                 gather(found["test"], network(images), labels, paths)
         network.train()
         right.append({key: sorted(paths) for key, paths in found.items()})
-    rate = epochs * len(data.train) / (time.perf_counter() - begun)
+    rates = rates_of(epochs * len(data.train), begun, processor_seconds() - used)
     torch.set_num_threads(1)
-    return rate
+    return rates
 
 
 def gather(found: list[str], logits: Tensor, labels: Tensor, paths: list[str]) -> None:
@@ -114,39 +127,57 @@ def gather(found: list[str], logits: Tensor, labels: Tensor, paths: list[str]) -
             found.append(path)
 
 
+def processor_seconds() -> float:
+    """Of this process and of those it has waited for, the DataLoaders' workers."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def rates_of(images: int, begun: float, used: float) -> tuple[float, float]:
+    return images / (time.perf_counter() - begun), CORES * images / used
+
+
 # ---- ours ----
 
 
-def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> float:
-    """Training images per second, summed over the networks, so many of them at a time."""
+def train_and_tell(k: int, name: str, config: Any, record: Path, size: int, threads: int) -> None:
+    """`train_network`, and a file with the processor seconds it took."""
+    used = time.process_time()
+    train_network(k, name, config, record, size, threads)
+    (record.parent / f"processor-{k}.txt").write_text(str(time.process_time() - used))
+
+
+def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> tuple[float, float]:
+    """As `original`, summed over the networks, so many of them at a time."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "record"
         splits = {"train": data.train, "test": data.test}
         labels = {key: split.labels for key, split in splits.items()}
         ids = {key: split.ids for key, split in splits.items()}
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), processor_seconds()
         begin_record(record, [name] * config.networks, data.classes, labels, ids)
         for key, split in splits.items():
             share(split.images, record.parent / key)
         plain = OmegaConf.create(OmegaConf.to_container(config))
         tasks = [(k, name, plain, record, 32, threads) for k in range(config.networks)]
-        run_tasks(train_network, tasks, workers)
-        return config.networks * len(data.train) * config.epochs / (time.perf_counter() - begun)
+        run_tasks(train_and_tell, tasks, workers)
+        theirs = sum(float(path.read_text()) for path in Path(folder).glob("processor-*.txt"))
+        used = processor_seconds() - used + theirs
+        return rates_of(config.networks * len(data.train) * config.epochs, begun, used)
 
 
 # ---- the limits ----
 
 
 def teraflops(dtype: torch.dtype, size: int = 2048) -> float:
-    """Of a large matrix product on all cores."""
-    torch.set_num_threads(CORES)
-    a, times = torch.randn(size, size).to(dtype), []
-    for _ in range(12):
-        begun = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - begun)
+    """Of a large matrix product on one core, by processor time, times the number of cores."""
     torch.set_num_threads(1)
-    return 2 * size**3 / min(times) / 1e12
+    a, times = torch.randn(size, size).to(dtype), []
+    for _ in range(8):
+        used = time.process_time()
+        a @ a
+        times.append(time.process_time() - used)
+    return CORES * 2 * size**3 / min(times) / 1e12
 
 
 def operations(name: str) -> float:
@@ -177,7 +208,7 @@ def first(split: Split, count: int) -> Split:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", choices=IMAGES)
-    parser.add_argument("--root", default="data", help="folder that holds cifar10/{train,test}/<class>/*.png")
+    parser.add_argument("--root", default="data", help="folder that holds cifar10/, or is to")
     parser.add_argument("--networks", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--images", type=int, help=f"to train on (default: {IMAGES}), a fifth as many to test")
@@ -193,8 +224,8 @@ def main() -> None:
     workers, threads = side_by_side(k, 0, on_gpu=False)
     precision = "bf16" if choose_bf16("auto", torch.device("cpu")) else "fp32"
     other = "fp32" if precision == "bf16" else "bf16"
-    forms: dict[str, Callable[[], float]] = {
-        "original's form": lambda: original(name, Path(options.root) / "cifar10", data, options.epochs),
+    forms: dict[str, Callable[[], tuple[float, float]]] = {
+        "original's form": lambda: original(name, Path(folder), data, options.epochs),
         f"ours: {precision}, {workers} processes at a time (default)": lambda: ours(
             name, config, data, workers, threads
         ),
@@ -212,25 +243,27 @@ def main() -> None:
         workers,
         threads,
     )
-    rates: dict[str, list[float]] = {form: [] for form in forms}
+    rates: dict[str, list[tuple[float, float]]] = {form: [] for form in forms}
     peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
-    for _ in range(options.repeats):
-        peaks["fp32"].append(teraflops(torch.float32))
-        peaks["bf16"].append(teraflops(torch.bfloat16))
-        for form, run in forms.items():
-            rates[form].append(run())
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(Path(folder), data)
+        for _ in range(options.repeats):
+            peaks["fp32"].append(teraflops(torch.float32))
+            peaks["bf16"].append(teraflops(torch.bfloat16))
+            for form, run in forms.items():
+                rates[form].append(run())
+                print(f"  {form}: {rates[form][-1][0]:,.0f}", file=sys.stderr, flush=True)
     peak = {key: max(values) for key, values in peaks.items()}
-    work, baseline = operations(name), np.median(rates["original's form"])
+    work = operations(name)
     print(
         f"large matrix product: {peak['fp32']:.2f} TFLOP/s fp32, {peak['bf16']:.2f} bf16; {work / 1e6:,.1f} MFLOP an image"
     )
-    print(f"{'':52s} {'images/s':>10}  {'ratio':>6}  of the best product  rounds")
+    print(f"{'images/s':>55}  {'ratio':>6}  {'by processor time':>18}  {'ratio':>6}  of the best product")
+    base = np.median(rates["original's form"], axis=0)
     for form, found in rates.items():
-        rate = float(np.median(found))
-        rounds = ", ".join(f"{each:,.0f}" for each in found)
-        print(
-            f"{form:52s} {rate:10,.0f}  {rate / baseline:5.2f}×  {rate * work / max(peak.values()) / 1e12:18.0%}   {rounds}"
-        )
+        wall, own = np.median(found, axis=0)
+        part = own * work / max(peak.values()) / 1e12
+        print(f"{form:45s} {wall:9,.0f}  {wall / base[0]:5.2f}×  {own:18,.0f}  {own / base[1]:5.2f}×  {part:18.0%}")
 
 
 if __name__ == "__main__":
