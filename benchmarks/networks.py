@@ -8,9 +8,9 @@ original's form: one network after the other, a DataLoader with worker processes
 all cores for each operation, correct images gathered as lists of paths. It is timed on one network. Ours is the
 program's own training of all K, from the start of its processes to the end of the last one. Rates are training images
 per second, summed over networks, the median of `--repeats` rounds in which every form has its turn. Beside them stand
-the images per second of processor time, of all processes of a form and times the number of cores: what the form would do were
-the cores its own and never idle. Other work on the machine slows a form of few processes more than one of many, and
-only that second ratio survives it. What the cores can do is the fastest of several large matrix products, the better
+the images per second of processor time, of all processes of a form and times the number of cores: what the form would
+do were the cores its own and never idle. Quote either from a machine with nothing else to do: other work slows a form
+of few processes more than one of many, and threads of one operation that wait for each other burn processor time. What the cores can do is the fastest of several large matrix products, the better
 of fp32 and bf16; the floating-point operations of a network are counted by torch over a training step and an evaluation.
 """
 
