@@ -233,7 +233,7 @@ def test_what_is_no_record_is_told(tmp_path, content, told):
 
 
 def test_it_is_as_small_as_promised(tmp_path):
-    """CIFAR-10, 5 networks, 60 epochs: predictions under 25 MB, with probabilities under 45 MB (issue 3, point 6)."""
+    """CIFAR-10, 5 networks, 60 epochs: predictions under 25 MB, with probabilities under 45 MB."""
     sizes = {"train": 500, "test": 100}
     sums = {"predictions": 0.0, "probability": 0.0}
     headers = 0
