@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -148,7 +149,9 @@ def ui(port: str, console: Any) -> None:
             env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},  # eight processes that nothing here uses
         )
         try:
-            if server.wait():
+            while server.poll() is None:  # not one long wait: a signal is seen between two short ones
+                time.sleep(0.2)
+            if server.returncode:
                 told.seek(0)
                 last = (told.read().strip().splitlines() or [f"status {server.returncode}"])[-1]
                 raise tracking.StoreError(f"MLflow's UI ended: {last}")

@@ -169,7 +169,7 @@ def look_around(browser, address: str, tables: dict[str, str]) -> None:
         expect(page.get_by_role("columnheader", name=column).first).to_be_attached()
     expect(page.get_by_text("These seeds show no difference").first).to_be_attached()
     page.get_by_role("link", name="segments, lenet5, 2 seeds").click()
-    figure = page.get_by_role("img", name="validation accuracy")
+    figure = page.locator("img[alt='validation accuracy']")
     figure.wait_for(state="attached")
     page.wait_for_function("img => img.naturalWidth > 300", arg=figure.element_handle())
     where = page.get_by_role("link", name="Curves by arm", include_hidden=True).get_attribute("href")
