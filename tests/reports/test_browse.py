@@ -1,6 +1,7 @@
 """The store at the terminal: list, show, export and MLflow's UI, after a real measurement and a real comparison."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -127,17 +128,15 @@ def test_an_empty_store(place, capsys):
     assert "the store is empty" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_the_ui_answers_on_this_machine_alone_and_ends_with_ctrl_c(filled):
+@pytest.fixture(scope="module")
+def ui(filled):
+    """`--mode ui` on the filled store: the process, its port and the lines that it printed, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [sys.executable, str(ROOT / "train.py"), "--mode", "ui", f"port={port}"]
-    program = subprocess.Popen(words, cwd=filled[0], stdout=subprocess.PIPE, text=True)
-    try:
+    with subprocess.Popen(words, cwd=filled[0], stdout=subprocess.PIPE, text=True) as program:
         said = [program.stdout.readline() for _ in range(3)]
-        assert f"http://127.0.0.1:{port} " in said[0]
-        assert all("viewStateShareKey=curricula" in line for line in said[1:])
         deadline = time.monotonic() + 300
         while True:
             try:
@@ -146,12 +145,49 @@ def test_the_ui_answers_on_this_machine_alone_and_ends_with_ctrl_c(filled):
             except OSError:
                 assert time.monotonic() < deadline and program.poll() is None
                 time.sleep(0.2)
-        listening = {
-            line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
-        }
-        assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
-    finally:
-        program.send_signal(signal.SIGINT)
-        assert program.wait(30) == 0
+        yield program, port, said
+        program.kill()
+
+
+@pytest.mark.slow
+def test_the_views_in_mlflow(ui, filled, browser):
+    """The addresses that are printed lead to the columns that matter, the description to its figure and to the curves by arm."""
+    _, port, said = ui
+    context = browser.new_context(viewport={"width": 2400, "height": 900})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    tables = [re.search("http://[^ ]*viewStateShareKey=curricula", line)[0] for line in said[1:]]
+    seen = set()
+    for table in tables:
+        page.goto(table)
+        page.get_by_role("columnheader", name="Run Name").first.wait_for()
+        page.get_by_role("columnheader", name="headline").first.wait_for()
+        seen |= {name.strip() for name in page.get_by_role("columnheader").all_inner_texts()}
+    assert {"train/agreement", "learned/concordance", "comparison/difference_curriculum"} <= seen
+
+    compared = filled[1][1]["run"]
+    experiment = MlflowClient(f"sqlite:///{filled[0]}/mlruns/mlflow.db").get_run(compared).info.experiment_id
+    page.goto(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs/{compared}")
+    figure = page.locator("img[src*='validation-accuracy.png']")  # MLflow drops its alternative text
+    figure.wait_for()
+    assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="Curves by arm").click()
+    page = popup.value
+    for arm in ("shuffled", "curriculum"):
+        page.get_by_text(f"Group: {arm}").first.wait_for()
+    page.locator(".js-plotly-plot .scatterlayer path").first.wait_for(state="attached")
+
+
+@pytest.mark.slow
+def test_the_ui_is_on_this_machine_alone_and_ends_with_ctrl_c(ui):
+    program, port, said = ui
+    assert f"http://127.0.0.1:{port} " in said[0]
+    listening = {
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
+    }
+    assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+    program.send_signal(signal.SIGINT)
+    assert program.wait(30) == 0
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
