@@ -1,6 +1,7 @@
 """The measurement phase: what networks agree on, in which order they learn it, and what explains that order."""
 
-from agreement.correlation import correlation_table, explained_variance, spearman, statistic_curve
+from agreement.correlation import correlation_table, spearman, statistic_curve
+from agreement.explained import explained_variance
 from agreement.kinds import agreement_by_kind
 from agreement.measures import (
     accuracy,

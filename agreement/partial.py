@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from agreement.correlation import _check_table, _codes, _false_discovery_rate, _p_value, _rank, _residuals
+from agreement.correlation import check_table, false_discovery_rate
+from agreement.ranks import ordinal_codes, p_value, rank_residuals, rank_within
 
 
 def partial_correlations(
@@ -23,14 +24,16 @@ def partial_correlations(
     1995). NaN where nothing varies, or where a statistic follows from the others. Shapes and errors as in
     `correlation_table`.
     """
-    values, learned, labels = _check_table(statistics, learned, labels)
+    values, learned, labels = check_table(statistics, learned, labels)
     complete = ~np.isnan(values).any(axis=0)
     table = pd.DataFrame({"n": complete.sum()}, index=pd.Index(list(statistics), name="statistic"))
     rho, p = np.full(len(values), np.nan), np.full(len(values), np.nan)
     freedom = complete.sum() - 1 - len(values)
     if freedom > 0:
-        classes = _codes(labels[complete])
-        columns = [_residuals(_rank(_codes(column[complete]), classes)) for column in (*values, learned)]
+        classes = ordinal_codes(labels[complete])
+        columns = [
+            rank_residuals(rank_within(ordinal_codes(column[complete]), classes)) for column in (*values, learned)
+        ]
         ranks = np.array(columns).T
         held = [i for i, name in enumerate(statistics) if fixed is None or name in fixed]
         for i in range(len(values)):
@@ -41,6 +44,6 @@ def partial_correlations(
             size = np.sqrt((pair**2).sum(axis=0))
             if (size > 1e-8 * np.sqrt((ranks[:, [i, -1]] ** 2).sum(axis=0))).all():
                 rho[i] = np.clip(pair[:, 0] @ pair[:, 1] / size.prod(), -1, 1)
-                p[i] = _p_value(rho[i], freedom)
-    table["rho"], table["p"], table["q"] = rho, p, _false_discovery_rate(p)
+                p[i] = p_value(rho[i], freedom)
+    table["rho"], table["p"], table["q"] = rho, p, false_discovery_rate(p)
     return table

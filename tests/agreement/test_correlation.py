@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import kstest, rankdata, spearmanr
 
 import agreement
-from agreement import correlation
+from agreement import bootstrap, explained, ranks
 
 INTERVALS = [("low", "high"), ("within_low", "within_high")]
 
@@ -109,14 +109,14 @@ def test_table_against_scipy_and_a_loop_over_classes():
     assert table.n["gaps"] < table.n["counts"] == 200
 
 
-@pytest.mark.parametrize("resamples", [7, correlation.BLOCK, 2 * correlation.BLOCK + 1])
+@pytest.mark.parametrize("resamples", [7, bootstrap.BLOCK, 2 * bootstrap.BLOCK + 1])
 def test_intervals_equal_those_of_a_naive_bootstrap(resamples):
     statistics, learned, labels = made_up(150, seed=1)
     table = agreement.correlation_table(statistics, learned, labels, resamples=resamples, seed=5)
     drawn = []
-    for block in range(-(-resamples // correlation.BLOCK)):
+    for block in range(-(-resamples // bootstrap.BLOCK)):
         rng = np.random.default_rng([5, block])
-        drawn += [rng.integers(150, size=150) for _ in range(correlation.BLOCK)]
+        drawn += [rng.integers(150, size=150) for _ in range(bootstrap.BLOCK)]
     for name, values in statistics.items():
         rho, within_rho = [], []
         for indices in drawn[:resamples]:
@@ -130,16 +130,16 @@ def test_intervals_equal_those_of_a_naive_bootstrap(resamples):
 
 def test_every_resample_equals_spearmanr():
     statistics, learned, labels = made_up(80, seed=2)
-    weights = correlation._resampled_weights(80, seed=3, block=4)
+    weights = bootstrap._resampled_weights(80, seed=3, block=4)
     assert (weights.sum(axis=0) == 80).all()
-    x, y = (correlation._codes(values) for values in (statistics["counts"], learned))
+    x, y = (ranks.ordinal_codes(values) for values in (statistics["counts"], learned))
     for label in (np.zeros(80, int), labels):
-        pairs = correlation._sort(correlation._pair(np.ones(80, bool), x, y, label))
+        pairs = bootstrap._sort(ranks.rank_pairs(np.ones(80, bool), x, y, label))
         expected = []
         for weight in weights.T:
             indices = np.repeat(np.arange(80), weight)
             expected.append(naive_within_rho(x[indices], y[indices], label[indices]))
-        np.testing.assert_allclose(correlation._weighted_correlations(weights, *pairs), expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(bootstrap._weighted_correlations(weights, *pairs), expected, rtol=0, atol=1e-12)
 
 
 def test_with_one_class_within_is_overall():
@@ -321,7 +321,7 @@ def test_explained_variance_against_dummies_and_least_squares():
     known = ~np.isnan(statistics["gaps"])
     x, y = np.array(list(statistics.values())).T[known], rankdata(learned[known])
     labels = labels[known]
-    fold = correlation._stratified_folds(labels, 4, 2)
+    fold = explained._stratified_folds(labels, 4, 2)
     dummies = np.eye(3)[labels]
     errors = {"statistics": 0.0, "classes": 0.0, "classes_and_statistics": 0.0}
     for held_out in range(4):
@@ -343,11 +343,11 @@ def test_explained_variance_against_dummies_and_least_squares():
 
 def test_folds_spread_every_class():
     classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [50, 23, 4]))
-    fold = correlation._stratified_folds(classes, 5, 0)
+    fold = explained._stratified_folds(classes, 5, 0)
     for label, fewest, most in ((0, 10, 10), (1, 4, 5), (2, 0, 1)):
         counts = np.bincount(fold[classes == label], minlength=5)
         assert counts.min() >= fewest and counts.max() <= most
-    assert (fold != correlation._stratified_folds(classes, 5, 1)).any()
+    assert (fold != explained._stratified_folds(classes, 5, 1)).any()
 
 
 def test_explained_variance_finds_what_is_there_and_nothing_else():
