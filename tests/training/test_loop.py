@@ -371,3 +371,25 @@ def test_a_gpu_that_is_not_there():
 def test_bf16_trains_too(begun):
     record = trained(begun(), settings("precision=bf16", "epochs=6"))
     assert record.series("train/accuracy")[0, -1] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "vendor", "gains"),
+    [
+        (True, True, "GenuineIntel", True),
+        (False, True, "GenuineIntel", False),
+        (False, True, "AuthenticAMD", True),
+        (False, False, "AuthenticAMD", False),
+        (False, True, None, False),
+    ],
+)
+def test_bf16_is_chosen_where_the_cpu_multiplies_it_faster(tmp_path, monkeypatch, amx, avx512_bf16, vendor, gains):
+    about = tmp_path / "cpuinfo"
+    if vendor:
+        about.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(loop, "Path", lambda name: about)
+    cpu = torch.device("cpu")
+    assert loop.choose_bf16("auto", cpu) is gains
+    assert loop.choose_bf16("bf16", cpu) and not loop.choose_bf16("fp32", cpu)
