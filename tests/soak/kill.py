@@ -153,6 +153,8 @@ def progress_of(place: Path) -> dict[str, tuple[int, int]]:
     """Rounds (epochs or evaluations) that each network has finished, and those that its checkpoint would resume from."""
     found = {}
     for folder in [*place.glob("mlruns/unfinished/*/record/network-*"), *place.glob("mlruns/unfinished/*/training-*")]:
+        if ".done/" in folder.as_posix():
+            continue  # all is logged; it is being removed, file by file
         checkpoint = folder / "checkpoint.pt"
         state = torch.load(checkpoint, weights_only=True) if checkpoint.is_file() else {}
         rounds = max(lines(folder / "epochs.jsonl"), lines(folder / "evaluations.jsonl"))
