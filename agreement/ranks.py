@@ -27,7 +27,7 @@ class Pairs(NamedTuple):
 
 
 def ordinal_codes(values: np.ndarray) -> np.ndarray:
-    """The values as whole numbers 0, 1, ... in the same order."""
+    """The values (N,) as whole numbers 0, 1, ... in the same order, (N,)."""
     return np.unique(values, return_inverse=True)[1]
 
 
@@ -38,17 +38,19 @@ def rank_pairs(known: np.ndarray, x: np.ndarray, y: np.ndarray, label: np.ndarra
 
 
 def rank_within(code: np.ndarray, label: np.ndarray) -> Ranking:
+    """Rank codes within classes, both whole numbers from 0, (n,)."""
     codes, classes = code.max(initial=0) + 1, label.max(initial=0) + 1
     cells, cell, size = np.unique(label * codes + code, return_inverse=True, return_counts=True)
     return Ranking(cell, size, np.searchsorted(cells, np.arange(classes + 1) * codes))
 
 
 def class_sizes(ranking: Ranking) -> np.ndarray:
+    """Examples in each class, (classes,)."""
     return np.diff(np.append(0, ranking.size.cumsum())[ranking.start])
 
 
 def class_of_each(ranking: Ranking) -> np.ndarray:
-    """(n,)"""
+    """The class of each example, (n,)."""
     return np.repeat(np.arange(len(ranking.start) - 1), np.diff(ranking.start))[ranking.cell]
 
 

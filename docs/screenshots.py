@@ -35,14 +35,13 @@ def browser_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
 
 
 @contextmanager
-def mlflow_ui() -> Iterator[str]:
-    """The store in MLflow's UI on a free port of this machine. Yields its address once it answers."""
+def mlflow_ui(place: Path | None = None) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """`--mode ui` in a folder on a free port of this machine. Yields the process and the port once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), "--mode", "ui", f"port={port}"], stdout=subprocess.DEVNULL
-    )
+    words = [sys.executable, str(ROOT / "train.py"), "--mode", "ui", f"port={port}"]
+    program = subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 300
         while True:
@@ -53,10 +52,10 @@ def mlflow_ui() -> Iterator[str]:
                 if time.monotonic() > deadline or program.poll() is not None:
                     raise
                 time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
+        yield program, port
     finally:
         program.send_signal(signal.SIGINT)
-        program.wait()
+        program.wait(60)
 
 
 def take(page: Page, address: str, shows: str, name: str) -> None:
@@ -91,7 +90,8 @@ def main() -> None:
     )
     experiment, run = comparison.info.experiment_id, comparison.info.run_id
     report = Path(client.download_artifacts(measurement.info.run_id, "report.html"))
-    with mlflow_ui() as address, browser_page(1300, 730) as page:
+    with mlflow_ui() as (_, port), browser_page(1300, 730) as page:
+        address = f"http://127.0.0.1:{port}"
         take(page, f"{address}/{views.table_address(experiment)}", f"text={comparison.info.run_name}", "mlflow-table")
         take(
             page,

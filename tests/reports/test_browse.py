@@ -3,10 +3,6 @@
 import json
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -16,9 +12,9 @@ from mlflow import MlflowClient
 
 import train
 from conf import PROGRAM
+from docs.screenshots import mlflow_ui
 from reports import tracking
 
-ROOT = Path(__file__).parents[2]
 SMALL = ["data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "epochs=2", "lr=0.004"]
 
 
@@ -131,22 +127,9 @@ def test_an_empty_store(place, capsys):
 @pytest.fixture(scope="module")
 def ui(filled):
     """`--mode ui` on the filled store: the process, its port and the lines that it printed, once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, str(ROOT / "train.py"), "--mode", "ui", f"port={port}"]
-    with subprocess.Popen(words, cwd=filled[0], stdout=subprocess.PIPE, text=True) as program:
-        said = [program.stdout.readline() for _ in range(3)]
-        deadline = time.monotonic() + 300
-        while True:
-            try:
-                assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read() == b"OK"
-                break
-            except OSError:
-                assert time.monotonic() < deadline and program.poll() is None
-                time.sleep(0.2)
-        yield program, port, said
-        program.kill()
+    with mlflow_ui(filled[0]) as (program, port):
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read() == b"OK"
+        yield program, port, [program.stdout.readline() for _ in range(3)]
 
 
 @pytest.mark.slow
