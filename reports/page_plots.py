@@ -5,6 +5,8 @@ readers find a description in, and takes colours from the page's style sheet, wh
 with the package vl-convert-python.
 """
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -38,10 +40,19 @@ CONFIG = {
 
 @cache
 def plot_script() -> str:
-    """The JavaScript that draws the specifications; defines `vegaEmbed`. Takes a second or two."""
-    import vl_convert
+    """The JavaScript that draws the specifications; defines `vegaEmbed`. Takes a second or two.
 
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    In a process of its own, because it holds Python's lock all the time: Ctrl-C would wait for it.
+    """
+    bundle = "import vl_convert; print(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'), end='')"
+    made = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", bundle],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        start_new_session=True,  # which Ctrl-C does not reach: it would print where it was
+    )
+    return made.stdout
 
 
 def plot(description: str, height: int, **parts: Any) -> dict[str, Any]:
