@@ -13,6 +13,7 @@ torchrun --nproc-per-node=4 train.py --mode measure  each network on four GPUs, 
 """
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -92,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
             browse(options.mode, options.settings, console, options.json)
             return 0
         words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
-        if options.mode == "measure" and any(word.startswith("sweep.") for word in words):
+        if any(word.startswith("sweep.") for word in words):
+            if options.mode != "measure" or options.print_config or options.show_pacing:
+                raise ConfigurationError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
             configs = compose_sweep(words)
             warm_up(*PHASES["measure"])
             from phases.sweep import run_sweep
@@ -118,8 +121,11 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if options.debug or not expected(error):
             raise
+        line = str(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            line += " (make space, then give the same command again)"
         # names of files may hold line breaks and what steers a terminal
-        print(f"train.py: {''.join(c if c.isprintable() else ' ' for c in str(error))}", file=sys.stderr)
+        print(f"train.py: {''.join(c if c.isprintable() else ' ' for c in line)}", file=sys.stderr)
         return 2
     return 0
 

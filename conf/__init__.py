@@ -38,8 +38,8 @@ def setting(default: Any, meaning: str, *choices: str) -> Any:
 @dataclass
 class Configuration:
     # what is learned
-    data: str = setting("mnist5k", "data set, one of training.DATASETS; its preset is conf/<data>.yaml")
-    root: str = setting("data", "folder that holds the data set (cifar10 is downloaded there when missing)")
+    data: str = setting("mnist5k", "data set, one of training.data.DATASETS; its preset is conf/<data>.yaml")
+    root: str = setting("data", "folder that holds the data set (cifar10 and voc are downloaded there when missing)")
     resize: int | None = setting(None, "shorter side of the images in pixels before cropping; null keeps their size")
     crop: int | None = setting(
         None, "side in pixels of the square crop, random in training and central in testing; null: no crop"
@@ -57,7 +57,7 @@ class Configuration:
     skip_bad_images: bool = setting(False, "leave unreadable images out (and say how many) instead of stopping")
     # by which networks
     network: Any = setting(
-        "lenet5", "a name in training.NETWORKS or torchvision.models, or a list of them: one network each"
+        "lenet5", "a name in training.networks.NETWORKS or torchvision.models, or a list of them: one network each"
     )
     networks: int = setting(5, "number of networks K trained side by side (with a list in network=, its length)")
     # how they are trained
@@ -127,7 +127,7 @@ class Configuration:
     engine: str = setting("local", "trains on this machine, or on the workers of a Dask cluster", "local", "dask")
     scheduler: str | None = setting(None, "address tcp://host:port of the scheduler of engine=dask")
     sync_batchnorm: bool = setting(False, "under torchrun: batch-norm over the whole batch, not each process's share")
-    cache: str = setting("cache", "folder of computed statistics; safe to delete")
+    cache: str = setting("cache", "folder of computed statistics and decoded images; safe to delete")
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings")
 
 
@@ -165,6 +165,10 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     except OmegaConfBaseException as error:
         raise ConfigurationError(f"{error.full_key}: {first_line(error)}") from error
     check(config)
+    other, ignored = ("measure", MEASURE_ONLY) if mode == "curriculum" else ("curriculum", CURRICULUM_ONLY)
+    for key, value in given:
+        if key in ignored and config[key] != plain(default)[key]:
+            raise ConfigurationError(f"{key}={value}: --mode {mode} does not look at it, --mode {other} does")
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -192,6 +196,9 @@ def pair(word: str) -> tuple[str, Any]:
     key, equals, _ = word.partition("=")
     if not equals or not key:
         raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
+    text = word.partition("=")[2]
+    if key in names() and described(key).type in (str, str | None) and re.fullmatch(r"(?!null$)[^'\"].*", text):
+        return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
     try:
         value = plain(OmegaConf.from_dotlist([word])).get(key)
     except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
@@ -219,7 +226,7 @@ def check(config: DictConfig) -> None:
             raise ConfigurationError(
                 f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}"
             )
-    least = {"networks": 1, "epochs": 1, "batch_size": 1, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
+    least = {"networks": 1, "epochs": 1, "batch_size": 2, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
              "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1, "seeds": 2,
              "evaluations": 1, "label_noise": 0, "random_labels": 0, "memory": 0, "statistics_resize": 10}  # fmt: skip
     for key, bound in least.items():
@@ -238,6 +245,10 @@ def check(config: DictConfig) -> None:
     if config.validation >= 1:
         raise ConfigurationError(
             f"validation={config.validation}: expected less than 1, to leave something to train on"
+        )
+    if config.momentum >= 1:
+        raise ConfigurationError(
+            f"momentum={config.momentum}: expected less than 1 ({described('momentum').metadata['meaning']})"
         )
     if config.resize and config.crop and config.crop > config.resize:
         raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")

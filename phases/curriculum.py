@@ -55,14 +55,18 @@ def run_comparison(config: Any, console: Any) -> str:
     build_network(config.network, data.channels, len(data.classes), size)
 
     client = tracking.open_store()
-    with unfinished("curriculum", config, data) as work:
-        with Progress(console, len(config.arms) * config.seeds, config.evaluations) as progress:
-            scores, notes = scores_of(config, data.train, client, progress)
-            train, validation = held_out(data, config)
-            config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
-            warn_of_examples_never_drawn(config, len(train.labels), console)
-            arms = arms_of(config, scores[train.index], train.labels)
-            parent, *children = runs_of(client, config, arms, terms_of(trained, data, arms), work)
+    trainings = len(config.arms) * config.seeds
+    with Progress(console, trainings, config.evaluations) as progress:
+        scores, notes = scores_of(config, data.train, client, progress)
+    train, validation = held_out(data, config)
+    config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
+    warn_of_examples_never_drawn(config, len(train.labels), console)
+    arms = arms_of(config, scores[train.index], train.labels)
+    terms = terms_of(trained, data, arms)
+    # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
+    with unfinished("curriculum", config, data, terms) as work:
+        with Progress(console, trainings, config.evaluations) as progress:
+            parent, *children = runs_of(client, config, arms, terms, work)
             tracking.log_data(client, parent, config, data)
             sent = partial(tracking.holds, client, key="test/accuracy")  # the last of what a training sends
             with tracking.ending(client, [*children, parent], sent):

@@ -29,7 +29,7 @@ from reports.per_example import examples_table
 from reports.summary import as_text, headline, print_measurement
 from reports.views import describe
 from training.batches import share
-from training.data import ANNOTATIONS, load
+from training.data import load
 from training.examples import Data
 from training.labels import with_random_labels
 from training.loop import train_network
@@ -74,7 +74,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
         build_network(name, data.channels, len(data.classes), size)
 
     client = tracking.open_store()
-    with unfinished("measure", config, data) as work:
+    with unfinished("measure", trained, data) as work:  # on another device or precision it is other work
         parent, *children = runs_of(client, config, work, sweep, tags or {})
         tracking.log_data(client, parent, config, data)
         with (
@@ -180,7 +180,7 @@ def analyse(
         learned[split] = agreement.learned_epoch(correct)
         table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
         # what others found of the examples, such as a C-score, does not count as a cause among others
-        images = {name: column for name, column in columns.items() if name not in ANNOTATIONS}
+        images = {name: column for name, column in columns.items() if name in config.statistics}
         partial = agreement.partial_correlations(columns, learned[split], labels, fixed=images).drop(columns="n")
         correlations[split] = table.join(partial.add_prefix("others_fixed_"))
         by_kind[split] = {name: agreement.agreement_by_kind(correct, values) for name, values in kinds[split].items()}

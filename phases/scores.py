@@ -13,15 +13,21 @@ from metrics import STATISTICS
 from phases.progress import Progress
 from phases.statistics import statistics_of
 from reports import tracking
+from reports.browse import find
 from training.data import ANNOTATIONS
 from training.examples import Split
 
 
 def check_metric(metric: str) -> list[str]:
     """The parts of `metric`, joined by +; raises ConfigurationError for one that is not known."""
-    parts = [part.strip() for part in metric.split("+")]
+    parts: list[str] = []
+    known = [*STATISTICS, *ANNOTATIONS, *RECORD_SCORES, "file:PATH"]
+    for part in map(str.strip, metric.split("+")):
+        if parts and parts[-1].startswith("file:") and part not in known and not part.startswith("file:"):
+            parts[-1] += f"+{part}"  # a file may be called so
+        else:
+            parts.append(part)
     for part in parts:
-        known = [*STATISTICS, *ANNOTATIONS, *RECORD_SCORES, "file:PATH"]
         if part not in known and not part.startswith("file:"):
             raise ConfigurationError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
     return parts
@@ -59,7 +65,11 @@ def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord,
     command = f"{PROGRAM} --mode measure data={config.data}"
     with tracking.store_errors():
         if config.measurement:
-            runs = [client.get_run(config.measurement)]
+            runs = [find(client, config.measurement, "measurement")]
+            if runs[0].data.tags["phase"] != "measure":
+                raise ConfigurationError(
+                    f"measurement={config.measurement}: that run is no measurement; --mode list shows which are"
+                )
         else:
             experiment = client.get_experiment_by_name(f"measure-{config.data}")
             runs = (

@@ -35,7 +35,7 @@ def statistics_of(split: Split, names: Sequence[str], config: Any, progress: Pro
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:
         return statistics_table(
-            images, split.ids, names, Path(config.cache) / "statistics",
+            images, split.ids, names, Path(config.cache).expanduser() / "statistics",
             progress=lambda done, total: progress.step(words, done, total),
         )  # fmt: skip
 

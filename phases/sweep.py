@@ -60,9 +60,9 @@ def parent_of(client: Any, configs: dict[str, Any], first: Any, work: Path) -> s
 def measured(client: Any, parent: str, name: str) -> str | None:
     """The run of a measurement that the sweep has finished, with nothing left to do."""
     with tracking.store_errors():
-        experiment = client.get_run(parent).info.experiment_id
+        experiments = [each.experiment_id for each in client.search_experiments()]  # other data have another one
         words = f"tags.mlflow.parentRunId = '{parent}' and tags.phase = 'measure' and attributes.status = 'FINISHED'"
-        runs = client.search_runs([experiment], words, max_results=1000)
+        runs = client.search_runs(experiments, words, max_results=1000)
     tags = {run.info.run_id: run.data.tags for run in runs if run.data.tags.get("sweep_value") == name}
     return next((run for run in tags if not is_being_worked_on(tags[run].get("attempt", ""))), None)
 

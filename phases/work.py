@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,13 @@ def settings_with_effect(config: Any, mode: str) -> dict[str, Any]:
 
 
 @contextmanager
-def unfinished(mode: str, config: Any, data: Data) -> Iterator[Path]:
-    """The folder of this work, the same for the same settings and examples; the caller discards it when all is done.
+def unfinished(mode: str, config: Any, data: Data, terms: Sequence[str] = ()) -> Iterator[Path]:
+    """The folder of this work, the same for the same settings, examples and terms; the caller discards it when all is done.
 
     Raises TrainingError where another process works there. After a TrainingError inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
-    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest]) as work:
+    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest, *terms]) as work:
         try:
             yield work
         except TrainingError:
@@ -61,7 +61,7 @@ def discard(work: Path) -> None:
     """Remove a folder of work: at one stroke, so that what is left of it after a kill is not taken for work to resume."""
     done = work.with_name(f"{work.name}.{uuid.uuid4().hex[:8]}.done")
     work.rename(done)
-    shutil.rmtree(done)
+    shutil.rmtree(done, ignore_errors=True)  # another process that starts may be removing it as well
 
 
 def attempt_of(work: Path) -> str:

@@ -22,7 +22,7 @@ from conf import PROGRAM, ConfigurationError, nearest
 from reports import tracking, views
 
 PHASES = ("measure", "sweep", "curriculum")
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "report.html", "summary.txt")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt")  # fmt: skip
 KNOWN = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}
 
 
@@ -87,14 +87,14 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
     console.print(f"One of them in full: {PROGRAM} --mode show run=<run>", highlight=False)
 
 
-def find(client: Any, beginning: str) -> Any:
-    """The run whose id begins so; the newest for nothing."""
+def find(client: Any, beginning: str, setting: str = "run") -> Any:
+    """The run whose id begins so; the newest for nothing. setting: what named it, for the message."""
     found = [run for run in runs(client) if run.info.run_id.startswith(beginning)]
     if not found or (beginning and len(found) > 1):
         known = [run.info.run_id for run in runs(client)]
         why = "several runs begin so" if found else "there is no such run"
         raise ConfigurationError(
-            f"run={beginning}: {why}" + (nearest(beginning, known) if known else "; the store is empty")
+            f"{setting}={beginning}: {why}" + (nearest(beginning, known) if known else "; the store is empty")
         )
     return found[0]
 

@@ -114,6 +114,8 @@ def store_errors() -> Iterator[None]:
             advice = "another program holds the database; wait for it or stop it, then give the same command again"
         elif "No space left" in text or "disk is full" in text:
             advice = "make space, then give the same command again"
+        elif "disk I/O error" in text:  # which SQLite says of a full disk as well
+            advice = "make space, or see to the disk, then give the same command again"
         elif "out-of-date" in text or "Can't locate revision" in text or "schema" in text:
             advice = "another version of MLflow wrote it: `mlflow db upgrade` brings an older one up to date; a newer one needs the newer MLflow"
         else:
@@ -129,13 +131,23 @@ def experiment_id(client: Any, name: str) -> str:
 
     with store_errors():
         found = client.get_experiment_by_name(name)
+        here = None if os.environ.get("MLFLOW_TRACKING_URI") else (STORE.absolute() / "artifacts" / name).as_uri()
+        if found is not None and found.lifecycle_stage == "deleted":
+            command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            raise StoreError(
+                f"the experiment {name} was deleted; `MLFLOW_TRACKING_URI={tracking_uri()} {command}` brings it back"
+            )
         if found is not None:
+            if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
+                raise StoreError(
+                    f"this store was made elsewhere and its files are looked for there ({found.artifact_location}): "
+                    "move the folder back, or work in another one"
+                )
             return found.experiment_id
-        local = not os.environ.get("MLFLOW_TRACKING_URI")
         try:
             return client.create_experiment(
                 name,
-                artifact_location=(STORE.absolute() / "artifacts" / name).as_uri() if local else None,
+                artifact_location=here,
                 tags={"mlflow.experimentKind": "custom_model_development"},  # the UI shows runs first, not traces
             )
         except MlflowException:

@@ -31,7 +31,7 @@ def cifar10(config: Any) -> Data:
     """
     root = Path(config.root).expanduser()
     for candidate in (root / "cifar10", root):
-        if (candidate / "train").is_dir():
+        if (candidate / "train").is_dir() and candidate.absolute().name == "cifar10":
             data = folders(candidate, config)
             train, test = by_index(data.train), by_index(data.test)
             break

@@ -1,7 +1,8 @@
 """Data sets: a name, and a function from the configuration to labelled images.
 
 Images are uint8 and are batched by `training.batches`, so that no Python runs per image while training.
-Adding a data set is one function `config -> Data`, one line in DATASETS, and a preset `conf/<name>.yaml`.
+Adding a data set is one function `config -> Data`, one line in DATASETS, and a preset `conf/<name>.yaml`; names of numbers that
+it annotates examples with go into ANNOTATIONS.
 """
 
 from collections.abc import Callable
@@ -53,11 +54,16 @@ DATASETS: dict[str, Callable[[Any], Data]] = {
     "kth_tips2b": kth_tips2b,
     "voc": voc,
 }
-ANNOTATIONS = ("instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise")
+# those that are numbers, which a comparison can order by
+ANNOTATIONS = ["instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise"]
 
 
 def load(config: Any) -> Data:
     """The configured data set; raises DataError in one line when it cannot be had."""
+    if config.data not in DATASETS:
+        raise DataError(
+            f"data={config.data}: conf/{config.data}.yaml is there, but training.data.DATASETS has no function of that name"
+        )
     data = DATASETS[config.data](config)
     if len(data.train) < config.batch_size:
         raise DataError(f"batch_size={config.batch_size} is larger than the training set of {len(data.train)} examples")

@@ -75,11 +75,14 @@ class Data:
 
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises DataError where images differ in size and are not cropped."""
+        seen: set[int] = set()
         for name, split in (("train", self.train), ("test", self.test)):
             sides = np.unique(shapes_of(split.images)).tolist()
-            if crop is None and len(sides) > 1:
+            seen.update(sides)
+            if crop is None and len(seen) > 1:
+                whose = f"the {name} images are" if len(sides) > 1 else "train and test images are"
                 raise DataError(
-                    f"the {name} images are {sides[0]} to {sides[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
+                    f"{whose} {min(seen)} to {max(seen)} pixels wide and high: give resize= and crop= to make them equal squares"
                 )
             if crop is not None and sides[0] < crop:
                 raise DataError(

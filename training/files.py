@@ -162,7 +162,7 @@ def on_disk(files: Files, config: Any) -> tuple[PixelFile, np.ndarray, list[str]
     named = [[str(path), s.st_size, s.st_mtime_ns] for path, s in zip(files.paths, stats, strict=True)]
     code = [fingerprint(read_image), fingerprint(as_network_input)]  # another version may decode differently
     key = hashlib.sha256(json.dumps([config.resize, named, code]).encode()).hexdigest()[:32]
-    folder = Path(config.cache).absolute() / "pixels"
+    folder = Path(config.cache).expanduser().absolute() / "pixels"
     path, about = folder / f"{key}.npy", folder / f"{key}.json"
     if not is_whole(path, about):
         folder.mkdir(parents=True, exist_ok=True)

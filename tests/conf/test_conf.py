@@ -222,7 +222,7 @@ def test_a_sweep_composes_every_combination():
         ("sweep.batch_size=32", "expected a list of two or more values, such as sweep.batch_size=[1,2]"),
         ("sweep.batch_size=[32]", "expected a list of two or more"),
         ("sweep.batch_sise=[1,2]", "there is no setting 'batch_sise'; did you mean batch_size?"),
-        ("sweep.batch_size=[1,many]", "batch_size=many: expected int"),
+        ("sweep.batch_size=[16,many]", "batch_size=many: expected int"),
     ],
 )
 def test_a_sweep_that_cannot_be_meant(word, told):

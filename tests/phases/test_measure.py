@@ -503,7 +503,12 @@ def test_a_full_disk(measured, store, digits, small_disk, monkeypatch, capsys, f
     ballast.write_bytes(b"\1" * (state.f_bavail * state.f_frsize - free))
     arguments = words(digits, f"cache={measured[0] / 'cache'}")
     assert train.main(arguments) == 2
-    assert re.search(r"No space left|disk (is )?full|disk I/O error", one_line(capsys))
+    line = one_line(capsys)
+    assert (
+        re.search(r"No space left|disk (is )?full|disk I/O error", line)
+        and "make space" in line
+        and "the same command" in line
+    )
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     assert train.main(arguments) == 0
