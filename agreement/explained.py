@@ -90,6 +90,9 @@ def _least_squares(
     size, sums = member.sum(axis=0)[:, None], member.T @ columns
     means = np.where(size > 0, sums / np.maximum(size, 1), columns.mean(axis=0))
     centred = columns.T @ columns - means.T @ (size * means)
+    # what is constant within groups leaves rounding noise there
+    constant = np.flatnonzero(centred.diagonal() <= 1e-12 * (columns**2).sum(axis=0))
+    centred[constant] = centred[:, constant] = 0
     # the normal equations do here: columns lie in -1..1; rcond because statistics may repeat each other
     slopes = np.linalg.lstsq(centred[1:, 1:], centred[1:, 0], rcond=1e-10)[0]
     intercept = means[:, 0] - means[:, 1:] @ slopes

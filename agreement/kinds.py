@@ -18,7 +18,8 @@ def agreement_by_kind(correct: np.ndarray, kinds: np.ndarray) -> dict[Hashable, 
     >>> agreement_by_kind(np.array([[[True, False, True]]]), np.array(["top", "top", "side"]))
     {'side': array([1.]), 'top': array([0.5])}
     """
-    correct, kinds = check_correct(correct), np.asarray(kinds)
+    correct = check_correct(correct)
+    kinds = np.asarray(kinds, None if isinstance(kinds, np.ndarray) else object)  # NaN among names would become one
     if kinds.shape != correct.shape[2:]:
         raise ValueError(f"kinds must have shape {correct.shape[2:]}, one per example, not {kinds.shape}")
     codes, names = pd.factorize(kinds, sort=True)

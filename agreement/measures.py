@@ -208,6 +208,8 @@ def _check_labelled(
     networks, labels = _check_predictions(predictions), np.asarray(labels)
     if labels.shape != networks[0].shape[1:]:
         raise ValueError(f"labels must have shape {networks[0].shape[1:]}, one per example, not {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be integers, as predictions are, not {labels.dtype}")
     return networks, labels
 
 

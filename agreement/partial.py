@@ -39,7 +39,9 @@ def partial_correlations(
         others = [other for other in held if other != i]
         kept = ~np.isnan(values[[i, *others]]).any(axis=0)
         n[i] = kept.sum()
-        if (freedom := n[i] - 2 - len(others)) <= 0:
+        # ranks within classes spend a degree of freedom for each
+        freedom = int((np.unique(labels[kept], return_counts=True)[1] - 1).sum()) - 1 - len(others)
+        if freedom <= 0:
             continue
         pair = whole = np.array([ranks_of(i, kept), ranks_of(-1, kept)]).T
         if others:

@@ -47,6 +47,7 @@ class Recorder:
             self.rows[split, "probability"] = GrowingArray(
                 folder / f"{split}-probability.npy", size, np.dtype(np.uint8), finished
             )
+        self.seen = {split: np.zeros(size, bool) for split, size in sizes.items()}
         self.lines = folder / "epochs.jsonl"
         kept = read_epochs(folder)[:finished]
         if len(kept) < finished:
@@ -55,11 +56,19 @@ class Recorder:
 
     def update(self, split: str, indices: Any, predictions: Any, probability: Any) -> None:
         """Note a batch: indices (B,) into the split, predicted classes (B,), probabilities of the true class (B,) in [0, 1]."""
+        self.seen[split][indices] = True
         self.rows[split, "predictions"].row[indices] = predictions
         self.rows[split, "probability"].row[indices] = np.rint(np.multiply(probability, 255))
 
     def end_epoch(self, **numbers: float) -> None:
-        """Append what `update` gathered as the next epoch, with the epoch's numbers."""
+        """Append what `update` gathered as the next epoch, with the epoch's numbers. Raises ValueError where examples are missing."""
+        for split, seen in self.seen.items():
+            if missing := int((~seen).sum()):
+                raise ValueError(
+                    f"{missing:,} of {len(seen):,} {split} examples were not noted in this epoch: every epoch needs all of "
+                    "them (a DataLoader with drop_last=True leaves some out)"
+                )
+            seen[:] = False
         for array in self.rows.values():
             array.append()
         with self.lines.open("a") as file:

@@ -116,7 +116,7 @@ def effect_size(differences: np.ndarray) -> float:
     if freedom < 2:
         return math.nan
     mean, deviation = differences.mean(), differences.std(ddof=1)
-    if np.ptp(differences) == 0:
+    if np.ptp(differences) <= 1e-12 * abs(mean):  # equal but for rounding
         return math.copysign(math.inf, mean) if mean else 0.0
     correction = math.exp(special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2)) / math.sqrt(freedom / 2)
     return float(correction * mean / deviation)
@@ -169,7 +169,7 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
 
 def _digits(width: float, bound: float) -> int:
     """Decimals that show two significant digits of a width, and that a bound is not 0."""
-    digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 2
+    digits = max(0, 1 - math.floor(math.log10(width))) if width > 1e-9 else 2  # else nothing but rounding
     while digits < 9 and round(bound, digits) == 0:
         digits += 1
     return digits

@@ -22,6 +22,8 @@ def corrupt_labels(labels: np.ndarray, fraction: float, classes: int, seed: int 
         raise ValueError(f"the fraction of wrong labels must be in 0 to 1, not {fraction}")
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"labels must be in 0 to {classes - 1}, not {labels.min()} to {labels.max()}")
+    if classes - 1 > np.iinfo(labels.dtype).max:
+        raise ValueError(f"labels of type {labels.dtype} cannot be any of {classes} classes: give int64")
     wrong = round(fraction * len(labels))
     if wrong and classes < 2:
         raise ValueError(f"labels cannot be wrong with {classes} class")

@@ -103,6 +103,7 @@ def _grow(share: Callable, t, T, N, a, b):
     _check_end(a)
     _check_fraction("b", b)
     s = np.minimum(t / (a * T), 1)
+    s = np.where(s > 1 - 1e-12, 1, s)  # a · T may come out a little above the step meant
     return _whole(np.where(s < 1, b * N + (N - b * N) * share(s), N), N)
 
 
@@ -118,7 +119,7 @@ def _staircase(levels: Sequence[float] | np.ndarray, lengths: Sequence[float], t
         if len(ends):
             ends *= a * T / ends[-1]
             ends[-1] = a * T  # exactly
-    return _whole(N * np.asarray(levels)[np.searchsorted(ends, t, side="right")], N)
+    return _whole(N * np.asarray(levels)[np.searchsorted(ends * (1 - 1e-12), t, side="right")], N)
 
 
 def _levels(start: float, factor: float) -> np.ndarray:

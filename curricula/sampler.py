@@ -137,7 +137,8 @@ class PacedSampler(Sampler[list[int]]):
         if pacing not in PACING:
             raise ValueError(unknown("pacing function", pacing, PACING))
         given = {name: value for name, value in (("a", a), ("b", b)) if value is not None}
-        return PACING[pacing](np.arange(self.steps), self.steps, len(self.order), **given).tolist().__getitem__
+        counts = PACING[pacing](np.arange(self.steps), self.steps, len(self.order), **given)
+        return np.broadcast_to(counts, self.steps).tolist().__getitem__
 
     def _passes(self, count: Callable[[int], float]) -> tuple[list[int], list[int]]:
         """Step at which each pass begins, and the size of its prefix."""

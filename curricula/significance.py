@@ -115,8 +115,9 @@ def _simulated_effect(seeds: int, level: float, power: float) -> float:
     sums, drift = noise @ signs.T, signs.sum(axis=1)  # the first pattern is the observed one
 
     def shortfall(effect: float) -> float:
-        shifted = np.abs(sums + effect * drift)
-        rejected = np.count_nonzero(shifted >= shifted[:, :1] - 1e-9, axis=1) <= most
+        shifted = sums + effect * drift
+        as_far = np.abs(shifted) >= np.abs(shifted[:, :1]) - 1e-9
+        rejected = (np.count_nonzero(as_far, axis=1) <= most) & (shifted[:, 0] > 0)
         return power - rejected.mean()
 
     return float(optimize.bisect(shortfall, 0, 16, xtol=1e-3)) if shortfall(0) > 0 else 0.0

@@ -44,7 +44,7 @@ def _add(value: Any, parts: list[bytes], seen: set[int]) -> None:
     value = getattr(value, "py_func", value)  # the function that numba compiled
     parts.append(type(value).__name__.encode())
     if isinstance(value, ModuleType):
-        parts.append(_release(value.__name__) or _source(value))
+        _add_module(value, parts, seen)
     elif isinstance(value, np.ufunc | type) or (callable(value) and hasattr(value, "__qualname__")):
         module = getattr(value, "__module__", None) or type(value).__module__
         release = _release(module)
@@ -70,6 +70,20 @@ def _add(value: Any, parts: list[bytes], seen: set[int]) -> None:
         parts.append(repr(value).encode())
     else:
         raise _Unknown
+
+
+def _add_module(module: ModuleType, parts: list[bytes], seen: set[int]) -> None:
+    """The release of an installed module; the whole source of one of the project, and of those that it draws on."""
+    release = _release(module.__name__)
+    if release or id(module) in seen:
+        parts.append(release)
+        return
+    seen.add(id(module))
+    parts.append(_source(module))
+    for _, value in sorted(vars(module).items()):
+        of = value if isinstance(value, ModuleType) else sys.modules.get(str(getattr(value, "__module__", None)))
+        if of is not None:
+            _add_module(of, parts, seen)
 
 
 def _add_function(function: FunctionType, parts: list[bytes], seen: set[int]) -> None:
