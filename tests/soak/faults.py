@@ -113,6 +113,8 @@ def server(folder: Path, words: list[str], options: argparse.Namespace) -> list[
             wanted = STAGES[draw.choice([3, 4, 4, 5, 6])]
             while program.status() is None and STAGES.index(stage_of(place)) < STAGES.index(wanted):
                 time.sleep(0.01)
+            if program.status() is not None:
+                wrong.append(f"server {number}: the program ended before its moment, {wanted}")
             os.killpg(process.pid, 9)
             process.wait()
             began = time.monotonic()

@@ -125,7 +125,7 @@ def stage_of(place: Path) -> str:
     store = place / "mlruns"
     if not store.is_dir():
         return STAGES[0]
-    if not (store / "mlflow.db").is_file():
+    if not (store / "mlflow.db").is_file() and not (store / "unfinished").is_dir():  # which a server's store has alone
         return STAGES[1]
     works = [work for work in (store / "unfinished").glob("*-folder-*") if work.is_dir()]
     works = [work for work in works if not work.name.startswith("sweep")] or works
