@@ -51,3 +51,7 @@ def test_wrong_shapes_are_named():
 def test_the_example_in_the_docstring_is_true():
     result = doctest.testmod(kinds)
     assert result.attempted > 0 and result.failed == 0
+
+
+def test_nan_among_names_is_no_name():
+    assert list(agreement.agreement_by_kind(np.ones((1, 1, 2), bool), ["top", float("nan")])) == ["top"]

@@ -112,3 +112,26 @@ def test_hugging_faces_trainer_records(tmp_path):
     trainer.recorder = recorder
     trainer.train()
     assert LearningRecord(tmp_path / "record").correct("train").shape == (1, 3, 20)
+
+
+@pytest.mark.parametrize(
+    ("logits", "told"),
+    [
+        (np.zeros((3, 1000)), "logits of 1000 classes, where the record has 3: give classes="),
+        (np.full((3, 3), np.nan), "logits are not finite"),
+    ],
+)
+def test_logits_that_cannot_be_recorded(tmp_path, logits, told):
+    with pytest.raises(ValueError, match=told):
+        LearningRecorder(tmp_path, {"train": LABELS}).update([0, 1, 2], logits)
+
+
+def test_an_epoch_needs_every_example(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1], LOGITS[0][:2])
+    with pytest.raises(ValueError, match=r"1 of 3 train examples were not noted in this epoch.*drop_last"):
+        recorder.end_epoch()
+    recorder.update([2], LOGITS[0][2:])
+    recorder.end_epoch()
+    with pytest.raises(ValueError, match="3 of 3 train"):
+        recorder.end_epoch()

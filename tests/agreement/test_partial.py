@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agreement import correlation_table, partial_correlations
+from agreement import correlation_table, explained_variance, partial_correlations
 
 DRAW = np.random.default_rng(0)
 N = 2000
@@ -68,3 +68,26 @@ def test_only_what_is_to_be_fixed_is():
     table = partial_correlations(every, LEARNED, LABELS, fixed=["cause"])
     assert table["rho"]["cause"] == partial_correlations({"cause": CAUSE}, LEARNED, LABELS)["rho"]["cause"]
     assert table["rho"]["noisy"] == partial_correlations(every, LEARNED, LABELS)["rho"]["noisy"]
+
+
+def test_classes_of_one_are_no_evidence():
+    labels = np.append(np.zeros(10, int), np.arange(1, 91))
+    x, y = DRAW.normal(size=(2, 100))
+    alone = partial_correlations({"x": x}, y, labels).loc["x"]
+    within = correlation_table({"x": x}, y, labels, resamples=1).loc["x"]
+    assert alone["p"] == pytest.approx(within["within_p"], rel=1e-9)
+
+
+def test_an_annotation_that_few_examples_have_costs_the_statistics_nothing():
+    rare = np.where(np.arange(N) < 20, CAUSE, np.nan)
+    table = partial_correlations({"cause": CAUSE, "rare": rare}, LEARNED, LABELS, fixed=["cause"])
+    alone = partial_correlations({"cause": CAUSE}, LEARNED, LABELS)
+    assert table.loc["cause", ["n", "rho", "p"]].tolist() == alone.loc["cause", ["n", "rho", "p"]].tolist()
+    assert table.loc["rare", "n"] == 20
+
+
+def test_what_is_constant_within_classes_explains_nothing_beyond_them():
+    labels = np.minimum(DRAW.geometric(0.03, 2000), 400)
+    of_class, learned = DRAW.normal(size=401)[labels], DRAW.integers(1, 9, 2000)
+    found = explained_variance({"of class": of_class}, learned, labels)
+    assert found["classes_and_statistics"] == pytest.approx(found["classes"], abs=1e-9)

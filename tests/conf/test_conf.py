@@ -229,3 +229,20 @@ def test_a_sweep_that_cannot_be_meant(word, told):
     with pytest.raises(ConfigurationError) as error:
         compose_sweep([word])
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["/data/set #2", "007", "2024_01", "yes", "12:30", "~", "a: b", "[x]"])
+def test_paths_and_names_are_taken_as_they_stand(text):
+    assert compose([f"root={text}", f"name={text}"]).root == text
+    assert compose([f"name={text}"]).name == text
+
+
+@pytest.mark.parametrize(("word", "name"), [("name=null", None), ("name='a b'", "a b"), ('name="null"', "null")])
+def test_null_and_quotes_mean_what_they_do_in_yaml(word, name):
+    assert compose([word]).name == name
+
+
+@pytest.mark.parametrize("word", ["label_noise=0.4", "budget=0.1", "metric=segments"])
+def test_what_a_mode_does_not_look_at_is_told(word):
+    with pytest.raises(ConfigurationError, match="--mode measure does not look at it, --mode curriculum does"):
+        compose([word])

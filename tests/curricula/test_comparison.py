@@ -41,6 +41,7 @@ def test_effect_size_by_hand():
     assert math.isnan(effect_size(np.array([1.0, 2.0])))
     assert effect_size(np.zeros(4)) == 0
     assert effect_size(np.full(4, -0.1)) == -math.inf
+    assert effect_size(np.array([0.9, 0.8, 0.7, 0.6]) - np.array([0.8, 0.7, 0.6, 0.5])) == math.inf  # but for rounding
 
 
 def test_effect_size_is_unbiased():

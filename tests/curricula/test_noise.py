@@ -57,3 +57,8 @@ def test_a_fixed_draw():
 def test_bad_arguments(labels, fraction, classes, complaint):
     with pytest.raises(ValueError, match=complaint):
         corrupt_labels(np.array(labels), fraction, classes)
+
+
+def test_labels_that_cannot_hold_all_classes():
+    with pytest.raises(ValueError, match="int8 cannot be any of 200 classes: give int64"):
+        corrupt_labels(np.arange(100, dtype=np.int8), 1.0, 200)

@@ -164,3 +164,9 @@ def test_a_bad_start_is_named(name):
 def test_bad_parameters_of_hacohen(name, arguments):
     with pytest.raises(ValueError, match=r"(above 0|above 1|at least one length)"):
         PACING[name](3, 10, 100, **arguments)
+
+
+@pytest.mark.parametrize("a", [0.07, 0.14, 0.28, 0.55, 0.56])
+@every
+def test_all_are_in_from_the_step_meant_whatever_the_rounding(name, a):
+    assert PACING[name](round(100 * a), 100, 1000, a=a, b=0.2) == 1000

@@ -235,3 +235,8 @@ def test_all_public_names_exist():
     assert all(hasattr(curricula, name) for name in curricula.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Paced'"):
         curricula.Paced  # noqa: B018
+
+
+def test_a_pacing_function_of_ones_own_may_give_one_number(monkeypatch):
+    monkeypatch.setitem(PACING, "half", lambda t, T, N, a=1, b=1: N // 2)
+    assert set(PacedSampler(an_order(20), 5, 8, "half").prefix_sizes()) == {10}

@@ -150,3 +150,8 @@ def test_bad_numbers():
     ):
         with pytest.raises(ValueError, match=r"(must be)"):
             call()
+
+
+def test_even_little_power_needs_an_effect():
+    few, more = (detectable_effect(seeds, 0.05, power=0.04) for seeds in (8, 13))
+    assert few > 0.02 and more > 0.02

@@ -2,9 +2,11 @@
 
 import functools
 import math
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from numba import njit
 
 from metrics import STATISTICS
 from metrics.fingerprint import fingerprint
+
+ROOT = Path(__file__).parents[2]
 
 
 def defined(source: str, name: str = "statistic"):
@@ -118,3 +122,27 @@ def test_a_statistic_depends_on_its_compiled_code(monkeypatch):
     before = fingerprint(STATISTICS["entropy"])
     monkeypatch.setattr(sliding_entropy, "_ONE", 2.0**51)
     assert fingerprint(STATISTICS["entropy"]) != before
+
+
+@pytest.mark.parametrize("changed", ["one.py", "two.py", "whole/part.py"])
+def test_it_follows_the_modules_of_a_project(tmp_path, changed):
+    """A statistic that calls `one.f`, which uses another module, and `whole.part.g` of a package."""
+    (tmp_path / "whole").mkdir()
+    sources = {
+        "one.py": "from two import level\ndef f(image): return level() * 3",
+        "two.py": "def level(): return 3",
+        "whole/__init__.py": "",
+        "whole/part.py": "def g(image): return 3",
+    }
+    for name, source in sources.items():
+        (tmp_path / name).write_text(source)
+    code = "import one, whole.part; from metrics.fingerprint import fingerprint; print(fingerprint(lambda i: one.f(i) + whole.part.g(i)))"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def printed() -> str:
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+
+    before = printed()
+    assert len(before.strip()) == 64 and printed() == before
+    (tmp_path / changed).write_text(sources[changed].replace("3", "4"))
+    assert printed() != before

@@ -212,6 +212,9 @@ def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
         (["network=[lenet5,vgg16]"], "a comparison trains one architecture"),
         (["label_noise=1.2"], "label_noise=1.2: expected at most 1"),
         (["validation=1"], "leave something to train on"),
+        (["sweep.batch_size=[16,32]"], "only --mode measure sweeps"),
+        (["networks=3"], "networks=3: --mode curriculum does not look at it, --mode measure does"),
+        (["metric=file:one+two.csv"], "file:one+two.csv: there is no such file"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_status_2(place, capsys, words, message):
@@ -225,3 +228,32 @@ def test_pacing_is_drawn_on_request(place, capsys):
     assert compare("--show-pacing", "a=0.5") == 0
     assert "fixed_exponential" in printed(capsys)
     assert (place / "pacing.png").stat().st_size > 5000
+
+
+def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch):
+    """The file of scores changes after an interruption: what was trained in the old order does not count."""
+    scores = place / "scores.csv"
+    works = []
+
+    def interrupted(config, arms, data, size, work, *rest):
+        works.append(work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phases.curriculum.train_all", interrupted)
+    names = sorted(path.relative_to(digits / "train").as_posix() for path in digits.glob("train/*/*"))
+    for direction in (1, 1, -1):
+        rows = [f"{name},{direction * number}" for number, name in enumerate(names)]
+        scores.write_text("\n".join(["id,score", *rows]))
+        assert compare(f"metric=file:{scores}", *SMALL, f"root={digits}", "arms=[shuffled,curriculum]") == 130
+    assert works[0] == works[1] != works[2]
+
+
+def test_a_measurement_by_the_beginning_of_its_id(place, digits, capsys):
+    client = tracking.open_store()
+    experiment = tracking.experiment_id(client, "curriculum-folder")
+    run = tracking.begin_run(client, experiment, "a comparison", {}, {"phase": "curriculum"})
+    small = [*SMALL, f"root={digits}", "metric=agreement"]
+    assert compare(*small, f"measurement={run[:8]}") == 2
+    assert "that run is no measurement" in capsys.readouterr().err
+    assert compare(*small, "measurement=zzz") == 2
+    assert "measurement=zzz: there is no such run" in capsys.readouterr().err

@@ -332,3 +332,20 @@ def test_no_telemetry_unless_the_user_asks_for_it(tmp_path, users, expected):
     code = "import sys, os, reports.tracking; print(os.environ['MLFLOW_DISABLE_TELEMETRY'], 'mlflow' in sys.modules)"
     done = elsewhere(code, tmp_path, environment={"MLFLOW_DISABLE_TELEMETRY": users} if users else None)
     assert done.stdout.split() == [expected, "False"], done.stderr
+
+
+def test_a_store_that_was_moved(place, client, monkeypatch):
+    experiment_id(client, "tests")
+    moved = place.rename(place.with_name("moved"))
+    monkeypatch.chdir(moved)
+    with pytest.raises(StoreError, match=r"this store was made elsewhere .*: move the folder back"):
+        experiment_id(open_store(), "tests")
+    assert not place.exists()
+
+
+def test_an_experiment_that_was_deleted(client):
+    client.delete_experiment(experiment_id(client, "tests"))
+    with pytest.raises(
+        StoreError, match=r"the experiment tests was deleted; `MLFLOW_TRACKING_URI=.* mlflow experiments restore"
+    ):
+        experiment_id(client, "tests")

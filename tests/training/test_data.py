@@ -354,3 +354,24 @@ def test_a_damaged_reference_is_named(tmp_path, content, name, array):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"reference\.npz: cannot be read as published"):
         read_reference(path, name, array)
+
+
+def test_train_and_test_of_different_sizes(tmp_path):
+    for part, side in (("train", 32), ("test", 48)):
+        for label in "ab":
+            (tmp_path / part / label).mkdir(parents=True)
+            for i in range(2):
+                Image.fromarray(np.full((side, side, 3), i, np.uint8)).save(tmp_path / part / label / f"{i}.png")
+    data = DATASETS["folder"](compose(["data=folder", "resize=null", "crop=null", "batch_size=2", f"root={tmp_path}"]))
+    with pytest.raises(DataError, match="train and test images are 32 to 48 pixels wide and high: give resize="):
+        data.size(None)
+    assert data.size(32) == 32
+    with pytest.raises(DataError, match="holds no CIFAR-10"):  # whatever else lies in root
+        DATASETS["cifar10"](cifar_configuration(tmp_path))
+
+
+def test_a_preset_without_its_function(monkeypatch):
+    config = compose(["data=voc"])
+    monkeypatch.delitem(DATASETS, "voc")
+    with pytest.raises(DataError, match=r"training\.data\.DATASETS has no function of that name"):
+        load(config)
