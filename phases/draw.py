@@ -1,5 +1,6 @@
 """The figures of a measurement, in the paper's style, as files."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,24 @@ SHOWN = 5  # examples of each group in the picture of typical ones
 
 
 def draw_measurement(
-    findings: Any, record: LearningRecord, splits: dict[str, Split], what: str, seed: int, folder: Path
+    findings: Any,
+    record: LearningRecord,
+    splits: dict[str, Split],
+    what: str,
+    seed: int,
+    folder: Path,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> None:
     """Everything that `phases.measure.Findings` hold and what its examples look like, into `folder`, on all cores.
 
-    what: networks and data set, for the titles. seed: of the choice of examples.
+    what: networks and data set, for the titles. seed: of the choice of examples. wanted: turns false where it is to stop.
     """
     tasks: list[tuple] = [(draw_mistakes, findings, what, folder)]
     for name, split in splits.items():
         title = f"{what}, {name} set"
         tasks.append((draw_curves, findings, name, title, folder))
         tasks.append((draw_examples, *chosen_examples(record, name, split, seed), name, title, folder))
-    run_tasks(draw, tasks, side_by_side(len(tasks), 0, on_gpu=False)[0])
+    run_tasks(draw, tasks, side_by_side(len(tasks), 0, on_gpu=False)[0], wanted)
 
 
 def draw(function: Any, *arguments: Any) -> None:

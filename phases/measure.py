@@ -118,13 +118,18 @@ def prepare_report() -> None:
 
 @contextmanager
 def drawn_beside(*arguments: Any) -> Iterator[None]:
-    """`draw_measurement` in a thread, which waits for processes, while the block runs."""
+    """`draw_measurement` in a thread, which waits for processes, while the block runs; it ends at once when that fails."""
     from phases.draw import draw_measurement  # here, because matplotlib takes long to import
 
+    stopped = threading.Event()
     with ThreadPoolExecutor(1) as thread:
-        drawn = thread.submit(draw_measurement, *arguments)
-        yield
-        drawn.result()
+        drawn = thread.submit(draw_measurement, *(*arguments, lambda: not stopped.is_set()))
+        try:
+            yield
+            drawn.result()
+        except BaseException:  # Ctrl-C among them
+            stopped.set()
+            raise
 
 
 def train_all(

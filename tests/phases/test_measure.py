@@ -28,6 +28,7 @@ from agreement.record import LearningRecord, read_epochs
 from conf import PROGRAM
 from metrics import STATISTICS
 from metrics import table as statistics_of
+from phases.measure import drawn_beside
 from training.parallel import PROCESSES, warm_up
 
 ROOT = Path(__file__).parents[2]
@@ -390,6 +391,16 @@ def wait_for_finding(place: Path, file: str) -> None:
     while not list(place.glob(f"mlruns/unfinished/*/findings/{file}")):
         assert time.monotonic() < end, f"{file} is not made"
         time.sleep(0.002)
+
+
+def test_figures_are_not_waited_for_when_the_program_is_stopped(monkeypatch):
+    def draw(*arguments):
+        while arguments[-1]():
+            time.sleep(0.001)
+
+    monkeypatch.setattr("phases.draw.draw_measurement", draw)
+    with pytest.raises(KeyboardInterrupt), drawn_beside():
+        raise KeyboardInterrupt
 
 
 def artifacts_of(store: Store) -> set[str]:

@@ -286,7 +286,8 @@ class Soak:
                 if resumed < rounds - 1 or resumed < before.get(name, (0, 0))[1]:
                     self.wrong.append(f"{what}: {name} goes back from {rounds} rounds to {resumed}")
             before = after
-            print(f"  killed while {stage}{' (main process alone)' if alone else ''}", flush=True)
+            took = f"{self.seconds_to_end[-1]:.1f} s until it ended"
+            print(f"  killed while {stage}{' (main process alone)' if alone else ''}, {took}", flush=True)
             if stage == STAGES[8]:  # all is done and told; the same command would measure another time
                 return kills
 
