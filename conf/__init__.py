@@ -107,7 +107,11 @@ class Configuration:
         ["shuffled", "curriculum", "anti", "random"], "ways of ordering to compare, shuffled among them"
     )
     balance: bool = setting(True, "keep the proportions of the classes in every prefix of the order")
-    pacing: str = setting("linear", "how fast examples come in, a name in curricula.PACING")
+    pacing: str = setting(
+        "linear",
+        "how fast examples come in, a name in curricula.PACING: linear, quadratic, root, log, exp, step, single_step, "
+        "fixed_exponential, varied_exponential; --show-pacing draws them",
+    )
     a: float | None = setting(None, "fraction of the training until all examples are in; null: the pacing's own")
     b: float | None = setting(None, "fraction of the examples to begin with; null: the pacing's own")
     seeds: int = setting(8, "trainings of each arm, from seed= on, paired over arms")

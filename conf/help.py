@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from conf import PRESETS, Configuration, plain, type_of
+from conf import CURRICULUM_ONLY, MEASURE_ONLY, PRESETS, Configuration, plain, type_of
 
 
 def print_help(console: Any, parser: Any) -> None:
@@ -28,7 +28,10 @@ def print_help(console: Any, parser: Any) -> None:
             else str(value)
         )
         choices = f": {', '.join(entry.metadata['choices'])}" if entry.metadata["choices"] else ""
-        table.add_row(entry.name, type_of(entry.name), escape(shown), escape(entry.metadata["meaning"] + choices))
+        meaning = entry.metadata["meaning"] + choices
+        for mode, own in (("measure", MEASURE_ONLY), ("curriculum", CURRICULUM_ONLY)):
+            meaning += f" (--mode {mode})" if entry.name in own else ""
+        table.add_row(entry.name, type_of(entry.name), escape(shown), escape(meaning))
     console.print(table, soft_wrap=False)
     print(
         f"\nPresets change these defaults for a data set: {', '.join(sorted(f'data={path.stem}' for path in PRESETS.glob('*.yaml')))} (see conf/)."

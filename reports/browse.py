@@ -106,8 +106,18 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
     with tracking.store_errors():
         names = [file.path for file in client.list_artifacts(run.info.run_id)]
         if "summary.txt" not in names:
-            raise ConfigurationError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, without a summary")
+            raise without(run, "a summary")
         print(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text(), end="")
+
+
+def without(run: Any, what: str) -> ConfigurationError:
+    """What to say of a run that lacks something: one that has finished lacks it only where the store was moved."""
+    moved = (
+        f"; its files should lie in {run.info.artifact_uri}: was the store moved?"
+        if run.info.status == "FINISHED"
+        else ""
+    )
+    return ConfigurationError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, without {what}{moved}")
 
 
 def export(client: Any, run: Any, to: Path, console: Any) -> None:
@@ -118,7 +128,7 @@ def export(client: Any, run: Any, to: Path, console: Any) -> None:
         for name in names:
             shutil.copy(client.download_artifacts(run.info.run_id, name), to / name)
     if not names:
-        raise ConfigurationError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, with nothing to export")
+        raise without(run, "tables to export")
     console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False, markup=False)
 
 

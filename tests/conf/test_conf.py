@@ -1,12 +1,18 @@
 """How a configuration is composed, and how what is wrong with it is told."""
 
+import argparse
+import io
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
+from rich.console import Console
 
 from conf import PRESETS, Configuration, ConfigurationError, architectures, compose, compose_sweep, names, type_of
+from conf.help import print_help
+from curricula import PACING
 
 PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
@@ -246,3 +252,11 @@ def test_null_and_quotes_mean_what_they_do_in_yaml(word, name):
 def test_what_a_mode_does_not_look_at_is_told(word):
     with pytest.raises(ConfigurationError, match="--mode measure does not look at it, --mode curriculum does"):
         compose([word])
+
+
+def test_help_names_every_pacing_function_and_the_mode_of_a_setting():
+    console = Console(width=200, record=True, quiet=False, file=io.StringIO())
+    print_help(console, argparse.ArgumentParser())
+    rows = console.export_text().splitlines()
+    assert all(name in " ".join(rows) for name in PACING)
+    assert next(row for row in rows if row.startswith("seeds ")).rstrip().endswith("(--mode curriculum)")

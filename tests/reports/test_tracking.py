@@ -14,7 +14,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from reports import tracking
+from conf import ConfigurationError
+from reports import browse, tracking
 from reports.tracking import MetricLog, StoreError, begin_run, ending, experiment_id, open_store
 
 ROOT = Path(__file__).parents[2]
@@ -335,11 +336,14 @@ def test_no_telemetry_unless_the_user_asks_for_it(tmp_path, users, expected):
 
 
 def test_a_store_that_was_moved(place, client, monkeypatch):
-    experiment_id(client, "tests")
+    run = begin_run(client, experiment_id(client, "tests"), "a run", {}, {})
+    client.set_terminated(run)
     moved = place.rename(place.with_name("moved"))
     monkeypatch.chdir(moved)
     with pytest.raises(StoreError, match=r"this store was made elsewhere .*: move the folder back"):
         experiment_id(open_store(), "tests")
+    with pytest.raises(ConfigurationError, match=r"it is finished, without a summary; .*: was the store moved\?"):
+        browse.show(open_store(), open_store().get_run(run), None, as_json=False)
     assert not place.exists()
 
 
