@@ -222,8 +222,10 @@ def test_yaml_makes_no_objects_and_does_not_grow(tmp_path, monkeypatch, text):
     with pytest.raises(ConfigurationError, match=r"own\.yaml"):
         compose(["data=own"])
     (tmp_path / "own.yaml").write_text("epochs: 2\n")
+    key, value = text.split(": ", 1)
+    assert key != "name" or compose(["data=own", f"name={value}"]).name == value  # nothing but text
     with pytest.raises(ConfigurationError):
-        compose(["data=own", text.replace(": ", "=", 1)])
+        compose(["data=own", f"{key.replace('name', 'statistics')}={value}"])
     assert not (tmp_path / "planted").exists() and time.monotonic() - began < 20
 
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from agreement.record import LearningRecord, Recorder, begin_record
 from curricula import compare
+from metrics import STATISTICS
 from phases.measure import analyse
 from phases.outcome import Outcome, table_of
 from reports import page_examples
@@ -78,7 +79,7 @@ def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs
         tables["train"].iloc[3, 0] = np.nan
         tables["test"]["only <test>"] = draw.normal(size=len(splits["test"]))
     kinds = {name: split.annotations for name, split in splits.items()}
-    findings = analyse(record, tables, kinds, SimpleNamespace(resamples=20, seed=0))
+    findings = analyse(record, tables, kinds, SimpleNamespace(statistics=list(STATISTICS), resamples=20, seed=0))
     return measurement_report(findings, record, splits, f"lenet5 on {SCRIPT}", {"root": SCRIPT, "epochs": epochs})
 
 
