@@ -186,7 +186,7 @@ def compose_sweep(words: list[str]) -> dict[str, DictConfig]:
     choices = []
     for word in words:
         if word.startswith("sweep."):
-            key, values = pair(word.removeprefix("sweep."))
+            key, values = pair(word.removeprefix("sweep."), several=True)
             if not isinstance(values, list) or len(values) < 2:
                 raise ConfigurationError(f"{word}: expected a list of two or more values, such as sweep.{key}=[1,2]")
             choices.append([f"{key}={json.dumps(value)}" for value in values])
@@ -196,12 +196,13 @@ def compose_sweep(words: list[str]) -> dict[str, DictConfig]:
     }
 
 
-def pair(word: str) -> tuple[str, Any]:
-    key, equals, _ = word.partition("=")
+def pair(word: str, several: bool = False) -> tuple[str, Any]:
+    """Key and value. several: whether the value may be a list where the setting is none."""
+    key, equals, text = word.partition("=")
     if not equals or not key:
         raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
-    text = word.partition("=")[2]
-    if key in names() and described(key).type in (str, str | None) and re.fullmatch(r"(?!null$)[^'\"].*", text):
+    is_text = not several and key in names() and described(key).type in (str, str | None)
+    if is_text and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
     try:
         value = plain(OmegaConf.from_dotlist([word])).get(key)

@@ -260,3 +260,10 @@ def test_help_names_every_pacing_function_and_the_mode_of_a_setting():
     rows = console.export_text().splitlines()
     assert all(name in " ".join(rows) for name in PACING)
     assert next(row for row in rows if row.startswith("seeds ")).rstrip().endswith("(--mode curriculum)")
+
+
+def test_a_sweep_over_a_setting_that_is_text():
+    configs = compose_sweep(["sweep.data=[mnist5k,folder]", "sweep.name=[one,null]"])
+    assert [(c.data, c.name) for c in configs.values()] == [
+        ("mnist5k", "one"), ("mnist5k", None), ("folder", "one"), ("folder", None),
+    ]  # fmt: skip
