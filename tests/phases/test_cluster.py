@@ -153,6 +153,7 @@ def alive(process: psutil.Process) -> bool:
 def test_ctrl_c_ends_the_tasks_and_the_same_command_goes_on_anywhere(
     scheduler, local, digits, place, capsys, without_figures
 ):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     with Client(scheduler, set_as_default=False) as client:
         with meanwhile(place, lambda: os.kill(os.getpid(), signal.SIGINT)):
             assert measure(digits, "engine=dask", f"scheduler={scheduler}") == 130
