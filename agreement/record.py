@@ -68,6 +68,7 @@ class Recorder:
                     f"{missing:,} of {len(seen):,} {split} examples were not noted in this epoch: every epoch needs all of "
                     "them (a DataLoader with drop_last=True leaves some out)"
                 )
+        for seen in self.seen.values():
             seen[:] = False
         for array in self.rows.values():
             array.append()

@@ -132,12 +132,12 @@ def experiment_id(client: Any, name: str) -> str:
     with store_errors():
         found = client.get_experiment_by_name(name)
         here = None if os.environ.get("MLFLOW_TRACKING_URI") else (STORE.absolute() / "artifacts" / name).as_uri()
-        if found is not None and found.lifecycle_stage == "deleted":
-            command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
-            raise StoreError(
-                f"the experiment {name} was deleted; `MLFLOW_TRACKING_URI={tracking_uri()} {command}` brings it back"
-            )
         if found is not None:
+            if found.lifecycle_stage == "deleted":
+                command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+                raise StoreError(
+                    f"the experiment {name} was deleted; `MLFLOW_TRACKING_URI={tracking_uri()} {command}` brings it back"
+                )
             if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
                 raise StoreError(
                     f"this store was made elsewhere and its files are looked for there ({found.artifact_location}): "

@@ -75,17 +75,22 @@ class Data:
 
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises DataError where images differ in size and are not cropped."""
-        seen: set[int] = set()
-        for name, split in (("train", self.train), ("test", self.test)):
-            sides = np.unique(shapes_of(split.images)).tolist()
-            seen.update(sides)
-            if crop is None and len(seen) > 1:
-                whose = f"the {name} images are" if len(sides) > 1 else "train and test images are"
+        sides = {
+            name: np.unique(shapes_of(split.images)).tolist()
+            for name, split in (("train", self.train), ("test", self.test))
+        }
+        for name, found in sides.items():
+            if crop is None and len(found) > 1:
                 raise DataError(
-                    f"{whose} {min(seen)} to {max(seen)} pixels wide and high: give resize= and crop= to make them equal squares"
+                    f"the {name} images are {found[0]} to {found[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
                 )
-            if crop is not None and sides[0] < crop:
+            if crop is not None and found[0] < crop:
                 raise DataError(
-                    f"crop={crop} is larger than a {name} image with a side of {sides[0]} pixels: give resize= of at least {crop}"
+                    f"crop={crop} is larger than a {name} image with a side of {found[0]} pixels: give resize= of at least {crop}"
                 )
-        return crop or sides[0]
+        both = sorted({*sides["train"], *sides["test"]})
+        if crop is None and len(both) > 1:
+            raise DataError(
+                f"train and test images are {both[0]} to {both[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
+            )
+        return crop or both[0]

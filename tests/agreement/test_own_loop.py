@@ -135,3 +135,12 @@ def test_an_epoch_needs_every_example(tmp_path):
     recorder.end_epoch()
     with pytest.raises(ValueError, match="3 of 3 train"):
         recorder.end_epoch()
+
+
+def test_what_was_noted_before_a_missing_split_was_told_still_counts(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS, "test": LABELS})
+    recorder.update([0, 1, 2], LOGITS[0])
+    with pytest.raises(ValueError, match="3 of 3 test"):
+        recorder.end_epoch()
+    recorder.update([0, 1, 2], LOGITS[0], "test")
+    recorder.end_epoch()

@@ -356,7 +356,7 @@ def test_a_damaged_reference_is_named(tmp_path, content, name, array):
         read_reference(path, name, array)
 
 
-def test_train_and_test_of_different_sizes(tmp_path):
+def test_train_and_test_of_different_sizes(tmp_path, monkeypatch):
     for part, side in (("train", 32), ("test", 48)):
         for label in "ab":
             (tmp_path / part / label).mkdir(parents=True)
@@ -366,6 +366,11 @@ def test_train_and_test_of_different_sizes(tmp_path):
     with pytest.raises(DataError, match="train and test images are 32 to 48 pixels wide and high: give resize="):
         data.size(None)
     assert data.size(32) == 32
+
+    def offline(*arguments):
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("training.cifar10.fetch", offline)
     with pytest.raises(DataError, match="holds no CIFAR-10"):  # whatever else lies in root
         DATASETS["cifar10"](cifar_configuration(tmp_path))
 
