@@ -71,13 +71,6 @@ def wait_until(condition: Callable[[], bool], seconds: float = 600) -> bool:
     return True
 
 
-@pytest.fixture
-def without_figures(monkeypatch):
-    """Drawing takes most of a tiny run's time."""
-    for name in ("draw.draw_measurement", "measure.write_page", "outcome.write_page", "outcome.figures.save"):
-        monkeypatch.setattr(f"phases.{name}", lambda *arguments: None)
-
-
 def measure(digits: Path, *words: str) -> int:
     return train.main(["--mode", "measure", *RECIPE, f"root={digits}", *words])
 

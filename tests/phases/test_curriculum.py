@@ -27,13 +27,6 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def without_figures(monkeypatch):
-    """Drawing takes long beside a small comparison."""
-    monkeypatch.setattr("phases.outcome.figures.save", lambda *arguments: None)
-    monkeypatch.setattr("phases.outcome.write_page", lambda *arguments: None)
-
-
 def compare(*words: str) -> int:
     return train.main(["--mode", "curriculum", *words])
 

@@ -1,0 +1,31 @@
+"""What tests of whole phases share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from measurement import Store, program, words
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Drawing takes most of a tiny run's time."""
+    for name in ("draw.draw_measurement", "measure.write_page", "outcome.write_page", "outcome.figures.save"):
+        monkeypatch.setattr(f"phases.{name}", lambda *arguments: None)
+
+
+@pytest.fixture(scope="session")
+def measured(digits, empty_database, tmp_path_factory) -> tuple[Path, str]:
+    """One undisturbed measurement by the program itself: its folder and what it printed."""
+    place = tmp_path_factory.mktemp("measured")
+    (place / "mlruns").mkdir()
+    shutil.copy(empty_database, place / "mlruns")
+    process = program(place, words(digits))
+    output, error = process.communicate(timeout=400)
+    assert (process.returncode, error) == (0, ""), error
+    return place, output
+
+
+@pytest.fixture(scope="session")
+def store(measured) -> Store:
+    return Store(measured[0])
