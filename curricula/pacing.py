@@ -145,7 +145,7 @@ def _check(t, T, N) -> np.ndarray:
         raise ValueError(f"N must be a whole number of examples, at least 1, not {N}")
     t = np.asarray(t, float)
     if not (t >= 0).all():
-        raise ValueError(f"a step must be 0 or more, not {t[~(t >= 0)].flat[0] if t.ndim else t}")
+        raise ValueError(f"a step must be 0 or more, not {t[~(t >= 0)].flat[0]}")
     return t
 
 

