@@ -384,12 +384,41 @@ def test_classes_of_one_do_not_predict_themselves():
     assert -0.1 < result["classes"] < 0.0
 
 
+def test_explained_variance_of_the_least_that_can_be_split():
+    """Two examples: each is predicted from the other, residuals are -1/2 and 1/2, R² is 1 - (1 + 1) / (1/4 + 1/4)."""
+    result = agreement.explained_variance({}, np.array([1.0, 2.0]), np.zeros(2, int), folds=2)
+    assert result == {"n": 2, "statistics": -3, "classes": -3, "classes_and_statistics": -3}
+
+
+def test_explained_variance_has_five_folds():
+    statistics, learned, labels = made_up(100)
+    assert agreement.explained_variance(statistics, learned, labels) == agreement.explained_variance(
+        statistics, learned, labels, folds=5
+    )
+
+
+def test_residuals_among_the_training_examples():
+    """Share of them below less share above: of three, and of what is in none of them."""
+    found = explained._residuals_among(np.array([0, 1, 2, 2, 3]), np.array([0, 1, 3]))
+    np.testing.assert_allclose(found, [-2 / 3, 0, 2 / 3, 2 / 3, 1])
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 0.7])
+def test_what_is_constant_within_groups_explains_nothing_of_a_new_one(level):
+    group = np.repeat([0, 1], 7)
+    target = np.random.default_rng(0).normal(size=14)
+    columns = np.column_stack([target, np.where(group, level, -level)])
+    predicted = explained._least_squares(columns, group, np.array([[1.0]]), np.array([2]), 3)
+    assert predicted == pytest.approx([target.mean()])
+
+
 def test_explained_variance_of_nothing():
     labels = np.zeros(20, int)
-    flat = agreement.explained_variance({"a": np.arange(20.0)}, np.full(20, np.inf), labels)
+    with np.errstate(all="raise"):  # not by dividing by nothing
+        flat = agreement.explained_variance({"a": np.arange(20.0)}, np.full(20, np.inf), labels)
     assert flat["n"] == 20 and np.isnan(flat["statistics"])
     few = agreement.explained_variance({"a": np.r_[1, 2, [np.nan] * 18]}, np.arange(20.0), labels)
-    assert few["n"] == 2 and np.isnan(few["classes"])
+    assert few["n"] == 2 and all(np.isnan(few[name]) for name in ("statistics", "classes", "classes_and_statistics"))
     none = agreement.explained_variance({}, np.arange(20.0), labels)
     assert none["statistics"] == pytest.approx(none["classes"])
     assert none["statistics"] < 0
