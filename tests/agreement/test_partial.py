@@ -70,6 +70,23 @@ def test_only_what_is_to_be_fixed_is():
     assert table["rho"]["noisy"] == partial_correlations(every, LEARNED, LABELS)["rho"]["noisy"]
 
 
+@pytest.mark.parametrize("n", [4, 5, 9])
+def test_each_statistic_held_fixed_costs_a_degree_of_freedom(n):
+    """n - 1 ranks vary freely, one more goes to the correlation and one to the other statistic; with none left, NaN."""
+    random = np.random.default_rng(n)
+    table = partial_correlations(
+        {"a": random.normal(size=n), "b": random.normal(size=n)}, random.normal(size=n), np.zeros(n)
+    )
+    t = table["rho"] * np.sqrt((n - 3) / (1 - table["rho"] ** 2))
+    np.testing.assert_allclose(table["p"], 2 * stats.t.sf(t.abs(), n - 3))
+    assert table.index.name == "statistic" and table["n"].dtype.kind == "i"
+    few = partial_correlations(
+        {"rare": np.where(np.arange(n) < 3, CAUSE[:n], np.nan), "a": CAUSE[:n]}, np.arange(n), np.zeros(n), ["a"]
+    )
+    assert np.isnan(few.loc["rare", "rho"]) and few.loc["rare", "n"] == 3
+    assert few.loc["a", "n"] == n and np.isfinite(few.loc["a", "rho"])
+
+
 def test_classes_of_one_are_no_evidence():
     labels = np.append(np.zeros(10, int), np.arange(1, 91))
     x, y = DRAW.normal(size=(2, 100))
