@@ -129,8 +129,8 @@ def stage_of(place: Path) -> str:
         return STAGES[1]
     works = [work for work in (store / "unfinished").glob("*-folder-*") if work.is_dir()]
     works = [work for work in works if not work.name.startswith("sweep")] or works
-    if not works:
-        return STAGES[2]
+    if not works:  # before the work, or after it
+        return STAGES[8] if list(store.glob("artifacts/*/*/artifacts/report.html")) else STAGES[2]
     work = works[0]
     if work.name.endswith(".done"):
         return STAGES[8]
