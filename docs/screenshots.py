@@ -55,7 +55,7 @@ def mlflow_ui(place: Path | None = None) -> Iterator[tuple["subprocess.Popen[str
         yield program, port
     finally:
         program.send_signal(signal.SIGINT)
-        program.wait(60)
+        program.communicate(timeout=60)  # closes the pipe as well
 
 
 def take(page: Page, address: str, shows: str, name: str) -> None:

@@ -6,6 +6,14 @@ from pathlib import Path
 import pytest
 from measurement import Store, program, words
 
+from training.parallel import warm_up
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> None:
+    """What tests fork has imported everything; the program itself warms up less."""
+    warm_up("phases.measure", "phases.draw", "curricula.arm", "training.loop")
+
 
 @pytest.fixture
 def without_figures(monkeypatch):

@@ -31,7 +31,7 @@ from PIL import Image
 import train
 from agreement.record import LearningRecord, read_epochs
 from phases.measure import drawn_beside
-from training.parallel import PROCESSES, warm_up
+from training.parallel import PROCESSES
 
 
 def one_line(capsys) -> str:
@@ -136,8 +136,8 @@ def measure_in(place: Path, arguments: list[str]) -> None:
 
 @pytest.mark.slow
 def test_killed_outright_at_several_moments_and_the_same_command_again(measured, store, digits, place, capsys):
-    arguments = words(digits, f"cache={measured[0] / 'cache'}")
-    warm_up("phases.measure", "phases.draw", "training.loop")
+    # one statistic, as every one has figures of its own
+    arguments = words(digits, "statistics=[entropy]", f"cache={measured[0] / 'cache'}")
 
     def begun(wait: Callable[[Path], None]) -> multiprocessing.process.BaseProcess:
         process = PROCESSES.Process(target=measure_in, args=(place, arguments))
@@ -163,7 +163,8 @@ def test_killed_outright_at_several_moments_and_the_same_command_again(measured,
     assert resumed.statuses == ["FINISHED"] * 4
     assert_same_record(store.record, resumed.record)
     resumed.assert_logged_once_and_fully()
-    assert artifacts_of(resumed) == artifacts_of(store)
+    others = re.compile("-(frequency|segments)[.]")
+    assert artifacts_of(resumed) == {name for name in artifacts_of(store) if not others.search(name)}
     assert nothing_unfinished(place)
 
 
