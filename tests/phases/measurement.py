@@ -12,7 +12,7 @@ import mlflow
 from agreement.record import LearningRecord, read_epochs
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 12  # enough that the accidents below happen in the middle
+EPOCHS = 12  # enough that accidents happen in the middle
 RECIPE = [
     "data=folder", "resize=null", "crop=null", "network=lenet5", "networks=3", f"epochs={EPOCHS}", "batch_size=25",
     "lr=0.004", "schedule=cosine", "min_lr=0.001", "resamples=50", "device=cpu",
@@ -42,12 +42,8 @@ class Store:
     place: Path
 
     def __post_init__(self):
-        self.client = mlflow.MlflowClient(f"sqlite:///{self.place}/mlruns/mlflow.db")
-        experiments = self.client.search_experiments()
-        runs = [run for e in experiments for run in self.client.search_runs([e.experiment_id])]
-        parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        assert len(parents) == 1
-        self.parent = parents[0]
+        self.client, runs = all_runs(self.place)
+        (self.parent,) = parents_among(runs)
         self.children = sorted((run for run in runs if run is not self.parent), key=lambda run: run.info.run_name)
         assert {run.data.tags["mlflow.parentRunId"] for run in self.children} <= {self.parent.info.run_id}
 
@@ -101,7 +97,15 @@ def artifacts_of(store: Store) -> set[str]:
     return {path.relative_to(store.artifacts).as_posix() for path in store.artifacts.rglob("*") if path.is_file()}
 
 
-def all_parents(place: Path) -> list:
+def all_runs(place: Path) -> tuple[mlflow.MlflowClient, list]:
+    """A client of the store in a folder, and all runs in it."""
     client = mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
-    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return client, list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+
+def parents_among(runs: list) -> list:
     return [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+
+
+def all_parents(place: Path) -> list:
+    return parents_among(all_runs(place)[1])
