@@ -22,7 +22,7 @@ import warnings
 from typing import Any, NoReturn
 
 from conf import ConfigurationError, compose, compose_sweep
-from training.parallel import warm_up
+from training.parallel import under_torchrun, warm_up
 
 PHASES = {  # and what the processes need that they train and draw in
     "measure": ("training.loop", "phases.draw"),
@@ -160,11 +160,7 @@ def expected(error: Exception) -> bool:
     if isinstance(error, ConfigurationError | OSError):
         return True
     from reports.tracking import StoreError
-    from training.examples import DataError
-    from training.loop import TrainingError
-    from training.networks import NetworkError
-    from training.parallel import TaskError
-    from training.ranks import RankError
+    from training.errors import DataError, NetworkError, RankError, TaskError, TrainingError
 
     return isinstance(error, DataError | NetworkError | TrainingError | TaskError | RankError | StoreError)
 
@@ -173,7 +169,7 @@ if __name__ == "__main__":
     for each in STOPPING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # under torchrun
+    if under_torchrun():
         from training.ranks import led
 
         status = led(main)

@@ -127,5 +127,5 @@ def false_discovery_rate(p: np.ndarray) -> np.ndarray:
     known = np.flatnonzero(~np.isnan(p))
     falling = known[np.argsort(-p[known])]
     scaled = p[falling] * len(known) / np.arange(len(known), 0, -1)
-    q[falling] = np.minimum(np.minimum.accumulate(scaled), 1)
+    q[falling] = np.minimum.accumulate(scaled)
     return q

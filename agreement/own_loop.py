@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from agreement.record import Recorder, begin_record
+from agreement.record import Recorder, begin_record, load_array
 
 
 class LearningRecorder:
@@ -55,7 +55,7 @@ class LearningRecorder:
                 names = [*known, *names[len(known) :]]
                 names[network] = name
                 for split, values in self.labels.items():
-                    if not np.array_equal(np.load(folder / f"{split}-labels.npy", allow_pickle=False), values):
+                    if not np.array_equal(load_array(folder / f"{split}-labels.npy", dimensions=1), values):
                         raise ValueError(f"{folder} is the record of other {split} labels; give another folder")
             begin_record(folder, names, self.classes, self.labels, ids)
         sizes = {split: len(values) for split, values in self.labels.items()}

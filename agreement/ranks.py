@@ -67,7 +67,7 @@ def correlate(pairs: Pairs) -> tuple[float, float]:
     """Correlation of the residuals, and the p-value of no association within any class."""
     sizes, label = class_sizes(pairs.x), class_of_each(pairs.x)
     x, y = rank_residuals(pairs.x), rank_residuals(pairs.y)
-    xx, yy, xy = (np.bincount(label, product, len(sizes)) for product in (x * x, y * y, x * y))
+    xx, yy, xy = (np.bincount(label, product) for product in (x * x, y * y, x * y))
     if not (xx.any() and yy.any()):
         return np.nan, np.nan
     rho = xy.sum() / np.sqrt(xx.sum() * yy.sum())

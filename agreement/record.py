@@ -124,8 +124,8 @@ def begin_record(
     for split in labels:
         save_array(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
-    about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "splits": list(labels)}
-    replace_text(folder / "record.json", json.dumps({**about, "multi_label": multi_label}))
+    about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "multi_label": multi_label}
+    replace_text(folder / "record.json", json.dumps(about))
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,12 @@ from torch import Tensor, nn
 
 from agreement.record import begin_record
 from conf import compose
-from training.batches import share
 from training.data import load
 from training.examples import Data, Split
 from training.loop import choose_bf16, train_network
 from training.networks import build_network
 from training.parallel import run_tasks, side_by_side, warm_up
-from training.pixels import take
+from training.pixels import share, take
 
 IMAGES = {"lenet5": 10_000, "densenet121": 768}  # to train on; a fifth as many to test
 BATCH = 128

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from omegaconf import OmegaConf
 from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
 from training.batches import Batches, predicted
+from training.errors import TrainingError
 from training.loop import (
-    TrainingError,
     choose_bf16,
     choose_device,
     evaluate,
@@ -28,20 +27,6 @@ from training.loop import (
 from training.networks import build_network
 
 PARTS = 10  # of the order, for the picture of what was drawn
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What distinguishes one training of a comparison from the others.
-
-    order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
-    applies; the shuffled baseline always draws from all.
-    """
-
-    name: str
-    seed: int
-    order: np.ndarray
-    paced: bool
 
 
 def train_arm(
@@ -59,8 +44,8 @@ def train_arm(
 ) -> None:
     """Train `config.steps` optimiser steps and write what comes of it into `folder`, resuming from a checkpoint there.
 
-    name, seed, paced: see Arm; its order is order.npy in `folder`. shared: folder with the images of train, validation and
-    test (`training.batches.share`) and their labels. Writes evaluations.jsonl (a line per evaluation: step, loss of the train
+    name, seed, paced: see `phases.outcome.Arm`; its order is order.npy in `folder`. shared: folder with the images of train, validation and
+    test (`training.pixels.share`) and their labels. Writes evaluations.jsonl (a line per evaluation: step, loss of the train
     batches since the last, loss and accuracy on the validation part), drawn.npy (evaluations, PARTS): how often each tenth
     of the order was drawn in between, and at the end result.json with the test accuracy at the end and at the step of the
     best validation accuracy.

@@ -22,9 +22,8 @@ from curricula import (
     order,
     seeds_needed,
 )
-from curricula.arm import Arm, train_arm
-from phases.engine import run, settled
-from phases.outcome import log_outcome, pacing_curve, read_outcome, table_of
+from phases.engine import check_networks, run, settled
+from phases.outcome import Arm, log_outcome, pacing_curve, read_outcome, table_of
 from phases.progress import Progress
 from phases.scores import check_metric, scores_of
 from phases.work import attempt_of, discard, unfinished
@@ -32,13 +31,11 @@ from reports import tracking
 from reports.comparison_summary import answer, print_comparison
 from reports.summary import as_text
 from reports.views import describe
-from training import ranks
-from training.batches import share
 from training.data import load
-from training.examples import Data, DataError
-from training.networks import build_network
-from training.parallel import Watch, side_by_side
-from training.pixels import take
+from training.errors import DataError
+from training.examples import Data
+from training.parallel import Watch, side_by_side, under_torchrun
+from training.pixels import share, take
 
 TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one says that the training is done
@@ -47,14 +44,13 @@ RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one
 def run_comparison(config: Any, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
     check(config, console)
-    trained = settled(config, console.print)
     data = load(config)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    build_network(config.network, data.channels, len(data.classes), size)
-
     client = tracking.open_store()
+    check_networks([config.network], data.channels, len(data.classes), size)
+    trained = settled(config, console.print)
     trainings = len(config.arms) * config.seeds
     with Progress(console, trainings, config.evaluations) as progress:
         scores, notes = scores_of(config, data.train, client, progress)
@@ -99,7 +95,7 @@ def run_comparison(config: Any, console: Any) -> str:
 def check(config: Any, console: Any) -> None:
     """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
     check_metric(config.metric)
-    if ranks.count() > 1:
+    if under_torchrun():
         raise ConfigurationError(
             "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "
             "torchrun is for --mode measure"
@@ -308,6 +304,6 @@ def train_all(
             about = (arm.name, arm.seed, arm.paced, config.network)
             tasks[folder.name] = (*about, config, work, classes, sets_of, size, threads, folder)
     with tracking.in_the_end(send_results), Watch(folders, on_lines, "evaluations.jsonl") as watch:
-        run(train_arm, tasks, workers, config, work)
+        run("curricula.arm:train_arm", tasks, workers, config, work)
     if watch.error:
         raise watch.error

@@ -18,7 +18,7 @@ import agreement
 from agreement.record import LearningRecord, begin_record, read_epochs
 from conf import ConfigurationError, architectures, nearest, settings_of
 from metrics import STATISTICS
-from phases.engine import run, settled
+from phases.engine import check_networks, run, settled
 from phases.progress import Progress
 from phases.statistics import annotated, kinds_of, statistics_of
 from phases.work import attempt_of, discard, unfinished
@@ -28,13 +28,11 @@ from reports.page_plots import plot_script
 from reports.per_example import examples_table
 from reports.summary import as_text, headline, print_measurement
 from reports.views import describe
-from training.batches import share
 from training.data import load
 from training.examples import Data
 from training.labels import with_random_labels
-from training.loop import train_network
-from training.networks import build_network
 from training.parallel import Watch, side_by_side
+from training.pixels import share
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,15 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for name in config.statistics:
         if name not in STATISTICS:
             raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
-    trained = settled(config, console.print)
     with console.status("reading the images"):
         data = with_random_labels(load(config), config.random_labels, config.seed)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    for name in dict.fromkeys(architectures(config)):
-        build_network(name, data.channels, len(data.classes), size)
-
     client = tracking.open_store()
+    # of another process, which has torch by now
+    check_networks(architectures(config), data.channels, len(data.classes), size)
+    trained = settled(config, console.print)
     with unfinished("measure", trained, data) as work:  # on another device or precision it is other work
         parent, *children = runs_of(client, config, work, sweep, tags or {})
         tracking.log_data(client, parent, config, data)
@@ -165,7 +162,7 @@ def train_all(
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
     with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
-        run(train_network, tasks, workers, config, folder.parent)
+        run("training.loop:train_network", tasks, workers, config, folder.parent)
     if watch.error:
         raise watch.error
 

@@ -14,10 +14,23 @@ from omegaconf import OmegaConf
 from agreement.record import read_lines
 from conf import settings_of
 from curricula import PACING, Comparison, area_under_curve, mean_interval, steps_until
-from curricula.arm import Arm
-from reports import curriculum_figures, figures, tracking
+from reports import tracking
 from reports.comparison_summary import verdicts
 from reports.page import comparison_page, write_page
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What distinguishes one training of a comparison from the others.
+
+    order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
+    applies; the shuffled baseline always draws from all.
+    """
+
+    name: str
+    seed: int
+    order: np.ndarray
+    paced: bool
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,8 @@ def log_outcome(
     folder: Path,
 ) -> None:
     """The comparison's numbers as metrics of the parent run; figures, table and configuration as artifacts."""
+    from reports import curriculum_figures, figures  # here, because matplotlib takes long to import
+
     log = tracking.MetricLog(client)
     for arm, row in table.iterrows():
         wanted = ("test_at_best", "difference", "corrected_p")
@@ -128,6 +143,8 @@ def show_pacing(config: Any, console: Any) -> None:
     """Draw all pacing functions with the configured a and b into pacing.png, and print them at a few steps."""
     from rich import box
     from rich.table import Table
+
+    from reports import curriculum_figures
 
     steps, examples = 1000, 10000
     t, sizes, _ = pacing_curve(config, list(PACING), steps, examples)

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 from agreement.record import replace_text
 from conf import settings_of
 from reports import tracking
+from training.errors import TrainingError
 from training.examples import Data
-from training.loop import TrainingError
 
 # settings that change where or how fast a phase runs, not what it finds
 WITHOUT_EFFECT = {"workers", "engine", "scheduler", "cache", "name", "resamples"}

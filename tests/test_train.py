@@ -175,6 +175,14 @@ def test_print_config_shows_the_composed_configuration_and_does_nothing_else(now
     assert list(nowhere.iterdir()) == []
 
 
+@pytest.mark.parametrize("phase", ["phases.measure", "phases.curriculum", "phases.sweep"])
+def test_what_a_phase_imports_is_without_torch(phase):
+    """Its processes that train have torch, which would keep this one from reading and opening the store for seconds."""
+    code = f"import sys, train, {phase}; print(sorted({{'torch', 'torchvision'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_help_lists_every_setting_and_imports_nothing_large():
     """In a process of its own: the real thing, in a narrow terminal, without torch."""
     code = "import sys, train; status = train.main(['--help']); print(status, sorted({'torch', 'mlflow', 'numba'} & set(sys.modules)))"

@@ -23,7 +23,7 @@ import train
 from conf import ConfigurationError, compose
 from metrics import read_image
 from training.data import DATASETS
-from training.examples import DataError
+from training.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agreement", "conf", "curricula", "metrics", "phases", "reports", "training")

@@ -1,29 +1,13 @@
 """Images of a split as batches for a network: chosen, cropped and scaled to [0, 1] on the device, without Python per image."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agreement.record import save_array
-from training.pixels import PixelFile, begins_of, shapes_of, write_pixels
-
-
-def share(images: Any, path: Path) -> None:
-    """Write the images of a split beside `path`, for processes that `Batches.open` them: pixels, shapes, and where each begins."""
-    shapes, pixels = shapes_of(images), path.with_name(f"{path.name}-pixels.npy")
-    pixels.unlink(missing_ok=True)
-    if isinstance(images, PixelFile):
-        pixels.symlink_to(images.path)
-        begins = images.begins
-    else:
-        write_pixels(pixels, images, images[0].shape[-1])
-        begins = begins_of(shapes)
-    save_array(path.with_name(f"{path.name}-shapes.npy"), shapes)
-    save_array(path.with_name(f"{path.name}-begins.npy"), begins)
+from training.pixels import begins_of
 
 
 class Batches:
@@ -70,7 +54,7 @@ class Batches:
     def open(
         cls, path: Path, labels: np.ndarray, device: torch.device, crop: int | None = None, sets_of: int = 0
     ) -> "Batches":
-        """The images that `share` wrote, memory-mapped: processes on one machine hold them once."""
+        """The images that `training.pixels.share` wrote, memory-mapped: processes on one machine hold them once."""
         pixels = np.load(f"{path}-pixels.npy", mmap_mode="c", allow_pickle=False)
         shapes, begins = (np.load(f"{path}-{name}.npy", allow_pickle=False) for name in ("shapes", "begins"))
         return cls(pixels, shapes, begins, labels, device, crop, sets_of)

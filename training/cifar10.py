@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from training.download import fetch, unpack
-from training.examples import Data, DataError, Split
+from training.errors import DataError
+from training.examples import Data, Split
 from training.files import folders
 from training.pixels import take
 

@@ -7,16 +7,18 @@ the same path. A task whose worker dies is run again by Dask elsewhere, and resu
 import logging
 import multiprocessing
 import pickle
+import pkgutil
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from training.parallel import POLL_SECONDS, PROCESSES, TaskError, run_tasks, warm_up
+from training.errors import TaskError
+from training.parallel import POLL_SECONDS, run_tasks, warm_up
 
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 5  # for a worker, before saying that there is none
@@ -44,22 +46,20 @@ def connected(scheduler: str) -> Iterator[Any]:
         yield client
 
 
-def ask_worker(
-    question: Callable[..., Any], arguments: tuple, scheduler: str, on_gpu: bool | None, say: Callable[[str], None]
-) -> Any:
-    """What `question(*arguments)` returns on some worker.
+def ask_worker(question: str, arguments: tuple, scheduler: str, on_gpu: bool | None, say: Callable[[str], None]) -> Any:
+    """What a function, named as for `by_name`, returns on some worker.
 
     on_gpu: whether that must offer the resource GPU; None: preferably. Waits as long as there is no such worker, having said
     so.
     """
-    call = question.__module__, pickle.dumps((question, arguments))
+    given = pickle.dumps(arguments)
     with connected(scheduler) as client, told_in_one_line():
 
         def offered() -> list[bool]:
             workers = client.scheduler_info()["workers"].values()
             return [bool(worker["resources"].get("GPU")) for worker in workers]
 
-        future = client.submit(answer_on_worker, *call, pure=False, resources=GPU if on_gpu else None)
+        future = client.submit(answer_on_worker, question, given, pure=False, resources=GPU if on_gpu else None)
         try:
             answer = future.result(timeout=WAIT_SECONDS)
         except TimeoutError:
@@ -68,14 +68,12 @@ def ask_worker(
                 say(f"waiting for a worker: `dask worker {scheduler}{more}` starts one")
             answer = future.result()
         if on_gpu is None and any(offered()):
-            answer = client.submit(answer_on_worker, *call, pure=False, resources=GPU).result()
+            answer = client.submit(answer_on_worker, question, given, pure=False, resources=GPU).result()
         return answer
 
 
-def run_on_cluster(
-    task: Callable[..., None], tasks: Mapping[str, tuple], scheduler: str, on_gpu: bool, work: Path
-) -> None:
-    """Call `task(*arguments)` for the arguments of each name, as many at a time as the workers take.
+def run_on_cluster(task: str, tasks: Mapping[str, tuple], scheduler: str, on_gpu: bool, work: Path) -> None:
+    """Call a function, named as for `by_name`, with the arguments of each task, as many at a time as the workers take.
 
     on_gpu: each waits for a worker that offers the resource GPU, and takes one of it. work: the shared folder; a lock per
     name in it keeps a task from running twice at once, should a worker only seem dead.
@@ -86,7 +84,7 @@ def run_on_cluster(
 
         futures = [
             client.submit(
-                run_on_worker, task.__module__, pickle.dumps((task, arguments)), work / f"{name}.lock", pure=False,
+                run_on_worker, task, pickle.dumps(arguments), work / f"{name}.lock", pure=False,
                 key=f"{name}-{client.id}", resources=GPU if on_gpu else None,
             )
             for name, arguments in tasks.items()
@@ -132,29 +130,28 @@ def wait_for_end(lock: Path) -> None:
         pass
 
 
-def answer_on_worker(module: str, call: bytes) -> Any:
-    """In a thread of a worker: the result of the pickled (function, arguments) in a new process."""
-    make_ready(module)
-    with ProcessPoolExecutor(1, PROCESSES) as process:
-        return process.submit(called, call).result()
+def answer_on_worker(function: str, arguments: bytes) -> Any:
+    """In a thread of a worker: what the named function returns for the pickled arguments, in a new process."""
+    make_ready(function)
+    return run_tasks(called, [(function, arguments)], 1)[0]
 
 
-def called(call: bytes) -> Any:
+def called(function: str, arguments: bytes) -> Any:
     try:
-        function, arguments = pickle.loads(call)
+        found, given = pkgutil.resolve_name(function), pickle.loads(arguments)
     except (ImportError, AttributeError) as error:
         raise TaskError(LACKING.format(error)) from error
-    return function(*arguments)
+    return found(*given)
 
 
-def make_ready(module: str) -> None:
+def make_ready(function: str) -> None:
     # the worker itself never imports torch, which would keep it from answering the scheduler for seconds
     multiprocessing.current_process().daemon = False  # as Dask's nannies start workers, which may have no children then
-    warm_up(module)
+    warm_up(function.partition(":")[0])
 
 
-def run_on_worker(module: str, call: bytes, lock: Path) -> None:
-    """In a thread of a worker: run the pickled (task, arguments) in a new process, until it ends or nobody wants it."""
+def run_on_worker(function: str, arguments: bytes, lock: Path) -> None:
+    """In a thread of a worker: call the function in a new process, until it ends or nobody wants it."""
     from distributed import Status, get_worker
 
     worker = get_worker()
@@ -165,15 +162,15 @@ def run_on_worker(module: str, call: bytes, lock: Path) -> None:
         going = worker.status not in (Status.closing, Status.closed, Status.failed)
         return going and known is not None and known.state == "executing"  # else "cancelled"
 
-    make_ready(module)
-    run_tasks(run_alone, [(call, lock)], 1, wanted)
+    make_ready(function)
+    run_tasks(run_alone, [(function, arguments, lock)], 1, wanted)
 
 
-def run_alone(call: bytes, lock: Path) -> None:
+def run_alone(function: str, arguments: bytes, lock: Path) -> None:
     if not lock.parent.is_dir():
         raise TaskError(
             f"{lock.parent} is not there on worker {platform.node()}: workers must share the current folder of the command, "
             "under the same path"
         )
     with FileLock(lock, poll_interval=POLL_SECONDS):
-        called(call)
+        called(function, arguments)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from training.cifar10 import cifar10
-from training.examples import Data, DataError, Split
+from training.errors import DataError
+from training.examples import Data, Split
 from training.files import folders
 from training.kth_tips2b import kth_tips2b
 from training.voc import voc

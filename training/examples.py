@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from metrics.image import read_image
+from training.errors import DataError
 from training.pixels import PixelFile, shapes_of
-
-
-class DataError(ValueError):
-    """Something about the user's data that stops the run; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from PIL import Image
 from agreement.record import replace_text, save_array
 from metrics.fingerprint import fingerprint
 from metrics.image import FORMATS, read_image
-from training.examples import Data, DataError, Split
+from training.errors import DataError
+from training.examples import Data, Split
 from training.pixels import PixelFile, begins_of, write_pixels
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from training.examples import Data, DataError
+from training.errors import DataError
+from training.examples import Data
 from training.files import Files, read_splits
 
 FOLDER = "KTH-TIPS2-b"

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.examples import Data, DataError, Split
+from training.errors import DataError
+from training.examples import Data, Split
 
 
 def with_random_labels(data: Data, probability: float, seed: int) -> Data:

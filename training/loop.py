@@ -1,5 +1,6 @@
 """Training one network and writing down, epoch by epoch, what it gets right."""
 
+import inspect
 import io
 import os
 import time
@@ -14,14 +15,10 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord, Recorder
 from training import ranks
 from training.batches import Batches, losses_of, predicted
+from training.errors import TaskError, TrainingError
 from training.networks import build_network
-from training.parallel import TaskError
 
 EVALUATION_BATCH = 500
-
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on; the message is one line."""
 
 
 def train_network(k: int, name: str, config: Any, folder: Path, size: int, threads: int) -> None:
@@ -160,14 +157,21 @@ def note(
     return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
 
 
+def without_compiler(kind: Any) -> Any:
+    """An optimiser of torch without the wrappers that keep torch's compiler off it: they import the compiler, in seconds."""
+    names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+    own = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    return type(kind.__name__, (kind,), own | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
+
+
+SGD, Adam = without_compiler(torch.optim.SGD), without_compiler(torch.optim.Adam)
+
+
 def make_optimizer(network: nn.Module, config: Any) -> torch.optim.Optimizer:
     if config.optimizer == "adam":
-        return torch.optim.Adam(
-            network.parameters(), config.lr, (config.momentum, 0.999), weight_decay=config.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True
-    )
+        betas = config.momentum, 0.999
+        return Adam(network.parameters(), config.lr, betas, weight_decay=config.weight_decay, fused=True)
+    return SGD(network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)
 
 
 def make_schedule(
@@ -187,6 +191,12 @@ def make_schedule(
             return schedules.StepLR(optimizer, config.step_epochs, config.step_factor), False
         case _:
             return schedules.ConstantLR(optimizer, factor=1.0), False
+
+
+def settle(device: str, precision: str) -> dict[str, str]:
+    """What the settings of these names come to on this machine."""
+    found = choose_device(device)
+    return {"device": found.type, "precision": "bf16" if choose_bf16(precision, found) else "fp32"}
 
 
 def choose_device(wanted: str) -> torch.device:

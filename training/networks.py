@@ -5,16 +5,13 @@ is one function and one line in NETWORKS; any other name is looked up in torchvi
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 
+from training.errors import NetworkError
 from training.fused import NormReluPool
-
-
-class NetworkError(ValueError):
-    """A network that does not exist or does not fit the images; the message is one line."""
 
 
 def lenet5(channels: int, classes: int, size: int) -> nn.Module:
@@ -119,6 +116,12 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
     if shape != (1, classes):
         raise NetworkError(f"{name} gives outputs of shape {shape}, not one number per class")
     return network.train()
+
+
+def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> None:
+    """Raises NetworkError as `build_network` does for the first name that is wrong."""
+    for name in names:
+        build_network(name, channels, classes, size)
 
 
 def from_torchvision(name: str, channels: int, classes: int) -> nn.Module:

@@ -1,11 +1,13 @@
 """Tasks side by side: each in a process of its own, watched from here while it runs.
 
-Processes are forked from a server that has imported torch once, so that a task starts in milliseconds.
+Processes are forked from a server that has imported torch once, so that a task starts in milliseconds. The process that
+starts them need not import it at all: it names their functions.
 """
 
 import multiprocessing
 import os
 import pickle
+import pkgutil
 import signal
 import threading
 import traceback
@@ -14,20 +16,18 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from training.errors import TaskError
+
 POLL_SECONDS = 0.5
 STOP_SECONDS = 2.0
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
-class TaskError(RuntimeError):
-    """A task that failed or whose process died; the message is one line."""
-
-
 def warm_up(*modules: str) -> None:
-    """Start the server from which tasks are forked, so that it imports their modules, and torch, while others work."""
+    """Start the server from which tasks are forked, so that it imports their modules while others work."""
     from multiprocessing import forkserver, resource_tracker
 
-    PROCESSES.set_forkserver_preload([*modules, "torch._dynamo"])
+    PROCESSES.set_forkserver_preload([*modules])
     # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
     # server and all its tasks inherit the mask
     resource_tracker.ensure_running()  # which would lift it
@@ -55,30 +55,32 @@ def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
 
 
 def run_tasks(
-    task: Callable[..., None], arguments: Iterable[tuple], workers: int, wanted: Callable[[], bool] = lambda: True
-) -> None:
-    """Call `task(*each)` for each of the arguments, at most `workers` at a time, each in a new process.
+    task: Callable[..., Any], arguments: Iterable[tuple], workers: int, wanted: Callable[[], bool] = lambda: True
+) -> list[Any]:
+    """What `task(*each)` returns for each of the arguments, at most `workers` at a time, each in a new process.
 
     The first exception in a task is raised here, as it is; a process that died, and `wanted` turning false, raise
     TaskError. Either way, and on Ctrl-C, the others are ended at once.
     """
-    waiting = list(arguments)[::-1]
-    running: dict[Any, Any] = {}  # process by the end of the pipe that its result comes from
+    waiting = list(enumerate(arguments))[::-1]
+    results: list[Any] = [None] * len(waiting)
+    running: dict[Any, tuple[int, Any]] = {}  # number and process by the end of the pipe that its result comes from
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 ours, theirs = PROCESSES.Pipe(duplex=False)
-                process = PROCESSES.Process(target=call, args=(theirs, task, waiting.pop()), daemon=True)
+                number, each = waiting.pop()
+                process = PROCESSES.Process(target=call, args=(theirs, task, each), daemon=True)
                 process.start()
                 theirs.close()
-                running[ours] = process
+                running[ours] = number, process
             ended: list[Any] = connection.wait(list(running), POLL_SECONDS)
             if not ended and not wanted():
                 raise TaskError("cancelled")
             for ours in ended:
-                process = running.pop(ours)
+                number, process = running.pop(ours)
                 try:
-                    outcome = ours.recv()
+                    results[number], error = ours.recv()
                 except (EOFError, OSError):  # nothing came, or not all of it
                     process.join()
                     killed = process.exitcode == -signal.SIGKILL
@@ -91,24 +93,34 @@ def run_tasks(
                         f"a training process died ({reason}); the same command resumes from its last epoch"
                     ) from None
                 process.join()
-                if outcome is not None:
-                    raise outcome
+                if error is not None:
+                    raise error
+        return results
     finally:
-        for process in running.values():
+        for _, process in running.values():
             process.kill()
-        for process in running.values():
+        for _, process in running.values():
             process.join()
 
 
-def call(result: Any, task: Callable[..., None], arguments: tuple) -> None:
-    """In the new process: run the task, send its exception if there is one, and end when the parent does."""
+def call(result: Any, task: Callable[..., Any], arguments: tuple) -> None:
+    """In the new process: run the task, send what it returns or raises, and end when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        task(*arguments)
-        result.send(None)
+        result.send((task(*arguments), None))
     except Exception as error:
-        result.send(portable(error))
+        result.send((None, portable(error)))
+
+
+def by_name(function: str, *arguments: Any) -> Any:
+    """What a function returns that is named "module:function", so that only the process that calls it imports its module."""
+    return pkgutil.resolve_name(function)(*arguments)
+
+
+def under_torchrun() -> bool:
+    """Whether this is one of several processes of `torchrun`, see `training.ranks`."""
+    return int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 def portable(error: Exception) -> Exception:

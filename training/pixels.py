@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from agreement.record import save_array
+
 
 @dataclass(frozen=True)
 class PixelFile:
@@ -69,3 +71,17 @@ def write_pixels(path: Path, images: Iterable[np.ndarray], channels: int) -> np.
 def begins_of(shapes: np.ndarray) -> np.ndarray:
     """The first pixel of each of images that lie one after the other, (N,)."""
     return np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]]).astype(np.int64)
+
+
+def share(images: Any, path: Path) -> None:
+    """Write the images of a split beside `path`, for processes that `training.batches.Batches.open` them: pixels, shapes, and where each begins."""
+    shapes, pixels = shapes_of(images), path.with_name(f"{path.name}-pixels.npy")
+    pixels.unlink(missing_ok=True)
+    if isinstance(images, PixelFile):
+        pixels.symlink_to(images.path)
+        begins = images.begins
+    else:
+        write_pixels(pixels, images, images[0].shape[-1])
+        begins = begins_of(shapes)
+    save_array(path.with_name(f"{path.name}-shapes.npy"), shapes)
+    save_array(path.with_name(f"{path.name}-begins.npy"), begins)

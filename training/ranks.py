@@ -18,14 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from training.errors import RankError
 from training.fused import NormReluPool
 
 PATIENCE = timedelta(days=30)  # between two trainings rank 0 may be busy for long; torchrun notices a rank that died
 LEAST = 2  # examples of a batch for each rank: batch-norm cannot normalise one
-
-
-class RankError(ValueError):
-    """A training that cannot be shared by so many processes; the message is one line."""
 
 
 def count() -> int:

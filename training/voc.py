@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from training.download import fetch, unpack
-from training.examples import Data, DataError
+from training.errors import DataError
+from training.examples import Data
 from training.files import Files, read_splits
 
 CLASSES = (

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import kstest, rankdata, spearmanr
+from scipy.stats import t as student
 
 import agreement
 from agreement import bootstrap, explained, ranks
@@ -188,6 +189,35 @@ def test_within_p_equals_that_of_permuting_within_classes():
     share = np.mean(np.abs(permuted) >= abs(u @ v) - 1e-9)
     assert 0.05 < share < 0.5  # a case worth telling
     assert p == pytest.approx(share, abs=0.012)  # three standard errors of the share, at most
+
+
+def test_within_p_of_classes_of_two():
+    """In classes of two, whose squares are small, each is one yes or no of 40, and 39 are left when their mean is known."""
+    labels, x = np.repeat(np.arange(40), 2), np.tile([0.0, 1.0], 40)
+    y = np.where(labels < 8, 1 - x, x)
+    row = agreement.correlation_table({"x": x}, y, labels, resamples=1).loc["x"]
+    assert row.within_rho == pytest.approx(0.6)
+    assert row.within_p == pytest.approx(2 * student.sf(0.6 * np.sqrt(39 / (1 - 0.6**2)), 39))
+
+
+def test_the_fewest_examples_that_have_a_p_value():
+    statistics = {"x": np.array([1.0, 2.0, 3.0]), "two": np.array([1.0, 2.0, np.nan])}
+    table = agreement.correlation_table(statistics, np.array([1.0, 3.0, 2.0]), np.zeros(3), resamples=1)
+    assert table.loc["x", ["rho", "p"]].tolist() == pytest.approx(list(spearmanr([1, 2, 3], [1, 3, 2])))
+    assert table.rho["two"] == 1 and np.isnan(table.p["two"])
+
+
+def test_a_perfect_correlation_is_beyond_doubt():
+    with np.errstate(all="raise"):
+        for y in (np.arange(9.0), -np.arange(9.0)):
+            row = agreement.correlation_table({"x": np.arange(9.0)}, y, np.zeros(9), resamples=1).loc["x"]
+            assert abs(row.rho) == 1 and row.p == row.q == 0
+
+
+def test_resamples_and_seed_have_defaults():
+    table, given = (agreement.correlation_table(*made_up(30), *more) for more in ((), (1000, 0)))
+    pd.testing.assert_frame_equal(table, given)
+    assert table.index.name == "statistic"
 
 
 def test_q_is_benjamini_and_hochbergs():
@@ -436,6 +466,9 @@ def test_bad_tables_are_named(function):
         function({"entropy": good}, good, good[:4])
     with pytest.raises(ValueError, match="nan"):
         function({"entropy": good}, np.where(good == 2, np.nan, good), good)
+    for shape in ((0,), (2, 2)):
+        with pytest.raises(ValueError, match="learned must be one number per example"):
+            function({}, np.ones(shape), np.ones(shape))
 
 
 def test_other_bad_input_is_named():

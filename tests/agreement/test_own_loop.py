@@ -42,10 +42,27 @@ def test_networks_share_a_record(tmp_path):
     assert true_positive_agreement(record.correct("test")).tolist() == [pytest.approx(1 / 3)]
 
 
+def test_what_is_not_given_has_names_of_its_own(tmp_path):
+    LearningRecorder(tmp_path / "in" / "folders that are new", {"train": LABELS})
+    record = LearningRecord(tmp_path / "in" / "folders that are new")
+    assert (record.networks, record.classes, record.ids("train")) == (["network"], ["0", "1", "2"], ["0", "1", "2"])
+
+
+def test_logits_may_be_large_of_low_precision_and_part_of_a_graph(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    logits = torch.tensor([[1e4, 0, 0], [0, 0, -1e4], [-1e4, -1e4, -1e4]], dtype=torch.bfloat16, requires_grad=True)
+    recorder.update(torch.arange(3), logits)
+    recorder.end_epoch()
+    assert LearningRecord(tmp_path).probability("train")[0].tolist() == [[255, 0, 85]]
+
+
 def test_other_labels_are_refused(tmp_path):
     LearningRecorder(tmp_path, {"train": LABELS})
     with pytest.raises(ValueError, match="the record of other train labels"):
         LearningRecorder(tmp_path, {"train": LABELS + 1}, network=1)
+    (tmp_path / "train-labels.npy").write_bytes(b"\x80\x04.")
+    with pytest.raises(ValueError, match=r"train-labels\.npy is damaged"):
+        LearningRecorder(tmp_path, {"train": LABELS}, network=1)
 
 
 def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
@@ -118,7 +135,10 @@ def test_hugging_faces_trainer_records(tmp_path):
     ("logits", "told"),
     [
         (np.zeros((3, 1000)), "logits of 1000 classes, where the record has 3: give classes="),
-        (np.full((3, 3), np.nan), "logits are not finite"),
+        (
+            np.full((3, 3), np.nan),
+            "^logits are not finite: the training has diverged; a smaller learning rate may help$",
+        ),
     ],
 )
 def test_logits_that_cannot_be_recorded(tmp_path, logits, told):
@@ -129,7 +149,9 @@ def test_logits_that_cannot_be_recorded(tmp_path, logits, told):
 def test_an_epoch_needs_every_example(tmp_path):
     recorder = LearningRecorder(tmp_path, {"train": LABELS})
     recorder.update([0, 1], LOGITS[0][:2])
-    with pytest.raises(ValueError, match=r"1 of 3 train examples were not noted in this epoch.*drop_last"):
+    with pytest.raises(
+        ValueError, match=r"^1 of 3 train examples .*epoch: .* \(a DataLoader with drop_last=True leaves some out\)$"
+    ):
         recorder.end_epoch()
     recorder.update([2], LOGITS[0][2:])
     recorder.end_epoch()

@@ -81,9 +81,8 @@ def test_each_statistic_held_fixed_costs_a_degree_of_freedom(n):
     assert np.isfinite(table["rho"]).all() and (table["rho"].abs() < 1).all()
     np.testing.assert_allclose(table["p"], 2 * stats.t.sf(t.abs(), n - 3))
     assert table.index.name == "statistic" and table["n"].dtype.kind == "i"
-    few = partial_correlations(
-        {"rare": np.where(np.arange(n) < 3, LEARNED[:n], np.nan), "a": CAUSE[:n]}, np.arange(n), np.zeros(n), ["a"]
-    )
+    rare = np.where(np.arange(n) < 3, [1, 3, 2, *range(n - 3)], np.nan)
+    few = partial_correlations({"rare": rare, "a": [2, 1, 3, *CAUSE[3:n]]}, np.arange(n), np.zeros(n), ["a"])
     assert np.isnan(few.loc["rare", "rho"]) and few.loc["rare", "n"] == 3
     assert few.loc["a", "n"] == n and np.isfinite(few.loc["a", "rho"])
 

@@ -157,6 +157,23 @@ def test_a_record_of_something_else_is_refused_and_left_as_it_is(tmp_path, sizes
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_header_of_fewer_epochs_than_finished_is_refused(tmp_path):
+    recorder = Recorder(tmp_path, SIZES, 10)
+    for epoch in (1, 2):
+        epoch_of(recorder, epoch)
+    with (tmp_path / "test-probability.npy").open("r+b") as file:
+        file.write(recorder.rows["test", "probability"].header(1))
+    with pytest.raises(ValueError, match="not the array of 2 epochs of 3 examples to resume from"):
+        Recorder(tmp_path, SIZES, 10, finished=2)
+
+
+def test_numbers_of_fewer_epochs_than_finished_are_refused(tmp_path):
+    epoch_of(Recorder(tmp_path, SIZES, 10), 1)
+    (tmp_path / "epochs.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"epochs\.jsonl holds 0 epochs, not the 1 to resume from"):
+        Recorder(tmp_path, SIZES, 10, finished=1)
+
+
 def test_batches_of_the_wrong_size_are_refused(tmp_path):
     recorder = Recorder(tmp_path, SIZES, 10)
     with pytest.raises(ValueError):
@@ -195,6 +212,7 @@ def test_only_epochs_that_all_networks_finished_count(tmp_path):
     assert record.epochs == 2
     assert record.correct("train").shape == (2, 2, 7)
     assert record.series("loss").shape == (2, 2)
+    assert record.series("epoch").dtype == float
 
 
 def test_a_record_whose_networks_have_not_all_begun_has_no_epochs(tmp_path):
@@ -204,8 +222,28 @@ def test_a_record_whose_networks_have_not_all_begun_has_no_epochs(tmp_path):
     record = LearningRecord(tmp_path)
     assert record.epochs == 0
     assert record.correct("train").shape == (2, 0, 7)
-    assert [part.shape for part in record.predictions("test")] == [(0, 3), (0, 3)]
+    assert [(part.shape, part.dtype) for part in record.predictions("test")] == [((0, 3), np.uint8)] * 2
     assert record.series("loss").shape == (2, 0)
+
+
+def test_a_label_may_be_a_set_of_classes(tmp_path):
+    """As many kinds of label as sets of two classes; one label alone, in a split, is as good as any."""
+    labels = {"train": np.array([0, 2, 3]), "test": np.array([2, 2, 2])}
+    begin_record(tmp_path / "a" / "b", ["x"], ["cat", "dog"], labels, dict.fromkeys(labels, "abc"), multi_label=True)
+    record = LearningRecord(str(tmp_path / "a" / "b"))
+    assert record.multi_label and record.kinds_of_label == 4
+    assert [record.in_words(label) for label in record.labels("train")] == ["", "dog", "cat, dog"]
+    assert record.labels("test").tolist() == [2, 2, 2]
+    labels["test"][0] = 4
+    begin_record(tmp_path, ["x"], ["cat", "dog"], labels, dict.fromkeys(labels, "abc"), multi_label=True)
+    with pytest.raises(ValueError, match="labels from 2 to 4, the record 4"):
+        LearningRecord(tmp_path).labels("test")
+
+
+def test_a_label_in_words(tmp_path):
+    begun(tmp_path)
+    record = LearningRecord(tmp_path)
+    assert not record.multi_label and record.in_words(np.int64(3)) == "class 3"
 
 
 def test_labels_above_256_classes_compare_rightly(tmp_path):

@@ -18,8 +18,9 @@ def warm() -> None:
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny run's time."""
-    for name in ("draw.draw_measurement", "measure.write_page", "outcome.write_page", "outcome.figures.save"):
-        monkeypatch.setattr(f"phases.{name}", lambda *arguments: None)
+    written = ("phases.measure.write_page", "phases.outcome.write_page", "reports.figures.save")
+    for name in ("phases.draw.draw_measurement", *written):
+        monkeypatch.setattr(name, lambda *arguments: None)
 
 
 @pytest.fixture(scope="session")

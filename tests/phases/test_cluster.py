@@ -20,7 +20,7 @@ import train
 from agreement.record import read_epochs
 from training import cluster
 from training.cluster import run_on_cluster
-from training.parallel import TaskError
+from training.errors import TaskError
 
 EPOCHS = 60  # enough that the accidents below happen in the middle
 RECIPE = [
@@ -198,36 +198,35 @@ def span(folder: Path, name: str) -> None:
     (folder / name).write_text(json.dumps([os.environ["NAME"], begin, time.monotonic()]))
 
 
+SPAN = f"{__name__}:span"
+
+
 @pytest.mark.slow
 def test_a_task_for_a_gpu_goes_to_a_worker_that_offers_one(scheduler, tmp_path):
-    run_on_cluster(span, {name: (tmp_path, name) for name in "abc"}, scheduler, on_gpu=True, work=tmp_path)
+    run_on_cluster(SPAN, {name: (tmp_path, name) for name in "abc"}, scheduler, on_gpu=True, work=tmp_path)
     where, begins, ends = zip(*(json.loads((tmp_path / name).read_text()) for name in "abc"), strict=True)
     assert set(where) == {"two"}
     in_turn = sorted(zip(begins, ends, strict=True))
     assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(in_turn))  # one GPU, one at a time
 
 
-def missing_there() -> None: ...
-
-
 @pytest.mark.slow
-def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, monkeypatch):
-    monkeypatch.setattr(missing_there, "__module__", "not_installed_there")
-    monkeypatch.setitem(sys.modules, "not_installed_there", sys.modules[__name__])
+@pytest.mark.parametrize("function", ["not_installed_there:function", f"{__name__}:not_installed_there"])
+def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, function):
     with pytest.raises(TaskError, match=r"in the same version.*not_installed_there"):
-        run_on_cluster(missing_there, {"a": ()}, scheduler, on_gpu=False, work=tmp_path)
+        run_on_cluster(function, {"a": ()}, scheduler, on_gpu=False, work=tmp_path)
 
 
 @pytest.mark.slow
 def test_a_folder_that_is_not_shared_is_one_line(scheduler, tmp_path):
     with pytest.raises(TaskError, match=r"elsewhere is not there on worker .*workers must share the current folder"):
-        run_on_cluster(span, {"a": (tmp_path, "a")}, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
+        run_on_cluster(SPAN, {"a": (tmp_path, "a")}, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
 
 
 @pytest.mark.slow
 def test_a_task_does_not_begin_while_its_lock_is_held(scheduler, tmp_path):
     """As it is by the same task on a worker that only seemed dead."""
-    arguments = (span, {"a": (tmp_path, "a")}, scheduler, False, tmp_path)
+    arguments = (SPAN, {"a": (tmp_path, "a")}, scheduler, False, tmp_path)
     running = threading.Thread(target=run_on_cluster, args=arguments)
     with FileLock(tmp_path / "a.lock"), Client(scheduler, set_as_default=False) as client:
         running.start()

@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=[*READERS, "omegaconf"]):
     from metrics import table
     from training import voc
     from training.cifar10 import read_reference
-    from training.examples import DataError
+    from training.errors import DataError
 
 FOLDER = Path(tempfile.mkdtemp())
 LARGEST_FILE = 4096  # bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agreement.record import begin_record
-from training.batches import share
+from training.pixels import share
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.batches import Batches, share
+from training.batches import Batches
+from training.pixels import share
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from torchvision import transforms
 from conf import compose
 from training.cifar10 import read_reference
 from training.data import DATASETS, load
-from training.examples import DataError
+from training.errors import DataError
 from training.files import as_network_input
 
 

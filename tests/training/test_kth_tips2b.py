@@ -8,7 +8,7 @@ from PIL import Image
 
 from conf import compose
 from training.data import load
-from training.examples import DataError
+from training.errors import DataError
 
 
 @pytest.fixture

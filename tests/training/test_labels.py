@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training.examples import Data, DataError, Split
+from training.errors import DataError
+from training.examples import Data, Split
 from training.labels import with_random_labels
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -16,15 +17,15 @@ from torch import nn
 from agreement.record import LearningRecord, read_epochs
 from conf import compose
 from training import loop, networks
+from training.errors import TaskError, TrainingError
 from training.loop import (
-    TrainingError,
     choose_device,
     make_optimizer,
     make_schedule,
     seed_of,
     train_network,
 )
-from training.parallel import PROCESSES, TaskError, run_tasks, side_by_side, warm_up
+from training.parallel import PROCESSES, run_tasks, side_by_side, warm_up
 
 
 def settings(*words: str):
@@ -258,6 +259,17 @@ def test_the_number_of_workers_changes_nothing(begun):
         assert_same(folders[1], folders[5], k)
 
 
+@pytest.mark.parametrize("words", [["epochs=1"], ["epochs=1", "optimizer=adam", "schedule=one_cycle"]])
+def test_training_does_without_torchs_compiler(begun, words):
+    """Importing it takes as long again as all of torch."""
+    assert run_tasks(has_compiler, [(0, "lenet5", settings(*words), begun(), 32, 1)], 1) == [False]
+
+
+def has_compiler(*arguments) -> bool:
+    train_network(*arguments)
+    return "torch._dynamo" in sys.modules
+
+
 def test_networks_epochs_and_seeds_draw_differently(begun):
     seeds = {seed_of(seed, k, epoch) for seed in range(4) for k in range(4) for epoch in range(4)}
     assert len(seeds) == 64 and all(0 <= seed < 2**63 for seed in seeds)
@@ -359,6 +371,35 @@ def test_optimizers_follow_the_configuration():
     assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"], sgd["nesterov"]) == (0.3, 0.8, 0.01, False)
     adam = make_optimizer(network, settings("optimizer=adam", "momentum=0.8")).param_groups[0]
     assert adam["betas"] == (0.8, 0.999)
+
+
+@pytest.mark.parametrize("words", [[], ["optimizer=adam"]])
+def test_optimizers_do_what_torchs_do(words):
+    """Through a checkpoint and a schedule; the wrappers that they lack only keep torch's compiler off them."""
+    config, weights = settings("weight_decay=0.01", *words), []
+    for kind in ("ours", "torch's"):
+        torch.manual_seed(0)
+        network, inputs = nn.Linear(3, 2), torch.randn(6, 8, 3)
+
+        def made(network=network, kind=kind):
+            ours = make_optimizer(network, config)
+            optimizer = ours if kind == "ours" else type(ours).__base__(network.parameters(), **ours.defaults)
+            return optimizer, make_schedule(optimizer, config, 1)[0]
+
+        optimizer, schedule = made()
+        for step, batch in enumerate(inputs):
+            if step == 3:
+                states = optimizer.state_dict(), schedule.state_dict()
+                optimizer, schedule = made()
+                optimizer.load_state_dict(states[0])
+                schedule.load_state_dict(states[1])
+            optimizer.zero_grad()
+            network(batch).square().mean().backward()
+            optimizer.step()
+            schedule.step()
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
+    assert type(optimizer).__module__.startswith("torch.optim") and weights[0].isfinite().all()
+    assert torch.equal(*weights)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

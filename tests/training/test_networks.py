@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from training.networks import NETWORKS, NetworkError, build_network, known_networks
+from training.errors import NetworkError
+from training.networks import NETWORKS, build_network, known_networks
 
 
 @cache

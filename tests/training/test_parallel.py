@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from training import parallel
-from training.parallel import TaskError, Watch, run_tasks, side_by_side, warm_up
+from training.errors import TaskError
+from training.parallel import Watch, run_tasks, side_by_side, warm_up
 
 ROOT = Path(__file__).parents[2]
 

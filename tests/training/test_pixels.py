@@ -12,10 +12,10 @@ from PIL import Image
 
 from conf import compose
 from training import files
-from training.batches import Batches, share
+from training.batches import Batches
 from training.data import load
-from training.examples import DataError
-from training.pixels import PixelFile, take
+from training.errors import DataError
+from training.pixels import PixelFile, share, take
 
 
 @pytest.fixture

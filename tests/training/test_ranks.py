@@ -14,10 +14,11 @@ from torch import nn
 from agreement.record import LearningRecord, begin_record
 from conf import compose
 from training import networks, ranks
-from training.batches import share
+from training.errors import RankError
 from training.fused import NormReluPool
 from training.loop import train_network
-from training.ranks import RankError, led, run_on_ranks
+from training.pixels import share
+from training.ranks import led, run_on_ranks
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ["data=mnist5k", "device=cpu", "precision=fp32", "epochs=3", "batch_size=25", "lr=0.02", "min_lr=0.001"]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from conf import compose
 from training.data import load
-from training.examples import DataError
+from training.errors import DataError
 from training.voc import CLASSES
 
 OBJECT = "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
