@@ -1,4 +1,8 @@
-"""The measurement phase: what networks agree on, in which order they learn it, and what explains that order."""
+"""The measurement phase: what networks agree on, in which order they learn it, and what explains that order.
+
+Importing it takes no longer than numpy, for training loops that only record: pandas, SciPy and numba are imported by the
+functions that need them.
+"""
 
 from agreement.correlation import correlation_table, spearman, statistic_curve
 from agreement.explained import explained_variance

@@ -8,13 +8,15 @@ Everything rests on ranks, since the learned epoch is ordinal: `inf` (never lear
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from agreement.bootstrap import bootstrap_intervals
 from agreement.measures import check_correct
 from agreement.ranks import correlate, ordinal_codes, rank_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def statistic_curve(correct: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -59,7 +61,7 @@ def correlation_table(
     labels: np.ndarray,
     resamples: int = 1000,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Rank correlation of every statistic with the learned epoch, overall and within classes.
 
     `statistics` maps names to values (N,); `learned` (N,) is as from `learned_epoch`, `labels` (N,) holds the classes.
@@ -85,6 +87,10 @@ def correlation_table(
 
     Raises ValueError if lengths differ, `learned` holds NaN, or `resamples` is under 1.
     """
+    import pandas as pd  # here: see `agreement`
+
+    from agreement.bootstrap import bootstrap_intervals
+
     values, learned, labels = check_table(statistics, learned, labels)
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples}")

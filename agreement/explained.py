@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from agreement.correlation import check_table
 from agreement.ranks import ordinal_codes, rank_residuals, rank_within
@@ -86,6 +85,8 @@ def _least_squares(
     `new_group` (M,). Centring within groups gives the same fit as one column per group, without the columns (Frisch,
     Waugh and Lovell). A group that the fit has not seen takes the overall mean.
     """
+    from scipy.sparse import csr_array  # here: see `agreement`
+
     member = csr_array((np.ones(len(group)), group, np.arange(len(group) + 1)), shape=(len(group), groups))
     size, sums = member.sum(axis=0)[:, None], member.T @ columns
     means = np.where(size > 0, sums / np.maximum(size, 1), columns.mean(axis=0))

@@ -3,7 +3,6 @@
 from collections.abc import Hashable
 
 import numpy as np
-import pandas as pd
 
 from agreement.measures import check_correct
 
@@ -18,6 +17,8 @@ def agreement_by_kind(correct: np.ndarray, kinds: np.ndarray) -> dict[Hashable, 
     >>> agreement_by_kind(np.array([[[True, False, True]]]), np.array(["top", "top", "side"]))
     {'side': array([1.]), 'top': array([0.5])}
     """
+    import pandas as pd  # here: see `agreement`
+
     correct = check_correct(correct)
     kinds = np.asarray(kinds, None if isinstance(kinds, np.ndarray) else object)  # NaN among names would become one
     if kinds.shape != correct.shape[2:]:

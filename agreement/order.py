@@ -4,7 +4,6 @@ Epochs are numbered from 1: an example with learned epoch 1 was right from the f
 """
 
 import numpy as np
-import pandas as pd
 
 from agreement.measures import check_correct
 
@@ -64,6 +63,8 @@ def rank_concordance(learned: np.ndarray) -> float:
     Kendall and Babington Smith, "The Problem of m Rankings" (Annals of Mathematical Statistics 10, 1939); ties as in
     Siegel and Castellan, "Nonparametric Statistics for the Behavioral Sciences" (1988).
     """
+    import pandas as pd  # here: see `agreement`
+
     learned = np.asarray(learned, float)
     if learned.ndim != 2 or learned.size == 0 or np.isnan(learned).any():
         raise ValueError(f"learned must be (networks, examples) without NaN, not {learned} of shape {learned.shape}")

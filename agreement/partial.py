@@ -1,17 +1,20 @@
 """What each statistic still has to do with the learned epoch once the class and all other statistics are held fixed."""
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from agreement.correlation import check_table, false_discovery_rate
 from agreement.ranks import ordinal_codes, p_value, rank_residuals, rank_within
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def partial_correlations(
     statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray, fixed: Collection[str] | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Spearman's partial correlation of every statistic with the learned epoch, given the class and the other statistics.
 
     fixed: the names of those that count among the others; all by default.
@@ -24,6 +27,8 @@ def partial_correlations(
     1995). NaN where nothing varies, or where a statistic follows from the others. Shapes and errors as in
     `correlation_table`.
     """
+    import pandas as pd  # here: see `agreement`
+
     values, learned, labels = check_table(statistics, learned, labels)
     columns, held = [*values, learned], [i for i, name in enumerate(statistics) if fixed is None or name in fixed]
     n, rho, p = np.zeros(len(values), int), np.full(len(values), np.nan), np.full(len(values), np.nan)

@@ -7,7 +7,6 @@ among those of the same class; over a class their mean is 0 exactly, so a differ
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
 
 
 class Ranking(NamedTuple):
@@ -84,6 +83,8 @@ def correlate(pairs: Pairs) -> tuple[float, float]:
 
 def p_value(r: float, freedom: float) -> float:
     """Two-sided p-value of a correlation, from Student's t with as many degrees of freedom."""
+    from scipy.special import stdtr  # here: see `agreement`
+
     with np.errstate(divide="ignore"):
         t = np.abs(r) * np.sqrt(freedom / (1 - r * r))
     return float(2 * stdtr(freedom, -t))

@@ -28,10 +28,11 @@ def draw_measurement(
 
     what: networks and data set, for the titles. seed: of the choice of examples. wanted: turns false where it is to stop.
     """
-    tasks: list[tuple] = [(draw_mistakes, findings, what, folder)]
+    tasks: list[tuple] = [(draw_mistakes, findings.curves, what, folder)]
     for name, split in splits.items():
         title = f"{what}, {name} set"
-        tasks.append((draw_curves, findings, name, title, folder))
+        columns = {column: values.to_numpy() for column, values in findings.statistics[name].items()}
+        tasks.append((draw_curves, findings.curves[name], columns, findings.by_kind[name], name, title, folder))
         tasks.append((draw_examples, *chosen_examples(record, name, split, seed), name, title, folder))
     run_tasks(draw, tasks, side_by_side(len(tasks), 0, on_gpu=False)[0], wanted)
 
@@ -40,12 +41,18 @@ def draw(function: Any, *arguments: Any) -> None:
     function(*arguments)
 
 
-def draw_mistakes(findings: Any, what: str, folder: Path) -> None:
-    figures.save(overlay_figures.mistakes_figure(findings.curves, what), folder, "false-positive-agreement")
+def draw_mistakes(curves: Any, what: str, folder: Path) -> None:
+    figures.save(overlay_figures.mistakes_figure(curves, what), folder, "false-positive-agreement")
 
 
-def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
-    curves = findings.curves[split]
+def draw_curves(
+    curves: dict[str, np.ndarray],
+    statistics: dict[str, np.ndarray],
+    by_kind: dict[str, Any],
+    split: str,
+    title: str,
+    folder: Path,
+) -> None:
     shared = {name: curves[name] for name in ("agreement", "lower_bound", "accuracy")}
     shared["deviation"] = curves["accuracy_deviation"]
     figures.save(
@@ -53,8 +60,7 @@ def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
         folder,
         f"{split}-agreement",
     )
-    for name, column in findings.statistics[split].items():
-        values = column.to_numpy()
+    for name, values in statistics.items():
         if np.isnan(values).all():
             continue
         curve, everywhere = curves[f"agreed_{name}"], float(np.nanmean(values))
@@ -64,7 +70,7 @@ def draw_curves(findings: Any, split: str, title: str, folder: Path) -> None:
             f"{split}-agreement-{name}",
         )
         figures.save(figures.histogram_figure(values, name, title), folder, f"{split}-histogram-{name}")
-    for name, agreed in findings.by_kind[split].items():
+    for name, agreed in by_kind.items():
         figure = overlay_figures.kinds_figure(agreed, curves["agreed"], name, title)
         figures.save(figure, folder, f"{split}-agreement-{name}")
 

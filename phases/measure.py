@@ -1,5 +1,6 @@
 """The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
 
+import importlib
 import json
 import shutil
 import threading
@@ -83,7 +84,6 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
                 name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
                 for name, split in splits.items()
             }
-            threading.Thread(target=prepare_report, daemon=True).start()
             with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
                 train_all(trained, data, size, work / "record", client, children, progress)
             progress.say("measuring agreement and correlations")
@@ -107,9 +107,9 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
 
 
 def prepare_report() -> None:
-    """Import and make what the report will need and takes seconds: while networks train, this process only waits."""
-    import phases.draw  # noqa: F401
-
+    """Import and make what the findings will need and takes seconds: while networks train, this process only waits."""
+    for module in ("agreement.bootstrap", "scipy.sparse", "scipy.special", "phases.draw"):
+        importlib.import_module(module)
     plot_script()
 
 
@@ -161,6 +161,9 @@ def train_all(
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
+    preparation = threading.Timer(1, prepare_report)  # when the trainings have been started
+    preparation.daemon = True
+    preparation.start()
     with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
         run("training.loop:train_network", tasks, workers, config, folder.parent)
     if watch.error:

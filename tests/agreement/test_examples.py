@@ -1,4 +1,7 @@
 import doctest
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,3 +13,14 @@ def test_the_examples_in_docstrings_are_true(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_importing_it_takes_no_longer_than_numpy():
+    """For training loops that only record."""
+    code = "import sys, agreement; print(sorted({'numba', 'pandas', 'scipy', 'torch'} & set(sys.modules)))"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+        ).stdout
+        == "[]\n"
+    )

@@ -120,10 +120,11 @@ def test_a_last_line_still_being_written_is_not_counted(tmp_path, tail):
 
 @pytest.mark.parametrize(("classes", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16), (1000, np.uint16)])
 def test_classes_beyond_256_take_two_bytes(tmp_path, classes, dtype):
-    recorder = Recorder(tmp_path, {"test": 2}, classes)
+    folder = tmp_path / "not" / "there yet"
+    recorder = Recorder(folder, {"test": 2}, classes)
     recorder.update("test", np.arange(2), np.array([0, classes - 1]), np.zeros(2))
     recorder.end_epoch(epoch=1)
-    predictions = arrays(tmp_path)["test-predictions"]
+    predictions = arrays(folder)["test-predictions"]
     assert predictions.dtype == dtype
     assert predictions.tolist() == [[0, classes - 1]]
 
@@ -339,6 +340,31 @@ def test_a_damaged_file_is_named(tmp_path, file, content):
     with pytest.raises(ValueError) as error:
         read_all(tmp_path)
     assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_why_a_file_is_damaged_is_told(tmp_path):
+    begun(tmp_path)
+    path = tmp_path / "train-labels.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"train-labels\.npy is damaged \(Failed to read all data for array\. "):
+        LearningRecord(tmp_path).labels("train")
+
+
+def test_objects_in_an_array_are_never_made(tmp_path):
+    """numpy would pickle them, and a pickle calls what it likes."""
+    begun(tmp_path)
+    np.save(tmp_path / "train-labels.npy", np.array([Calls(tmp_path / "called")], object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"train-labels\.npy is damaged \(Object arrays cannot be loaded"):
+        LearningRecord(tmp_path).labels("train")
+    assert not (tmp_path / "called").exists()
+
+
+class Calls:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
 
 
 def read_all(folder: Path) -> None:

@@ -24,15 +24,20 @@ def without_figures(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def measured(digits, empty_database, tmp_path_factory) -> tuple[Path, str]:
+def measured(digits, empty_database, once) -> tuple[Path, str]:
     """One undisturbed measurement by the program itself: its folder and what it printed."""
-    place = tmp_path_factory.mktemp("measured")
-    (place / "mlruns").mkdir()
-    shutil.copy(empty_database, place / "mlruns")
-    process = program(place, words(digits))
-    output, error = process.communicate(timeout=400)
-    assert (process.returncode, error) == (0, ""), error
-    return place, output
+
+    def fill(folder: Path) -> None:
+        place = folder / "place"
+        (place / "mlruns").mkdir(parents=True)
+        shutil.copy(empty_database, place / "mlruns")
+        process = program(place, words(digits))
+        output, error = process.communicate(timeout=400)
+        assert (process.returncode, error) == (0, ""), error
+        (folder / "printed").write_text(output)
+
+    folder = once("measured", fill)
+    return folder / "place", (folder / "printed").read_text()
 
 
 @pytest.fixture(scope="session")
