@@ -48,9 +48,10 @@ def run_comparison(config: Any, console: Any) -> str:
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    client = tracking.open_store()
+    tracking.import_mlflow()  # before what asks the process that imports torch meanwhile
     check_networks([config.network], data.channels, len(data.classes), size)
     trained = settled(config, console.print)
+    client = tracking.open_store()
     trainings = len(config.arms) * config.seeds
     with Progress(console, trainings, config.evaluations) as progress:
         scores, notes = scores_of(config, data.train, client, progress)

@@ -68,10 +68,10 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    client = tracking.open_store()
-    # of another process, which has torch by now
+    tracking.import_mlflow()  # before what asks the process that imports torch meanwhile
     check_networks(architectures(config), data.channels, len(data.classes), size)
     trained = settled(config, console.print)
+    client = tracking.open_store()
     with unfinished("measure", trained, data) as work:  # on another device or precision it is other work
         parent, *children = runs_of(client, config, work, sweep, tags or {})
         tracking.log_data(client, parent, config, data)
