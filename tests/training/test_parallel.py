@@ -13,7 +13,7 @@ import pytest
 
 from training import parallel
 from training.errors import TaskError
-from training.parallel import Watch, run_tasks, side_by_side, warm_up
+from training.parallel import Watch, by_name, run_tasks, side_by_side, warm_up
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +62,18 @@ def fail_or_write(folder: Path, which: str) -> None:
         write(folder, "long begun")
         time.sleep(60)
     write(folder, which)
+
+
+def late(number: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return number
+
+
+def test_what_tasks_return_comes_in_the_order_of_their_arguments():
+    named = "math:hypot"
+    assert run_tasks(late, [(1, 0.4), (2, 0.0), (3, 0.0)], workers=2) == [1, 2, 3]
+    assert run_tasks(by_name, [(named, 3, 4), (named, 5, 12)], workers=1) == [5, 13]
+    assert run_tasks(late, [], workers=1) == []
 
 
 def test_each_task_runs_once_in_a_process_of_its_own(tmp_path):
