@@ -31,6 +31,7 @@ import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
 from PIL import Image
+from precision import gigaflops
 from torch import Tensor, nn
 
 from agreement.record import begin_record
@@ -44,7 +45,6 @@ from training.pixels import share, take
 
 IMAGES = {"lenet5": 10_000, "densenet121": 768}  # to train on; a fifth as many to test
 BATCH = 128
-PEAK_SECONDS = 2.0
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -169,17 +169,6 @@ def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> tupl
 # ---- the limits ----
 
 
-def teraflops(dtype: torch.dtype, size: int = 1024) -> float:
-    """Of a large matrix product on one core, by processor time, times the number of cores."""
-    torch.set_num_threads(1)
-    a, times = torch.randn(size, size).to(dtype), []
-    while sum(times) < PEAK_SECONDS:
-        used = time.process_time()
-        a @ a
-        times.append(time.process_time() - used)
-    return CORES * 2 * size**3 / min(times) / 1e12
-
-
 def operations(name: str) -> float:
     """Floating-point operations for each training image: its own step, and a fifth of a test image's evaluation."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -251,8 +240,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), data)
         for _ in range(options.repeats):
-            peaks["fp32"].append(teraflops(torch.float32))
-            peaks["bf16"].append(teraflops(torch.bfloat16))
+            peaks["fp32"].append(CORES * gigaflops(torch.float32) / 1e3)
+            peaks["bf16"].append(CORES * gigaflops(torch.bfloat16) / 1e3)
             for form, run in forms.items():
                 rates[form].append(run())
                 print(f"  {form}: {rates[form][-1][0]:,.0f}", file=sys.stderr, flush=True)

@@ -199,10 +199,7 @@ def test_no_pickle_is_loaded():
                     found.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
     assert set(found) == {
         ("training/parallel.py", "pickle.loads(pickle.dumps(error))"),  # its own, to see whether it can travel
-        (
-            "training/cluster.py",
-            "pickle.loads(arguments)",
-        ),  # from the scheduler that the user named (docs/untrusted.md)
+        ("training/cluster.py", "pickle.loads(arguments)"),  # from the scheduler that the user named: docs/untrusted.md
         ("conf/__init__.py", "OmegaConf.load(preset)"),
     }
 

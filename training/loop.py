@@ -194,7 +194,7 @@ def make_schedule(
 
 
 def settle(device: str, precision: str) -> dict[str, str]:
-    """What the settings of these names come to on this machine."""
+    """device= and precision= as they come to on this machine, by their names. Raises TrainingError as `choose_device`."""
     found = choose_device(device)
     return {"device": found.type, "precision": "bf16" if choose_bf16(precision, found) else "fp32"}
 

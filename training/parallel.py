@@ -27,7 +27,7 @@ def warm_up(*modules: str) -> None:
     """Start the server from which tasks are forked, so that it imports their modules while others work."""
     from multiprocessing import forkserver, resource_tracker
 
-    PROCESSES.set_forkserver_preload([*modules])
+    PROCESSES.set_forkserver_preload(list(modules))
     # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
     # server and all its tasks inherit the mask
     resource_tracker.ensure_running()  # which would lift it

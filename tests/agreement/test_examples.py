@@ -7,6 +7,8 @@ import pytest
 
 from agreement import correlation, measures, order
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize("module", [measures, order, correlation])
 def test_the_examples_in_docstrings_are_true(module):
@@ -18,9 +20,5 @@ def test_the_examples_in_docstrings_are_true(module):
 def test_importing_it_takes_no_longer_than_numpy():
     """For training loops that only record."""
     code = "import sys, agreement; print(sorted({'numba', 'pandas', 'scipy', 'torch'} & set(sys.modules)))"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
-        ).stdout
-        == "[]\n"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[]\n", done.stderr
