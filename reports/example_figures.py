@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from agreement import agreed, learned_epoch
 from metrics.image import check_image
 from reports.figures import BLUE, ORANGE
 
+GROUP, SIDE, STRIP = 3.3, 0.8, 2.2  # inches: a column of examples, and in it an image and a strip
 LONGEST = 36  # characters of a caption that fit above a strip
 
 # what a cell of a strip can say, from light to dark so that it reads in grey
@@ -56,33 +57,30 @@ def examples_figure(
     (K, T, N). alike: boolean (T, N), whether all networks are wrong in the same way, as from
     `agreement.mistaken_alike`. captions: (N,), an example's class, say.
     """
-    last = correct.shape[1]
     rows = max(1, *(len(chosen) for chosen in groups.values()))
-    figure = Figure(
-        figsize=(3.3 * len(groups), 1.0 * rows + 1.2), dpi=150, layout=ConstrainedLayoutEngine(wspace=0.01, w_pad=0.03)
-    )
-    figure.suptitle(title, fontsize=11)
-    # an image, its strip, and nothing, which keeps the groups apart; headings have a row of their own above
-    widths, heights = [1, 2.4, 0.1] * len(groups), [0.05] + [1] * rows
-    cells = figure.add_gridspec(1 + rows, len(widths), width_ratios=widths, height_ratios=heights)
+    width, height = GROUP * len(groups), rows + 1.25
+    figure = Figure(figsize=(width, height), dpi=150)
+    figure.suppressComposite = True  # an SVG keeps image by image
+    axes = figure.add_axes((0, 0, 1, 1))  # a single one, in inches from the top left: a pair for each example takes seconds
+    axes.set_axis_off()
+    axes.text(width / 2, 0.2, title, fontsize=11, ha="center")
     for g, (name, chosen) in enumerate(groups.items()):
-        heading = figure.add_subplot(cells[0, 3 * g])
-        heading.set_title(name if len(chosen) else f"{name}: none", fontsize=10, loc="left", pad=0, y=1)
-        heading.set_axis_off()
-        for row, n in enumerate(chosen, start=1):
-            picture, strip = (figure.add_subplot(cells[row, 3 * g + column]) for column in (0, 1))
-            show(picture, images[n])
-            draw_strip(strip, states(correct[:, :, n], alike[:, n]))
+        left = GROUP * g + 0.08
+        axes.text(left, 0.42, name if len(chosen) else f"{name}: none", fontsize=10)
+        for row, n in enumerate(chosen):
+            top = row + 0.65
             caption = captions[n] if len(captions[n]) <= LONGEST else captions[n][: LONGEST - 1] + "…"
-            strip.set_title(caption, fontsize=8, loc="left", pad=3, y=1)
+            axes.text(left + SIDE + 0.1, top - 0.04, caption, fontsize=8)
+            draw_image(axes, images[n], left, top)
+            draw_strip(axes, states(correct[:, :, n], alike[:, n]), left + SIDE + 0.1, top)
         if len(chosen):
-            strip.set_xticks([1, last] if last > 1 else [])
-            strip.set_xlabel("epoch", fontsize=8, labelpad=-6 if last > 1 else None)  # between the numbers
+            label_epochs(axes, correct.shape[1], left + SIDE + 0.1, top + SIDE)
+    axes.set(xlim=(0, width), ylim=(height, 0))
     patches = [Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=name) for name, colour in STATES.items()]
     figure.legend(
         handles=patches,
         title="a row per network, a column per epoch",
-        loc="outside lower center",
+        loc="lower center",
         ncols=4,
         frameon=False,
         fontsize=9,
@@ -96,8 +94,18 @@ def states(right: np.ndarray, alike: np.ndarray) -> np.ndarray:
     return np.where(right.all(axis=0), 3, np.where(alike, 2, right))
 
 
-def draw_strip(axes: Any, cells: np.ndarray) -> None:
-    networks, last = cells.shape
+def draw_image(axes: Axes, image: np.ndarray, left: float, top: float) -> None:
+    """A uint8 image (H, W) or (H, W, 3) as large as fits into the square that begins there. Raises ValueError for what is none."""
+    check_image(image)
+    high, wide = SIDE * np.array(image.shape[:2]) / max(image.shape[:2])
+    across, down = left + (SIDE - wide) / 2, top + (SIDE - high) / 2
+    place = (across, across + wide, down + high, down)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=place)
+    axes.add_patch(Rectangle((across, down), wide, high, fill=False, linewidth=0.8))
+
+
+def draw_strip(axes: Axes, cells: np.ndarray, left: float, top: float) -> None:
+    networks = len(cells)
     axes.imshow(
         cells,
         cmap=ListedColormap(list(STATES.values())),
@@ -105,15 +113,18 @@ def draw_strip(axes: Any, cells: np.ndarray) -> None:
         vmax=len(STATES) - 1,
         interpolation="none",  # keeps the cells as they are in an SVG
         aspect="auto",
-        extent=(0.5, last + 0.5, networks + 0.5, 0.5),
+        extent=(left, left + STRIP, top + SIDE, top),
     )
-    axes.hlines(np.arange(1, networks) + 0.5, 0.5, last + 0.5, color="#CCCCCC", linewidth=0.6)
-    axes.set(xticks=[], yticks=[])
-    axes.tick_params(labelsize=8, length=2)
+    lines = top + SIDE * np.arange(1, networks) / networks
+    axes.hlines(lines, left, left + STRIP, color="#CCCCCC", linewidth=0.6)
+    axes.add_patch(Rectangle((left, top), STRIP, SIDE, fill=False, linewidth=0.8))
 
 
-def show(axes: Any, image: np.ndarray) -> None:
-    """Draw a uint8 image (H, W) or (H, W, 3) without axes' numbers. Raises ValueError for what is no image."""
-    check_image(image)
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-    axes.set(xticks=[], yticks=[])
+def label_epochs(axes: Axes, last: int, left: float, below: float) -> None:
+    """Under a strip: the first and the last epoch at the middle of their cells, and what they are."""
+    if last > 1:
+        for epoch in (1, last):
+            middle = left + STRIP * (epoch - 0.5) / last
+            axes.vlines(middle, below, below + 0.03, color="black", linewidth=0.8)
+            axes.text(middle, below + 0.06, str(epoch), fontsize=8, ha="center", va="top")
+    axes.text(left + STRIP / 2, below + 0.06, "epoch", fontsize=8, ha="center", va="top")

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metrics import dct, entropy, entropy_map, frequency, segment_map
-from reports.example_figures import show
+from metrics.image import check_image
 
 PANEL = 2.3  # inches wide
 ENTROPY, EDGES, DCT = "local entropy (bits)", "edge strength", "DCT coefficients, log₁₀(1 + |c|)"
@@ -89,3 +90,10 @@ def outlined(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     painted[:-1][large[:-1] != large[1:]] = 0
     painted[:, :-1][large[:, :-1] != large[:, 1:]] = 0
     return painted
+
+
+def show(axes: Axes, image: np.ndarray) -> None:
+    """Draw a uint8 image (H, W) or (H, W, 3) without axes' numbers. Raises ValueError for what is no image."""
+    check_image(image)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[])

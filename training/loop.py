@@ -42,7 +42,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
 
     torch.manual_seed(seed_of(config.seed, k))
     network = build_network(name, train.channels, len(record.classes), size).to(device)
-    if name != "lenet5":  # whose few channels multiply faster in planes
+    if name != "lenet5":  # which has a layout of its own, see `training.convolution`
         network = network.to(memory_format=torch.channels_last)
     if config.sync_batchnorm and ranks.count() > 1:
         network = ranks.synchronised(network, device)

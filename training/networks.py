@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
+from training.convolution import Conv5x5
 from training.errors import NetworkError
 from training.fused import NormReluPool
 
@@ -29,8 +30,8 @@ def lenet5(channels: int, classes: int, size: int) -> nn.Module:
         else [nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120)]
     )
     return nn.Sequential(
-        nn.Conv2d(channels, 6, 5), NormReluPool(6),
-        nn.Conv2d(6, 16, 5), NormReluPool(16),
+        Conv5x5(channels, 6), NormReluPool(6),
+        Conv5x5(6, 16), NormReluPool(16),
         *third, nn.ReLU(), nn.Flatten(),
         nn.Linear(120 * side * side, 84), nn.ReLU(), nn.Linear(84, classes),
     )  # fmt: skip

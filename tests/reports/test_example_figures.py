@@ -1,10 +1,11 @@
 """The picture of figure 1: which examples it takes, and what its strips say about them."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import ListedColormap, to_rgb
 
 from reports import example_figures
 from reports.example_figures import examples_figure, typical_examples
@@ -57,8 +58,20 @@ def test_groups_that_nothing_belongs_to_are_empty():
     assert sorted(nothing[NEVER]) == [0, 1, 2, 3] and not len(nothing[EARLY]) and not len(nothing[LATE])
 
 
-def picture(axes) -> np.ndarray:
-    return np.asarray(axes.get_images()[0].get_array())
+def images_of(figure) -> tuple[list, dict[str, Any]]:
+    """The pictures, and the strips by the caption that stands above each."""
+    (axes,) = figure.axes
+    strips = {}
+    for image in [image for image in axes.get_images() if isinstance(image.cmap, ListedColormap) and image.cmap.N == 4]:
+        left, _, _, top = image.get_extent()
+        (caption,) = [text for text in axes.texts if text.get_position() == pytest.approx((left, top - 0.04))]
+        strips[caption.get_text()] = image
+    pictures = [image for image in axes.get_images() if image not in strips.values()]
+    return pictures, strips
+
+
+def words(figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
 @pytest.fixture
@@ -75,25 +88,27 @@ def small():
 def test_images_stand_beside_what_each_network_got_right(small):
     images, correct, alike = small
     figure = examples_figure({"some": [1], "others": [2, 0]}, images, correct, alike, ["cat", "dog", "$owl$"], "title")
-    shown = [axes for axes in figure.axes if axes.get_images()]
-    strips = {axes.get_title(loc="left"): axes for axes in shown if axes.get_title(loc="left")}
+    pictures, strips = images_of(figure)
     assert sorted(strips) == ["$owl$", "cat", "dog"]
     expected = {"dog": [[2, 1, 3], [2, 0, 3]], "$owl$": [[0, 2, 0], [0, 2, 0]], "cat": np.zeros((2, 3))}
     for caption, cells in expected.items():
-        np.testing.assert_array_equal(picture(strips[caption]), cells)
-    pictures = [picture(axes) for axes in shown if axes not in strips.values()]
+        np.testing.assert_array_equal(strips[caption].get_array(), cells)
     for found, n in zip(pictures, (1, 2, 0), strict=True):
-        np.testing.assert_array_equal(found, images[n])
-    headings = {axes.get_title(loc="left") for axes in figure.axes} - set(strips)
-    assert headings == {"", "some", "others"}
-    assert strips["dog"].get_xlabel() == strips["cat"].get_xlabel() == "epoch" and not strips["$owl$"].get_xlabel()
-    assert strips["dog"].get_xticks().tolist() == [1, 3]
+        np.testing.assert_array_equal(found.get_array(), images[n])
+    # beside its strip, as high at most, and in its own proportions
+    for found, strip in zip(pictures, (strips["dog"], strips["$owl$"], strips["cat"]), strict=True):
+        left, right, bottom, top = found.get_extent()
+        assert right <= strip.get_extent()[0] and strip.get_extent()[3] <= top < bottom <= strip.get_extent()[2]
+        assert (right - left) / (bottom - top) == pytest.approx(10 / 8)
+    # epochs are told once for each group, under its last strip
+    assert sorted(words(figure)) == sorted(["title", "some", "others", *strips, *["1", "epoch", "3"] * 2])
+    below = [text.get_position()[1] for text in figure.axes[0].texts if text.get_text() == "epoch"]
+    assert below == [pytest.approx(strips[name].get_extent()[2] + 0.06) for name in ("dog", "cat")]
 
 
 def test_the_states_are_what_the_legend_says(small):
     figure = examples_figure({"some": [1]}, *small, ["cat", "dog", "owl"], "title")
-    (strip,) = [axes for axes in figure.axes if axes.get_title(loc="left") == "dog"]
-    (image,) = strip.get_images()
+    image = images_of(figure)[1]["dog"]
     legend = {text.get_text(): patch.get_facecolor()[:3] for text, patch in zip(figure.legends[0].get_texts(), figure.legends[0].get_patches(), strict=True)}  # fmt: skip
     for state, name in enumerate(["wrong", "right", "all wrong, the same way", "all right: agreed on"]):
         assert image.cmap(image.norm(state))[:3] == pytest.approx(legend[name])
@@ -111,10 +126,15 @@ def test_grey_images_one_epoch_and_empty_groups(networks, epochs, tmp_path):
     figure = examples_figure({"all": [0, 1], "no": []}, images, correct, ~correct[0], ["x" * 99, "$"], "")
     save(figure, tmp_path, "examples")
     assert len(list(tmp_path.iterdir())) == 2
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert "no: none" in titles and max(map(len, titles)) <= example_figures.LONGEST
+    assert "no: none" in words(figure) and max(map(len, words(figure))) == example_figures.LONGEST
 
 
 def test_what_is_no_image_is_refused(small):
     with pytest.raises(ValueError, match="uint8"):
         examples_figure({"some": [0]}, np.zeros((3, 8, 8)), *small[1:], ["a", "b", "c"], "")
+
+
+def test_images_stay_apart_in_an_svg(small, tmp_path):
+    """Merged into one they would be resampled, and strips blurred."""
+    save(examples_figure({"some": [1], "others": [2, 0]}, *small, ["a", "b", "c"], "title"), tmp_path, "examples")
+    assert (tmp_path / "examples.svg").read_text().count("<image") == 6
