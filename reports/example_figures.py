@@ -61,7 +61,8 @@ def examples_figure(
     width, height = GROUP * len(groups), rows + 1.25
     figure = Figure(figsize=(width, height), dpi=150)
     figure.suppressComposite = True  # an SVG keeps image by image
-    axes = figure.add_axes((0, 0, 1, 1))  # a single one, in inches from the top left: a pair for each example takes seconds
+    # a single one, in inches from the top left: a pair for each example takes seconds
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.text(width / 2, 0.2, title, fontsize=11, ha="center")
     for g, (name, chosen) in enumerate(groups.items()):
