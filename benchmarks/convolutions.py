@@ -4,7 +4,7 @@
 
 Made-up images of 32 pixels, wall clock, the shortest of several rounds in which every form has its turn. Ours use one
 thread whatever `--threads` gives torch. Beside the times stand floating-point operations per second, of those that the
-convolution needs, and those of a large matrix product, which is what the cores can do.
+convolution needs, and those of a large matrix product, which is what a core can do.
 """
 
 import argparse
@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from precision import gigaflops
 from torch import Tensor, nn
 
+from conf import compose
 from training.convolution import Conv5x5
 from training.loop import make_optimizer, training_step
 from training.networks import build_network
@@ -59,10 +61,7 @@ def with_torchs_convolutions(network: nn.Sequential) -> nn.Sequential:
 
 
 def step(network: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], object]:
-    class Recipe:
-        optimizer, lr, momentum, weight_decay = "sgd", 0.1, 0.9, 5e-4
-
-    optimizer = make_optimizer(network, Recipe)
+    optimizer = make_optimizer(network, compose([]))
     return lambda: training_step(network, optimizer, images, labels, False)
 
 
@@ -72,18 +71,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
+    product = gigaflops(torch.float32)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    matrix = torch.rand(1024, 1024)
-    product = shortest({"product": lambda: matrix @ matrix}, options.rounds)["product"]
     print(f"{options.threads} threads of torch, batches of {options.batch}")
-    print(f"large matrix product: {2 * 1024**3 / product / 1e9:.0f} GFLOP/s")
+    print(f"large matrix product: {product:.0f} GFLOP/s a core")
     print(f"{'':42s} {'ours':>9s} {'GFLOP/s':>8s} {'torch':>10s} {'GFLOP/s':>8s} {'ratio':>7s}")
     for name, (channels, outputs, side) in LAYERS.items():
         # as they come: images from `training.batches`, activations from the layer before
         images = torch.rand(options.batch, side, side, channels).permute(0, 3, 1, 2)
         between = images if channels == 3 else torch.rand(channels, side, side, options.batch).permute(3, 0, 1, 2)
-        ours, theirs = passes(Conv5x5(channels, outputs), between, channels != 3), {}
+        ours = passes(Conv5x5(channels, outputs), between, channels != 3)
         theirs = passes(nn.Conv2d(channels, outputs, 5), images.contiguous(), channels != 3)
         forms = {f"ours {key}": run for key, run in ours.items()} | {f"torch {key}": run for key, run in theirs.items()}
         found = shortest(forms, options.rounds)

@@ -67,15 +67,16 @@ def examples_figure(
     axes.text(width / 2, 0.2, title, fontsize=11, ha="center")
     for g, (name, chosen) in enumerate(groups.items()):
         left = GROUP * g + 0.08
+        beside = left + SIDE + 0.1  # where strips begin
         axes.text(left, 0.42, name if len(chosen) else f"{name}: none", fontsize=10)
         for row, n in enumerate(chosen):
             top = row + 0.65
             caption = captions[n] if len(captions[n]) <= LONGEST else captions[n][: LONGEST - 1] + "…"
-            axes.text(left + SIDE + 0.1, top - 0.04, caption, fontsize=8)
+            axes.text(beside, top - 0.04, caption, fontsize=8)
             draw_image(axes, images[n], left, top)
-            draw_strip(axes, states(correct[:, :, n], alike[:, n]), left + SIDE + 0.1, top)
+            draw_strip(axes, states(correct[:, :, n], alike[:, n]), beside, top)
         if len(chosen):
-            label_epochs(axes, correct.shape[1], left + SIDE + 0.1, top + SIDE)
+            label_epochs(axes, correct.shape[1], beside, top + SIDE)
     axes.set(xlim=(0, width), ylim=(height, 0))
     patches = [Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=name) for name, colour in STATES.items()]
     figure.legend(
@@ -106,6 +107,7 @@ def draw_image(axes: Axes, image: np.ndarray, left: float, top: float) -> None:
 
 
 def draw_strip(axes: Axes, cells: np.ndarray, left: float, top: float) -> None:
+    """A row per network and a column per epoch, from `states` (K, T), beginning there."""
     networks = len(cells)
     axes.imshow(
         cells,

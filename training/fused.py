@@ -113,6 +113,7 @@ def backward(x, gradient, scale, shift, mean, inverse):
     channels, height, width, images = x.shape
     to_x = np.empty(x.shape, np.float32)
     to_bias, to_weight = np.zeros(channels), np.zeros(channels)
+    count = height * width * images
     zero, quarter = np.float32(0), np.float32(0.25)
     for c in range(channels):
         a, d = np.float32(scale[c]), np.float32(shift[c])
@@ -127,8 +128,8 @@ def backward(x, gradient, scale, shift, mean, inverse):
             to_bias[c] += s
             to_weight[c] += q
         to_weight[c] = (to_weight[c] - mean[c] * to_bias[c]) * inverse[c]
-        slope = -scale[c] * inverse[c] * to_weight[c] / (height * width * images)
-        offset = np.float32(-scale[c] * to_bias[c] / (height * width * images) - slope * mean[c])
+        slope = -scale[c] * inverse[c] * to_weight[c] / count
+        offset = np.float32(-scale[c] * to_bias[c] / count - slope * mean[c])
         slope = np.float32(slope)
         for i in range(height):
             for j in range(width):
