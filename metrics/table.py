@@ -139,6 +139,8 @@ def _compute(
 
     done = kept = 0
     kept_at = time.monotonic()
+    if progress is not None:
+        progress(0 if statistics else total, total)  # before the first images, which may wait for a compiler
     if statistics:
         # threads suffice: nearly all time is spent in code that runs without Python's global lock
         threads, wait = ThreadPoolExecutor(workers), True
@@ -159,8 +161,6 @@ def _compute(
             raise
         finally:
             threads.shutdown(wait, cancel_futures=True)
-    elif progress is not None:
-        progress(total, total)
     return columns
 
 

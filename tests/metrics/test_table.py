@@ -110,7 +110,7 @@ def test_progress_counts_images_in_the_calling_thread(digits, tmp_path):
 
     statistics_table(digits, range(100), cache=tmp_path, progress=progress)
     done = [call[0] for call in calls]
-    assert len(calls) > 2 and done == sorted(set(done)) and calls[-1] == (100, 100)
+    assert len(calls) > 2 and done == sorted(set(done)) and calls[0] == (0, 100) and calls[-1] == (100, 100)
     calls.clear()
     statistics_table(digits, range(100), cache=tmp_path, progress=progress)
     assert calls == [(100, 100)]
