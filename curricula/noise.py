@@ -27,7 +27,7 @@ def corrupt_labels(labels: np.ndarray, fraction: float, classes: int, seed: int 
     wrong = round(fraction * len(labels))
     if wrong and classes < 2:
         raise ValueError(f"labels cannot be wrong with {classes} class")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 4])  # no draw that an order of the same seed is made of
     chosen = rng.permutation(len(labels))[:wrong]
     noisy = labels.copy()
     shift = rng.integers(1, max(classes, 2), wrong)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curricula import corrupt_labels
+from curricula import corrupt_labels, order
 
 
 @given(
@@ -33,6 +33,15 @@ def test_wrong_labels_are_spread_equally_over_the_other_classes_and_all_examples
     assert np.diag(counts).sum() == 0
     assert np.abs(off_diagonal - expected).max() < 5 * np.sqrt(expected)
     assert np.abs(mask.reshape(10, -1).sum(axis=1) - 4000).max() < 5 * np.sqrt(10_000 * 0.4 * 0.6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("arm", ["random", "curriculum", "shuffled"])
+def test_wrong_labels_are_anywhere_in_an_order_of_the_same_seed(arm, seed):
+    labels = np.arange(4000) % 10
+    _, mask = corrupt_labels(labels, 0.4, 10, seed)
+    parts = mask[order(np.zeros(4000), arm, labels, seed=seed)].reshape(4, -1).mean(axis=1)
+    assert np.abs(parts - 0.4).max() < 5 * np.sqrt(0.4 * 0.6 / 1000)
 
 
 def test_a_fixed_draw():
