@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
-from training.batches import Batches, predicted
+from training.batches import Batches
 from training.errors import TrainingError
 from training.loop import (
     choose_bf16,
@@ -147,7 +147,7 @@ def evaluation_steps(steps: int, evaluations: int) -> list[int]:
 def assess(network: torch.nn.Module, batches: Batches, bf16: bool) -> dict[str, float]:
     """Mean loss and accuracy in eval mode."""
     loss, correct = 0.0, 0
-    for index, logits, losses in evaluate(network, batches, bf16):
+    for index, found, losses in evaluate(network, batches, bf16):
         loss += losses.double().sum().item()
-        correct += int((predicted(logits, batches.sets_of).cpu() == batches.labels.cpu()[index]).sum())
+        correct += int((found.cpu() == batches.labels.cpu()[index]).sum())
     return {"loss": loss / len(batches), "accuracy": correct / len(batches)}

@@ -22,11 +22,12 @@ from curricula import (
     order,
     seeds_needed,
 )
+from curricula.scores import RECORD_SCORES
 from phases.engine import check_networks, run, settled
 from phases.outcome import Arm, log_outcome, pacing_curve, read_outcome, table_of
 from phases.progress import Progress
 from phases.scores import check_metric, scores_of
-from phases.work import attempt_of, discard, unfinished
+from phases.work import TERMS, attempt_of, discard, unfinished
 from reports import tracking
 from reports.comparison_summary import answer, print_comparison
 from reports.summary import as_text
@@ -37,7 +38,6 @@ from training.examples import Data
 from training.parallel import Watch, side_by_side, under_torchrun
 from training.pixels import share, take
 
-TERMS = 1  # raise it when a change to the code changes what a training with the same settings gives
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one says that the training is done
 
 
@@ -58,6 +58,9 @@ def run_comparison(config: Any, console: Any) -> str:
     train, validation = held_out(data, config)
     config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
     warn_of_examples_never_drawn(config, len(train.labels), console)
+    for note in (about := notes_on(scores[train.index], [data.train.ids[i] for i in train.index], config)):
+        console.print(f"{note}. Training all the same.", highlight=False, markup=False)
+    notes += about
     arms = arms_of(config, scores[train.index], train.labels)
     terms = terms_of(trained, data, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
@@ -76,26 +79,28 @@ def run_comparison(config: Any, console: Any) -> str:
                 outcome = read_outcome(arms, [folder_of(work, number) for number in range(len(arms))])
                 comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
                 table = table_of(outcome, comparisons)
-                log_outcome(client, parent, outcome, table, comparisons, config, len(train.labels), work / "findings")
-                lacking = len(missing(scores[train.index]))
-                if lacking:
-                    notes.append(
-                        f"{lacking} of {len(train.labels)} training examples have no score and come last in the order"
-                    )
+                told = answer(comparisons, table, commonest(data.test.labels))
+                findings = work / "findings"
+                log_outcome(client, parent, outcome, table, comparisons, told, config, len(train.labels), findings)
                 if reused:
                     notes.append(
                         f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
                     )
-                summary = as_text(lambda console: print_comparison(console, table, comparisons, config, notes, parent))
-                describe(client, parent, answer(comparisons), summary)
-        print_comparison(console, table, comparisons, config, notes, parent)
+                found = table, comparisons, config, notes, told
+                summary = as_text(lambda console: print_comparison(console, *found, parent))
+                describe(client, parent, told, summary)
+        print_comparison(console, *found, parent)
         discard(work)
     return parent
 
 
 def check(config: Any, console: Any) -> None:
     """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
-    check_metric(config.metric)
+    parts = check_metric(config.metric)
+    if config.measurement and not {*parts} & {*RECORD_SCORES}:
+        raise ConfigurationError(
+            f"measurement={config.measurement}: metric={config.metric} reads none; {', '.join(RECORD_SCORES)} do"
+        )
     if under_torchrun():
         raise ConfigurationError(
             "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "
@@ -111,7 +116,7 @@ def check(config: Any, console: Any) -> None:
     if config.pacing not in PACING:
         raise ConfigurationError(f"pacing={config.pacing}: there is no such function{nearest(config.pacing, PACING)}")
     needed = seeds_needed(max(len(config.arms) - 1, 1))
-    if config.seeds < needed:
+    if config.seeds < needed and len(config.arms) > 1:
         console.print(
             f"seeds={config.seeds} are too few to show any difference: with {len(config.arms) - 1} arms against the "
             f"baseline p cannot go below 0.05 after correction with fewer than {needed}. Training all the same.",
@@ -173,6 +178,30 @@ def warn_of_examples_never_drawn(config: Any, examples: int, console: Any) -> No
             "the rest are never trained on. a=0.8 lets all in after 80 % of the steps. Training all the same.",
             highlight=False,
         )
+
+
+def notes_on(scores: np.ndarray, ids: list[str], config: Any) -> list[str]:
+    """What the scores of the examples to train on leave open. Raises ConfigurationError where they give no order at all."""
+    notes, without = [], missing(scores)
+    values, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
+    if len(values) < 2:
+        what = "are all equal" if len(values) else "are all missing"
+        raise ConfigurationError(f"metric={config.metric}: the scores {what}, which gives no order")
+    if len(without):
+        notes.append(
+            f"{len(without)} of {len(scores)} training examples have no score ({ids[without[0]]!r}, ...) and come last in "
+            "the order"
+        )
+    if counts.max() > len(scores) / 4:
+        notes.append(
+            f"{counts.max()} of {len(scores)} training examples share the score {values[counts.argmax()]:g}, in random order"
+        )
+    return notes
+
+
+def commonest(labels: np.ndarray) -> float:
+    """The share of the commonest label, or set of labels."""
+    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))
 
 
 def arms_of(config: Any, scores: np.ndarray, labels: np.ndarray) -> list[Arm]:

@@ -31,7 +31,7 @@ from reports.views import describe
 from training.data import load
 from training.examples import Data
 from training.labels import with_random_labels
-from training.parallel import Watch, side_by_side
+from training.parallel import Watch, processes, side_by_side
 from training.pixels import share
 
 
@@ -71,7 +71,9 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     check_networks(architectures(config), data.channels, len(data.classes), size)
     trained = settled(config, console.print)
     client = tracking.open_store()
-    with unfinished("measure", trained, data) as work:  # on another device or precision it is other work
+    # on another device, precision or number of threads or processes it is other work
+    threads = side_by_side(len(architectures(config)), config.workers, trained.device == "cuda")[1]
+    with unfinished("measure", trained, data, [f"{threads} threads", f"{processes()} processes"]) as work:
         parent, *children = runs_of(client, config, work, sweep, tags or {})
         tracking.log_data(client, parent, config, data)
         with (
@@ -188,6 +190,8 @@ def analyse(
         # what others found of the examples, such as a C-score, does not count as a cause among others
         images = {name: column for name, column in columns.items() if name in config.statistics}
         partial = agreement.partial_correlations(columns, learned[split], labels, fixed=images).drop(columns="n")
+        if len(images) == 1:  # no others
+            partial.loc[list(images)] = np.nan
         correlations[split] = table.join(partial.add_prefix("others_fixed_"))
         by_kind[split] = {name: agreement.agreement_by_kind(correct, values) for name, values in kinds[split].items()}
         if split == "train":

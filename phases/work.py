@@ -17,6 +17,7 @@ from reports import tracking
 from training.errors import TrainingError
 from training.examples import Data
 
+TERMS = 2  # raise it when a change to the code changes what a training with the same settings gives
 # settings that change where or how fast a phase runs, not what it finds
 WITHOUT_EFFECT = {"workers", "engine", "scheduler", "cache", "name", "resamples"}
 
@@ -32,7 +33,7 @@ def unfinished(mode: str, config: Any, data: Data, terms: Sequence[str] = ()) ->
     Raises TrainingError where another process works there. After a TrainingError inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
-    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest, *terms]) as work:
+    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest, TERMS, *terms]) as work:
         try:
             yield work
         except TrainingError:

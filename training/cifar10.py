@@ -10,7 +10,7 @@ import numpy as np
 from training.download import fetch, unpack
 from training.errors import DataError
 from training.examples import Data, Split
-from training.files import folders
+from training.files import folders, resized
 from training.pixels import take
 
 # (split, annotation, file below root, array in it): published in the original order of the images
@@ -67,7 +67,12 @@ def downloaded(root: Path, config: Any) -> tuple[Split, Split, list[str]]:
             f"on with the download, or put {CIFAR10.filename} there, or cifar10/train/<class>/*.png"
         ) from error
     train, test = (
-        Split(part.data, np.array(part.targets, np.int64), [str(i) for i in range(len(part.data))], part.data)
+        Split(
+            resized(part.data, config.resize),
+            np.array(part.targets, np.int64),
+            [str(i) for i in range(len(part.data))],
+            part.data,
+        )
         for part in parts
     )
     return train, test, list(parts[0].classes)

@@ -41,12 +41,14 @@ class Conv5x5(nn.Conv2d):
 class Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)  # so that torch notices when they change before the backward pass
         ctx.x, ctx.weight, ctx.dtype = batch_last(x), array(weight), x.dtype
         return batch_first(convolve(ctx.x, ctx.weight, array(bias), 0))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
+        ctx.saved_tensors  # noqa: B018  # an error where they have changed
         gradient = batch_last(gradient)
         to_x = None
         if ctx.needs_input_grad[0]:

@@ -14,7 +14,7 @@ import numpy as np
 from training.cifar10 import cifar10
 from training.errors import DataError
 from training.examples import Data, Split
-from training.files import folders
+from training.files import folders, resized
 from training.kth_tips2b import kth_tips2b
 from training.voc import voc
 
@@ -37,7 +37,7 @@ def mnist5k(config: Any) -> Data:
 
     def split(index: np.ndarray) -> Split:
         padded = np.pad(images[index], ((0, 0), (2, 2), (2, 2)))[..., None]
-        return Split(padded, labels[index], [str(i) for i in index], images[index])
+        return Split(resized(padded, config.resize), labels[index], [str(i) for i in index], images[index])
 
     return Data(split(train), split(test), [str(digit) for digit in range(10)])
 

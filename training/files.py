@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from training.examples import Data, Split
 from training.pixels import PixelFile, begins_of, write_pixels
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-BLOCK = 512  # images decoded before they are written
+BLOCK = 512  # images decoded, and resized, before they are written
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,14 @@ def gigabytes(paths: Sequence[Path]) -> float:
     return len(paths) * float(np.mean(sizes)) / 1e9 if sizes else 0.0
 
 
-def decoded(paths: Sequence[Path]) -> Iterator[tuple[np.ndarray | None, str]]:
-    """Every image, or None and what is wrong with it; decoded in threads (Pillow releases the GIL), a block ahead."""
+def decoded(
+    paths: Sequence[Path], changed: Callable[[np.ndarray], np.ndarray] = lambda image: image
+) -> Iterator[tuple[np.ndarray | None, str]]:
+    """Every image, `changed`, or None and what is wrong with it; in threads (Pillow releases the GIL), block by block."""
 
     def decode(path: Path) -> tuple[np.ndarray | None, str]:
         try:
-            return read_image(path), ""
+            return changed(read_image(path)), ""
         except (ValueError, OSError) as error:
             return None, str(error)
 
@@ -180,12 +182,12 @@ def decode_into(pixels: Path, about: Path, paths: Sequence[Path], resize: int | 
     kept, bad = [], []
 
     def readable() -> Iterator[np.ndarray]:
-        for i, (image, why) in enumerate(decoded(paths)):
+        for i, (image, why) in enumerate(decoded(paths, lambda image: as_network_input(image, True, resize))):
             if image is None:
                 bad.append(why)
             else:
                 kept.append(i)
-                yield as_network_input(image, True, resize)
+                yield image
 
     about.unlink(missing_ok=True)
     draft = pixels.with_suffix(".tmp")  # always the same, so that what killed attempts leave does not add up
@@ -205,6 +207,14 @@ def is_whole(pixels: Path, about: Path) -> bool:
 def as_one_array(images: list[np.ndarray]) -> Any:
     """Images of one shape as (N, H, W[, C]); others stay a list."""
     return np.stack(images) if len({image.shape for image in images}) == 1 else images
+
+
+def resized(images: np.ndarray, resize: int | None) -> np.ndarray:
+    """Images of one shape (N, H, W, C), each as `as_network_input` has it."""
+    if resize is None:
+        return images
+    planes = images[..., 0] if images.shape[3] == 1 else images
+    return np.stack([as_network_input(image, False, resize) for image in planes])
 
 
 def as_network_input(image: np.ndarray, colour: bool, resize: int | None) -> np.ndarray:

@@ -29,7 +29,8 @@ class NormReluPool(nn.BatchNorm2d):
     momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.shape[2] % 2 or x.shape[3] % 2:
+        fits = x.dim() == 4 and x.shape[1] == self.num_features and len(x)
+        if x.device.type != "cpu" or not fits or x.shape[2] % 2 or x.shape[3] % 2:  # torch tells what is wrong with it
             return F.avg_pool2d(F.relu(super().forward(x)), 2)
         planes = batch_last(x)
         if self.training:
@@ -49,6 +50,7 @@ class FusedPass(torch.autograd.Function):
     def forward(ctx, x, weight, bias, planes, mean, inverse, training):
         scale = weight.detach().double().numpy() * inverse
         shift = bias.detach().double().numpy() - scale * mean
+        ctx.save_for_backward(x, weight, bias)  # as in `training.convolution`
         ctx.kept = planes, scale, shift, mean, inverse
         ctx.training, ctx.dtype = training, x.dtype
         return batch_first(normalise_relu_pool(planes, scale.astype(np.float32), shift.astype(np.float32)))
@@ -58,6 +60,7 @@ class FusedPass(torch.autograd.Function):
     def backward(ctx, gradient):
         if not ctx.training:
             raise RuntimeError("NormReluPool has no gradient in eval mode")
+        ctx.saved_tensors  # noqa: B018
         to_x, *to_norm = backward(ctx.kept[0], batch_last(gradient), *ctx.kept[1:])
         to_weight, to_bias = (torch.from_numpy(each).float() for each in to_norm)
         return batch_first(to_x).to(ctx.dtype), to_weight, to_bias, None, None, None, None

@@ -47,8 +47,10 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     if config.sync_batchnorm and ranks.count() > 1:
         network = ranks.synchronised(network, device)
     optimizer = make_optimizer(network, config)
-    steps_an_epoch = len(batches_of(torch.arange(len(train)), config.batch_size))
-    schedule, every_step = make_schedule(optimizer, config, steps_an_epoch)
+    batches = batches_of(torch.arange(len(train)), config.batch_size)
+    for index in batches:
+        ranks.share(len(index))  # a batch too small for the ranks is told before any training
+    schedule, every_step = make_schedule(optimizer, config, len(batches))
 
     folder = record.network_folder(k)
     checkpoint = folder / "checkpoint.pt"
@@ -69,7 +71,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
             part = ranks.share(len(index))
             batch = train.get(index, draw, part)
             logits, losses = training_step(trained, optimizer, *batch, bf16, ranks.weight(len(index), part))
-            seen.append((index[part], logits, losses))
+            seen.append((index[part], predicted(logits, train.sets_of), losses))
             if every_step:
                 schedule.step()
         if not every_step:
@@ -120,7 +122,7 @@ def training_step(
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Index, logits and losses of every example in eval mode, batch by batch; the network is left in training mode.
+    """Index, prediction and loss of every example in eval mode, batch by batch; the network is left in training mode.
 
     Under torchrun each rank goes through some of the batches.
     """
@@ -131,7 +133,7 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
         logits = logits.float()
-        yield index, logits, losses_of(logits, targets)
+        yield index, predicted(logits, batches.sets_of), losses_of(logits, targets)
     network.train()
 
 
@@ -144,8 +146,7 @@ def note(
     """
     found_here = []
     if seen:
-        index, logits, losses = (torch.cat(parts) for parts in zip(*seen, strict=True))
-        found_here = [(index, predicted(logits, batches.sets_of).cpu(), losses.cpu())]
+        found_here = [tuple(torch.cat(parts).cpu() for parts in zip(*seen, strict=True))]
     found_by_all = ranks.gathered(found_here)
     if recorder is None or found_by_all is None:
         return {}
@@ -225,7 +226,7 @@ def cpu_gains_from_bf16() -> bool:
 
 
 def seed_of(*parts: int) -> int:
-    """A seed of its own for (seed, network, epoch), statistically independent of all others."""
+    """A seed for (seed, network, epoch); zeros at the end do not count, so that (seed, 0) has the seed of (seed)."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

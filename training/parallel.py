@@ -28,14 +28,24 @@ def warm_up(*modules: str) -> None:
     from multiprocessing import forkserver, resource_tracker
 
     PROCESSES.set_forkserver_preload(list(modules))
+    # they import from this checkout: not from another that is installed, and never from the current folder
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    own = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
     # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
     # server and all its tasks inherit the mask
-    resource_tracker.ensure_running()  # which would lift it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
+        os.environ.update(PYTHONPATH=path, PYTHONSAFEPATH="1")
+        resource_tracker.ensure_running()  # which would lift the mask
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for name, value in own.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
@@ -120,7 +130,12 @@ def by_name(function: str, *arguments: Any) -> Any:
 
 def under_torchrun() -> bool:
     """Whether this is one of several processes of `torchrun`, see `training.ranks`."""
-    return int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return processes() > 1
+
+
+def processes() -> int:
+    """Of torchrun; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def portable(error: Exception) -> Exception:

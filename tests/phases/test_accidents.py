@@ -210,6 +210,22 @@ def test_other_images_under_the_same_name_are_not_resumed(digits, place, capsys,
     assert (one != other).any()
 
 
+def test_other_threads_or_processes_are_other_work(digits, place, monkeypatch):
+    """Sums in another order, or batch-norm over other parts of a batch: what was begun so cannot be repeated exactly."""
+    works = []
+
+    def interrupt(config, data, size, folder, *rest):
+        works.append(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phases.measure.train_all", interrupt)
+    for threads, processes in ((1, 1), (1, 1), (2, 1), (1, 2)):
+        monkeypatch.setattr("phases.measure.side_by_side", lambda *arguments, threads=threads: (1, threads))
+        monkeypatch.setattr("phases.measure.processes", lambda processes=processes: processes)
+        assert train.main(words(digits, "networks=1", "epochs=2")) == 130
+    assert works[0] == works[1] and len(set(works)) == 3
+
+
 @pytest.fixture
 def small_disk(place):
     """A disk of 6 MB, mounted where the store is; needs to be root."""

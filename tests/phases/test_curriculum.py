@@ -1,11 +1,14 @@
 """Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
 
 import io
+import math
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +19,12 @@ from rich.console import Console
 
 import train
 from conf import PROGRAM, compose
+from curricula import compare as compare_arms
 from curricula import corrupt_labels
-from phases.curriculum import held_out, warn_of_examples_never_drawn, with_steps
+from phases.curriculum import commonest, held_out, warn_of_examples_never_drawn, with_steps
+from phases.outcome import Outcome, table_of
 from reports import tracking
+from reports.comparison_summary import answer
 from training.data import mnist5k
 
 ROOT = Path(__file__).parents[2]
@@ -191,10 +197,12 @@ def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["metric=entropie"], "there is no 'entropie'; did you mean entropy, label_entropy?"),
+        (["metric=entropie"], "there is no 'entropie'; did you mean entropy?"),
         (["metric=entropy+color"], "there is no 'color'"),
+        (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
         (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=mnist5k"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
+        (["measurement=1234"], "metric=entropy reads none; agreement, confidence, forgetting do"),
         (["arms=[shuffled,anti-curr]"], "there is no 'anti-curr'; did you mean anti"),
         (["arms=[curriculum,anti]"], "shuffled, the baseline"),
         (["pacing=lineal"], "did you mean linear"),
@@ -218,9 +226,47 @@ def test_bad_words_are_one_line_and_exit_status_2(place, capsys, words, message)
 
 
 def test_pacing_is_drawn_on_request(place, capsys):
-    assert compare("--show-pacing", "a=0.5") == 0
+    assert compare("--show-pacing", "pacing=root", "a=0.5") == 0
     assert "fixed_exponential" in printed(capsys)
     assert (place / "pacing.png").stat().st_size > 5000
+
+
+def test_scores_are_told_about_before_the_training(place, digits, monkeypatch, capsys):
+    names = sorted(path.relative_to(digits / "train").as_posix() for path in digits.glob("train/*/*"))
+
+    def said(*scores: float) -> str:
+        rows = [f"{name},{scores[i % len(scores)]}" for i, name in enumerate(names)]
+        (place / "scores.csv").write_text("\n".join(["id,score", *rows]))
+        compare("metric=file:scores.csv", *SMALL, f"root={digits}", "arms=[shuffled,curriculum]")
+        out, error = capsys.readouterr()
+        return " ".join(f"{out} {error}".split())
+
+    def stopped(*rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phases.curriculum.train_all", stopped)
+    assert "metric=file:scores.csv: the scores are all equal, which gives no order" in said(2)
+    assert "the scores are all missing" in said(math.nan)
+    assert "share the score 2, in random order. Training all the same." in said(2, 2, 1, 3)
+    told = said(1, 2, 3, 4, math.nan)
+    assert re.search(r"of \d+ training examples have no score \('.*', \.\.\.\) and come last in the order", told)
+    assert "share the score" not in told
+
+
+def test_no_answer_where_nothing_was_learned():
+    at_best = {"shuffled": np.array([0.12, 0.13, 0.11]), "curriculum": np.array([0.05, 0.04, 0.06])}
+    curves = {arm: values[:, None] for arm, values in at_best.items()}
+    outcome = Outcome(np.array([1]), curves, {}, at_best, at_best)
+    comparisons = {"curriculum": replace(compare_arms(at_best)["curriculum"], corrected_p=0.01)}
+    table = table_of(outcome, comparisons)
+    assert answer(comparisons, table, 0.02) == "No: it was worse than shuffled training."
+    told = "These trainings cannot tell: shuffled is not shown to beat naming the commonest class, 12.0%."
+    assert answer(comparisons, table, 0.12) == told
+
+
+def test_the_commonest_label():
+    assert commonest(np.array([0, 1, 1, 2])) == 0.5
+    assert commonest(np.array([[1, 0], [1, 1], [1, 0], [1, 0]])) == 0.75
 
 
 def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch):

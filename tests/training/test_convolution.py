@@ -110,6 +110,17 @@ def test_the_input_is_left_as_it_is():
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("changed", ["weight", "images"])
+def test_what_changes_before_the_backward_pass_is_an_error(changed):
+    ours, _ = pair(3, 4)
+    x = batch_first(batch_last(random((2, 3, 8, 8))))
+    output = ours(x)
+    with torch.no_grad():
+        (ours.weight if changed == "weight" else x).mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
 def test_equal_bit_for_bit_again():
     ours, _ = pair(3, 6)
     x = random((64, 3, 32, 32))

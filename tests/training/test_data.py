@@ -58,6 +58,13 @@ def test_mnist5k_is_4000_and_1000_digits_split_by_class(mnist):
     assert sorted(map(int, data.train.ids + data.test.ids)) == list(range(5000))
 
 
+def test_digits_in_another_size():
+    as_they_are, data = load(compose([])), load(compose(["resize=48"]))
+    assert data.train.images.shape == (4000, 48, 48, 1) and data.train.originals.shape == (4000, 28, 28)
+    small = Image.fromarray(data.train.images[7, ..., 0]).resize((32, 32))
+    assert np.abs(np.asarray(small, int) - as_they_are.train.images[7, ..., 0]).mean() < 8
+
+
 def test_mnist5k_is_the_same_whatever_the_seed():
     """The split is part of the data set; these are its first test digits for good."""
     one, other = load(compose(["seed=0"])), load(compose(["seed=5"]))

@@ -202,3 +202,22 @@ def test_gradients_by_finite_differences():
         step[place] = 1e-3
         slope = (loss(x + step) - loss(x - step)) / 2e-3
         assert float(leaf.grad[place]) == pytest.approx(slope, abs=2e-3)
+
+
+def test_what_does_not_fit_is_torchs_error_and_never_read_beside_an_array():
+    fused, _ = pair(2)
+    for x in (random((3, 6, 8, 8)), random((3, 1, 8, 8)), random((3, 2, 8))):
+        with pytest.raises((RuntimeError, ValueError)):
+            fused(x)
+        with pytest.raises((RuntimeError, ValueError)):
+            fused.eval()(x)
+        fused.train()
+
+
+def test_what_changes_before_the_backward_pass_is_an_error():
+    fused, _ = pair(3)
+    output = fused(random((4, 3, 4, 4)))
+    with torch.no_grad():
+        fused.weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()

@@ -58,6 +58,6 @@ def test_networks_are_evaluated_on_the_gpu(holds, name):
         split = batches(32, 0)
         with GPU:
             network = build_network(name, split.channels, 10, 32)
-        ((index, logits, losses),) = evaluate(network, split, bf16=True)
-        assert index.device.type == "cpu" and logits.device.type == losses.device.type == "cuda"
-        assert logits.shape == (EXAMPLES, 10) and logits.dtype == torch.float32 and losses.shape == (EXAMPLES,)
+        ((index, found, losses),) = evaluate(network, split, bf16=True)
+        assert index.device.type == "cpu" and found.device.type == losses.device.type == "cuda"
+        assert found.shape == (EXAMPLES,) and losses.dtype == torch.float32 and losses.shape == (EXAMPLES,)

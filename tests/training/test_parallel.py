@@ -168,6 +168,26 @@ def wait_for(program: subprocess.Popen, *paths: Path) -> None:
     assert program.poll() is None, program.communicate()
 
 
+def test_what_lies_in_the_current_folder_is_not_imported(tmp_path):
+    """Not even under the name of a package of ours; and of two checkouts the one that was called."""
+    for name in ("training", "torch", "metrics"):
+        (tmp_path / f"{name}.py").write_text(f"open('{name} was imported', 'w')")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "ask.py").write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from training.parallel import by_name, run_tasks, warm_up\n"
+        "if __name__ == '__main__':\n"
+        "    warm_up('training.loop')\n"
+        "    print(run_tasks(by_name, [('training.loop:settle', 'cpu', 'fp32')], 1)[0]['precision'])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "elsewhere/ask.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout == "fp32\n"
+    assert not list(tmp_path.glob("* was imported"))
+
+
 PROGRAM = """
     import os, sys, time
     from pathlib import Path

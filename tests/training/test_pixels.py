@@ -54,6 +54,18 @@ def test_a_large_set_is_the_same_on_disk_as_in_memory(photographs, tmp_path):
         assert torch.equal(*drawn)
 
 
+def test_images_are_resized_before_the_next_block_is_decoded(photographs, tmp_path, monkeypatch):
+    """Of a set too large for memory no more is held than a block of small images."""
+    waiting = []
+    monkeypatch.setattr(files, "write_pixels", lambda path, images, channels: waiting.extend(images) or path.touch())
+    monkeypatch.setattr(files, "save_array", lambda path, shapes: None)
+    (original,) = {image.shape for image, _ in files.decoded([photographs / "train/cat/1.png"])}
+    files.decode_into(tmp_path / "x.npy", tmp_path / "x.json", [photographs / "train/cat/1.png"], 20)
+    assert min(waiting[0].shape[:2]) == 20 < min(original[:2])
+    ((image, _),) = files.decoded([photographs / "train/cat/1.png"], lambda image: image[:3, :4])
+    assert image.shape == (3, 4, 3)
+
+
 def test_a_part_of_a_file_is_not_copied(photographs, tmp_path):
     images = load(configuration(photographs, tmp_path, "memory=0")).train.images
     part = take(images, np.array([6, 1]))
