@@ -47,6 +47,8 @@ def stop(number: int, frame: Any) -> NoReturn:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            message += "; settings are given as key=value, without dashes"
         self.exit(2, f"train.py: {message} (--help shows what there is)\n")
 
 
@@ -102,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             found = run_sweep(configs, console)
             return print_json(found) if options.json else 0
-        config = compose(words, options.mode)
+        config = compose(words, "curriculum" if options.show_pacing else options.mode)
         if options.print_config:
             from omegaconf import OmegaConf
 

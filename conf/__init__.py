@@ -169,6 +169,8 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     except OmegaConfBaseException as error:
         raise ConfigurationError(f"{error.full_key}: {first_line(error)}") from error
     check(config)
+    if OmegaConf.is_list(config.network) and dict(given).get("networks", len(config.network)) != len(config.network):
+        raise ConfigurationError(f"networks={config.networks}: network= lists {len(config.network)}, one network each")
     other, ignored = ("measure", MEASURE_ONLY) if mode == "curriculum" else ("curriculum", CURRICULUM_ONLY)
     for key, value in given:
         if key in ignored and config[key] != plain(default)[key]:
@@ -190,6 +192,8 @@ def compose_sweep(words: list[str]) -> dict[str, DictConfig]:
             if not isinstance(values, list) or len(values) < 2:
                 raise ConfigurationError(f"{word}: expected a list of two or more values, such as sweep.{key}=[1,2]")
             choices.append([f"{key}={json.dumps(value)}" for value in values])
+            if len({*choices[-1]}) < len(values):
+                raise ConfigurationError(f"{word}: a value stands there twice")
     return {
         ", ".join(chosen).replace('"', ""): compose([*plain, *chosen], "measure")
         for chosen in itertools.product(*choices)
@@ -200,7 +204,8 @@ def pair(word: str, several: bool = False) -> tuple[str, Any]:
     """Key and value. several: whether the value may be a list where the setting is none."""
     key, equals, text = word.partition("=")
     if not equals or not key:
-        raise ConfigurationError(f"'{word}' is not of the form key=value{nearest(key, names())}")
+        spaces = " without spaces" if key in names() else nearest(key, names())
+        raise ConfigurationError(f"'{word}' is not of the form key=value{spaces}")
     is_text = not several and key in names() and described(key).type in (str, str | None)
     if is_text and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
@@ -231,7 +236,7 @@ def check(config: DictConfig) -> None:
             raise ConfigurationError(
                 f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}"
             )
-    least = {"networks": 1, "epochs": 1, "batch_size": 2, "step_epochs": 1, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
+    least = {"networks": 1, "epochs": 1, "batch_size": 2, "step_epochs": 1, "step_factor": 0, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
              "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1, "seeds": 2,
              "evaluations": 1, "label_noise": 0, "random_labels": 0, "memory": 0, "statistics_resize": 10}  # fmt: skip
     for key, bound in least.items():
@@ -311,7 +316,7 @@ def type_of(key: str) -> str:
 
 def nearest(word: str, known: Any) -> str:
     """' (did you mean ...?)' for the closest known words, all of them when none is close."""
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.55) or sorted(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6) or sorted(known)
     return f"; did you mean {', '.join(close)}?" if len(close) <= 3 else f"; known: {', '.join(close)}"
 
 

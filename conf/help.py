@@ -9,6 +9,8 @@ from rich.table import Table
 
 from conf import CURRICULUM_ONLY, MEASURE_ONLY, PRESETS, Configuration, plain, type_of
 
+WIDTH = 120  # of the table, at least, where there is no terminal
+
 
 def print_help(console: Any, parser: Any) -> None:
     print(parser.format_help())
@@ -32,7 +34,7 @@ def print_help(console: Any, parser: Any) -> None:
         for mode, own in (("measure", MEASURE_ONLY), ("curriculum", CURRICULUM_ONLY)):
             meaning += f" (--mode {mode})" if entry.name in own else ""
         table.add_row(entry.name, type_of(entry.name), escape(shown), escape(meaning))
-    console.print(table, soft_wrap=False)
+    console.print(table, width=None if console.is_terminal else max(console.width, WIDTH))
     print(
         f"\nPresets change these defaults for a data set: {', '.join(sorted(f'data={path.stem}' for path in PRESETS.glob('*.yaml')))} (see conf/)."
     )

@@ -95,11 +95,15 @@ def log_outcome(
     outcome: Outcome,
     table: pd.DataFrame,
     comparisons: dict[str, Comparison],
+    told: str,
     config: Any,
     examples: int,
     folder: Path,
 ) -> None:
-    """The comparison's numbers as metrics of the parent run; figures, table and configuration as artifacts."""
+    """The comparison's numbers as metrics of the parent run; figures, table and configuration as artifacts.
+
+    told: the answer in a sentence. examples: to train on.
+    """
     from reports import curriculum_figures, figures  # here, because matplotlib takes long to import
 
     log = tracking.MetricLog(client)
@@ -117,7 +121,9 @@ def log_outcome(
     pacing = pacing_curve(config, [config.pacing], config.steps, examples)
     write_page(
         folder / "report.html",
-        comparison_page(outcome, table, comparisons, pacing, config.metric, title, settings_of(config, "curriculum")),
+        comparison_page(
+            outcome, table, comparisons, told, pacing, config.metric, title, settings_of(config, "curriculum")
+        ),
     )
     drawings = {
         "validation-accuracy": curriculum_figures.curves_figure(

@@ -1,5 +1,6 @@
 """The score that `metric=` names, for every training example: from image statistics, a measurement in MLflow, or a file."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def check_metric(metric: str) -> list[str]:
         else:
             parts.append(part)
     for part in parts:
+        if not part:
+            raise ConfigurationError(f"metric={metric}: name a score on either side of the +")
         if part not in known and not part.startswith("file:"):
             raise ConfigurationError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
     return parts
@@ -52,7 +55,8 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
         elif part in RECORD_SCORES:
             record, run = measurement(config, train, client)
             columns.append(RECORD_SCORES[part](record.correct("train"), record.probability("train")))
-            notes.append(f"{part} is that of measurement {run} ({', '.join(record.networks)}; {record.epochs} epochs)")
+            networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
+            notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:
             columns.append(
                 statistics_of(train, [part], config, progress, f"{part} of the train images")[part].to_numpy()

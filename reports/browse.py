@@ -22,7 +22,7 @@ from conf import PROGRAM, ConfigurationError, nearest
 from reports import tracking, views
 
 PHASES = ("measure", "sweep", "curriculum")
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
 KNOWN = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}
 
 
@@ -41,7 +41,7 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
     run = find(client, given.get("run", ""))
     if mode == "show":
         return show(client, run, console, as_json)
-    export(client, run, Path(given.get("to", ".")).expanduser(), console)
+    export(client, run, Path(given.get("to", f"export-{run.info.run_id[:8]}")).expanduser(), console)
 
 
 def runs(client: Any) -> list[Any]:
@@ -88,13 +88,14 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
 
 
 def find(client: Any, beginning: str, setting: str = "run") -> Any:
-    """The run whose id begins so; the newest for nothing. setting: what named it, for the message."""
-    found = [run for run in runs(client) if run.info.run_id.startswith(beginning)]
+    """The run whose id begins so; for nothing the newest that has finished. setting: what named it, for the message."""
+    known = runs(client)
+    found = [r for r in known if (r.info.run_id.startswith(beginning) if beginning else r.info.status == "FINISHED")]
     if not found or (beginning and len(found) > 1):
-        known = [run.info.run_id for run in runs(client)]
-        why = "several runs begin so" if found else "there is no such run"
+        why = "several runs begin so" if found else "there is no such run" if beginning else "none has finished yet"
+        ids = [run.info.run_id for run in known]
         raise ConfigurationError(
-            f"{setting}={beginning}: {why}" + (nearest(beginning, known) if known else "; the store is empty")
+            f"{setting}={beginning}: {why}" + (nearest(beginning, ids) if ids else "; the store is empty")
         )
     return found[0]
 
@@ -121,12 +122,16 @@ def without(run: Any, what: str) -> ConfigurationError:
 
 
 def export(client: Any, run: Any, to: Path, console: Any) -> None:
-    """Copy the tables, the report and the summary of a run into a folder."""
+    """Copy the tables, the report, the summary and the figures of a run into a folder."""
     to.mkdir(parents=True, exist_ok=True)
     with tracking.store_errors():
         names = [file.path for file in client.list_artifacts(run.info.run_id) if file.path in EXPORTED]
         for name in names:
-            shutil.copy(client.download_artifacts(run.info.run_id, name), to / name)
+            source = Path(client.download_artifacts(run.info.run_id, name))
+            if source.is_dir():
+                shutil.copytree(source, to / name, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, to / name)
     if not names:
         raise without(run, "tables to export")
     console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False, markup=False)

@@ -15,14 +15,20 @@ from reports.summary import small
 
 
 def print_comparison(
-    console: Any, table: pd.DataFrame, comparisons: Mapping[str, Comparison], config: Any, notes: list[str], run: str
+    console: Any,
+    table: pd.DataFrame,
+    comparisons: Mapping[str, Comparison],
+    config: Any,
+    notes: list[str],
+    told: str,
+    run: str,
 ) -> None:
-    """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words."""
+    """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words. told: see `answer`."""
 
     def say(text: str, **style: Any) -> None:
         console.print(text, highlight=False, **style)
 
-    say(f"\n[bold]Does training in order of {escape(config.metric)} help?[/]  {answer(comparisons)}")
+    say(f"\n[bold]Does training in order of {escape(config.metric)} help?[/]  {told}")
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     shown.add_column("arm", no_wrap=True)
     headings = ("test\nacc.", "±", "at the\nend", "area", "steps to\nmatch")
@@ -39,7 +45,7 @@ def print_comparison(
         shown.add_row(str(arm), *cells)
     console.print(shown)
     say(
-        f"Per cent, mean and half of the 95 % interval over {config.seeds} seeds of {config.steps} optimiser steps. "
+        f"Per cent, mean and half of the 95 % interval over {config.seeds} seeds of {config.steps} optimiser step{'s' * (config.steps > 1)}. "
         "test acc.: accuracy at the step of the best validation accuracy; the differences, paired by seed, are of it. at the "
         "end: after the last step. area: mean height of the validation curve. steps to match: when the validation accuracy "
         "reaches what shuffled ends with. p: exact sign-flip test, Holm-corrected over arms.",
@@ -58,13 +64,18 @@ def verdicts(comparisons: Mapping[str, Comparison]) -> list[str]:
     return [verdict(comparison) for comparison in comparisons.values()]
 
 
-def answer(comparisons: Mapping[str, Comparison]) -> str:
-    """The one question answered, claiming no more than the corrected test and the interval allow."""
+def answer(comparisons: Mapping[str, Comparison], table: pd.DataFrame, guess: float) -> str:
+    """The one question answered, claiming no more than the corrected test and the interval allow.
+
+    table: see `phases.outcome.table_of`. guess: the test accuracy of always naming the commonest class.
+    """
     found = comparisons.get("curriculum")
     if found is None:
         return ""
     if not found.shown:
         return "These seeds show no difference from shuffled training."
+    if table.loc["shuffled", "test_at_best_low"] <= guess:
+        return f"These trainings cannot tell: shuffled is not shown to beat naming the commonest class, {guess:.1%}."
     if found.difference < 0:
         return "No: it was worse than shuffled training."
     random = comparisons.get("random")

@@ -56,7 +56,8 @@ def statistic_figure(
     draw_agreement(axes, agreement, lower_bound, accuracy, deviation)
     shown = np.where((epochs(curve) >= 5) & (agreement > 0.2), curve, np.nan)
     second = axes.twinx()
-    second.plot(epochs(curve), shown, color=ORANGE, linestyle="-.", linewidth=2, label=f"{name} where agreed on")
+    if not np.isnan(shown).all():
+        second.plot(epochs(curve), shown, color=ORANGE, linestyle="-.", linewidth=2, label=f"{name} where agreed on")
     second.axhline(everywhere, color=ORANGE, linewidth=0.8, alpha=0.8, label=f"{name} of all examples")
     second.set_ylabel(LABELS.get(name, name))
     second.spines["top"].set_visible(False)

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from agreement.record import LearningRecord
 from curricula.comparison import Comparison
 from reports import page_plots
-from reports.comparison_summary import answer, verdicts
+from reports.comparison_summary import verdicts
 from reports.labels import LABELS
 from reports.page_examples import Examples, class_facts, example_facts, names_of
 from reports.summary import chosen_epochs, correlations_told, headline, order_in_words, percent, share, small
@@ -109,6 +109,7 @@ def comparison_page(
     outcome: Any,
     table: pd.DataFrame,
     comparisons: Mapping[str, Comparison],
+    told: str,
     pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
     metric: str,
     title: str,
@@ -116,7 +117,7 @@ def comparison_page(
 ) -> str:
     """The html text of a comparison's report, about 1 MB.
 
-    outcome: see `phases.outcome.Outcome`; table: see `table_of` there. pacing: steps, sizes per pacing function, and
+    outcome: see `phases.outcome.Outcome`; table: see `table_of` there. told: the answer in a sentence. pacing: steps, sizes per pacing function, and
     number of examples, as `reports.curriculum_figures.pacing_figure` takes them.
     """
     steps, validation, drawn = outcome.steps, outcome.validation, outcome.drawn
@@ -130,7 +131,7 @@ def comparison_page(
         "comparison.html",
         title=title,
         metric=metric,
-        answer=answer(comparisons),
+        answer=told,
         verdicts=verdicts(comparisons),
         rows=comparison_rows(table),
         seeds=len(next(iter(validation.values()))),

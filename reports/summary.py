@@ -88,14 +88,21 @@ def correlations_told(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
 
 
 def headline(curves: dict[str, np.ndarray]) -> str:
-    """Agreement against chance where it says most: at the epoch of the largest excess over chance."""
+    """Agreement against chance where it is furthest above it, and at the end."""
     excess = curves["agreement"] - curves["chance_agreement"]
     if np.isnan(excess).all():
         return ""
     t = int(np.nanargmax(excess))
+    last = len(excess) - 1
+    end = (
+        f" After the last it is {curves['agreement'][last]:.0%} against {curves['chance_agreement'][last]:.0%}."
+        if t < last
+        else ""
+    )
     return (
-        f"After epoch {t + 1} all of them get right {curves['agreement'][t]:.0%} of what any of them does; "
-        f"networks right independently of each other would {curves['chance_agreement'][t]:.0%}."
+        f"After epoch {t + 1}{', furthest above chance' if t < last else ''}, all of them get right "
+        f"{curves['agreement'][t]:.0%} of what any of them does; networks right independently of each other would "
+        f"{curves['chance_agreement'][t]:.0%}.{end}"
     )
 
 

@@ -72,6 +72,7 @@ def line_of(capsys, *words: str) -> str:
         (["--mode", "measur"], ["measur", "measure"]),
         (["--mod"], ["--mod"]),
         (["--verbose"], ["--verbose"]),
+        (["--epochs", "5"], ["--epochs", "key=value, without dashes"]),
     ],
 )  # fmt: skip
 def test_wrong_words(nowhere, capsys, words, told):

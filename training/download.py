@@ -19,7 +19,6 @@ def fetch(url: str, path: Path, md5: str) -> None:
     if path.is_file() and checksum(path) == md5:
         return
     part = path.with_name(f"{path.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
     failed = 0
     while True:
         before = part.stat().st_size if part.is_file() else 0
@@ -49,6 +48,7 @@ def continue_download(url: str, part: Path, begin: int) -> None:
         if error.code == 416 and begin:  # nothing lies beyond
             return
         raise
+    part.parent.mkdir(parents=True, exist_ok=True)
     with answer, part.open("ab" if answer.status == 206 else "wb") as file:
         expected, came = answer.headers.get("Content-Length"), 0
         while chunk := answer.read(CHUNK):

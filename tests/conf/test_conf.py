@@ -76,7 +76,15 @@ def test_values_have_their_types(word, value):
 
 def test_architectures():
     assert architectures(compose(["networks=3"])) == ["lenet5"] * 3
-    assert architectures(compose(["network=[lenet5,vgg16]", "networks=5"])) == ["lenet5", "vgg16"]
+    assert architectures(compose(["network=[lenet5,vgg16]", "networks=2"])) == ["lenet5", "vgg16"]
+
+
+def test_a_list_of_networks_has_its_own_number():
+    assert "networks=3: network= lists 2" in told("network=[lenet5,vgg16]", "networks=3")
+
+
+def test_spaces_around_the_equals_sign():
+    assert "'epochs' is not of the form key=value without spaces" in told("epochs", "=", "3")
 
 
 def test_it_cannot_be_changed_afterwards():
@@ -86,7 +94,7 @@ def test_it_cannot_be_changed_afterwards():
 
 @pytest.mark.parametrize(
     ("word", "near"),
-    [("epoch=3", "epochs"), ("batchsize=3", "batch_size"), ("optimiser=sgd", "optimizer"), ("netwroks=2", "networks"), ("learning_rate=1", "lr")],
+    [("epoch=3", "epochs"), ("batchsize=3", "did you mean batch_size?"), ("optimiser=sgd", "optimizer"), ("netwroks=2", "networks"), ("learning_rate=1", "lr")],
 )  # fmt: skip
 def test_an_unknown_key_names_the_nearest(word, near):
     message = told(word)
@@ -107,7 +115,7 @@ def test_words_of_no_use(word):
         ("skip_bad_images=perhaps", "bool"), ("statistics=entropy", "list of str"), ("root=null", "str"),
         ("optimizer=sdg", "sgd"), ("schedule=cosin", "cosine"), ("record=durin", "during"), ("device=gpu", "cuda"), ("precision=fp16", "fp32"),
         ("epochs=0", "at least 1"), ("networks=0", "at least 1"), ("batch_size=0", "at least"), ("seed=-1", "at least 0"),
-        ("lr=0", "above 0"), ("lr=nan", "above 0"), ("min_lr=-1", "at least 0"), ("min_lr=nan", "at least 0"), ("crop=0", "at least 1"),
+        ("lr=0", "above 0"), ("lr=nan", "above 0"), ("min_lr=-1", "at least 0"), ("min_lr=nan", "at least 0"), ("crop=0", "at least 1"), ("step_factor=nan", "at least 0"),
         ("statistics=[]", "at least one"), ("network=5", "a name"), ("network=[]", "a name"), ("network=[1]", "a name"), ("network=null", "a name"),
     ],
 )  # fmt: skip
@@ -227,6 +235,7 @@ def test_a_sweep_composes_every_combination():
     [
         ("sweep.batch_size=32", "expected a list of two or more values, such as sweep.batch_size=[1,2]"),
         ("sweep.batch_size=[32]", "expected a list of two or more"),
+        ("sweep.lr=[0.1,1e-1]", "a value stands there twice"),
         ("sweep.batch_sise=[1,2]", "there is no setting 'batch_sise'; did you mean batch_size?"),
         ("sweep.batch_size=[16,many]", "batch_size=many: expected int"),
     ],

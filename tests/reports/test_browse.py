@@ -93,6 +93,23 @@ def test_export(here, capsys, tmp_path):
     assert "<html" in (tmp_path / "new/report.html").read_text()
     run_mode(capsys, "export", f"run={here[1]['run']}", f"to={tmp_path}")
     assert list(pd.read_csv(tmp_path / "comparison.csv")["arm"]) == ["shuffled", "curriculum"]
+    assert (tmp_path / "figures/validation-accuracy.png").is_file()
+
+
+def test_export_to_a_folder_of_its_own(here, capsys, tmp_path):
+    for _ in range(2):
+        run_mode(capsys, "export")
+    assert (Path(f"export-{here[1]['run'][:8]}") / "comparison.csv").is_file()  # the newest
+
+
+def test_without_an_id_it_is_the_newest_that_has_finished(here, capsys):
+    client = tracking.open_store()
+    run = tracking.begin_run(client, tracking.experiment_id(client, "measure-folder"), "x", {}, {"phase": "measure"})
+    client.set_terminated(run, "KILLED")
+    try:
+        assert "Does training in order of segments help?" in run_mode(capsys, "show")
+    finally:
+        client.delete_run(run)
 
 
 def test_the_run_is_described_in_mlflow(here):

@@ -117,7 +117,9 @@ def test_one_epoch_and_curves_without_numbers(tmp_path):
     one = np.array([0.5])
     figures.save(figures.agreement_figure(one, one, one, one, 0 * one, "one"), tmp_path, "one")
     nothing = np.full(EPOCHS, np.nan)
-    figures.save(figures.statistic_figure(0 * AGREEMENT, LOWER, ACCURACY, DEVIATION, nothing, np.nan, "entropy", ""), tmp_path, "none")  # fmt: skip
+    without = figures.statistic_figure(0 * AGREEMENT, LOWER, ACCURACY, DEVIATION, nothing, np.nan, "entropy", "")
+    assert "where agreed on" not in legend(without)  # no line, no entry
+    figures.save(without, tmp_path, "none")
     figures.save(figures.histogram_figure(np.ones(10), "segments", "all equal"), tmp_path, "equal")
     figures.save(figures.histogram_figure(np.full(3, np.nan), "segments", "no values"), tmp_path, "no-values")
     assert len(list(tmp_path.iterdir())) == 8

@@ -104,7 +104,9 @@ def comparison() -> str:
     comparisons = compare(at_best)
     pacing = (np.arange(51), {"linear": np.linspace(20, 100, 51)}, 100)
     table = table_of(outcome, comparisons)
-    return comparison_page(outcome, table, comparisons, pacing, f"file:{SCRIPT}", f"ordered by {SCRIPT}", {"a": 1})
+    return comparison_page(
+        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", f"ordered by {SCRIPT}", {"a": 1}
+    )
 
 
 def data_of(html: str) -> dict:
