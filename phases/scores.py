@@ -66,7 +66,7 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
 
 def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord, str]:
     """The learning record of the measurement asked for, or of the latest finished one with the same examples."""
-    command = f"{PROGRAM} --mode measure data={config.data}"
+    command = f"{PROGRAM} --mode measure data={config.data}{f' root={config.root}' if config.root != 'data' else ''}"
     with tracking.store_errors():
         if config.measurement:
             runs = [find(client, config.measurement, "measurement")]
@@ -92,7 +92,8 @@ def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord,
                 if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
                     return record, run.info.run_id
             except ValueError as error:
-                raise ConfigurationError(f"measurement={run.info.run_id}: {error}") from error
+                if config.measurement:
+                    raise ConfigurationError(f"measurement={run.info.run_id}: {error}") from error
     if config.measurement:
         raise ConfigurationError(
             f"measurement={config.measurement}: it measured other examples than data={config.data}"

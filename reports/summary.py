@@ -100,7 +100,7 @@ def headline(curves: dict[str, np.ndarray]) -> str:
         else ""
     )
     return (
-        f"After epoch {t + 1}{', furthest above chance' if t < last else ''}, all of them get right "
+        f"After epoch {t + 1}{', where they are furthest above chance' if t < last else ''}, all of them get right "
         f"{curves['agreement'][t]:.0%} of what any of them does; networks right independently of each other would "
         f"{curves['chance_agreement'][t]:.0%}.{end}"
     )
