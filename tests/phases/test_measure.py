@@ -149,7 +149,12 @@ def test_a_second_run_takes_the_statistics_from_the_cache(
 
 @pytest.mark.slow
 def test_different_networks_side_by_side(digits, place, capsys, without_figures):
-    assert train.main(words(digits, "network=[lenet5,resnet18]", "epochs=1", "record=after", "name=of two kinds")) == 0
+    assert (
+        train.main(
+            words(digits, "network=[lenet5,resnet18]", "networks=2", "epochs=1", "record=after", "name=of two kinds")
+        )
+        == 0
+    )
     store = Store(place)
     assert store.parent.info.run_name == "of two kinds"
     assert [run.data.params["network"] for run in store.children] == ["lenet5", "resnet18"]
