@@ -58,7 +58,8 @@ def run_comparison(config: Any, console: Any) -> str:
     train, validation = held_out(data, config)
     config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
     warn_of_examples_never_drawn(config, len(train.labels), console)
-    for note in (about := notes_on(scores[train.index], [data.train.ids[i] for i in train.index], config)):
+    about = notes_on(scores[train.index], [data.train.ids[i] for i in train.index], config)
+    for note in about:
         console.print(f"{note}. Training all the same.", highlight=False, markup=False)
     notes += about
     arms = arms_of(config, scores[train.index], train.labels)
@@ -86,10 +87,12 @@ def run_comparison(config: Any, console: Any) -> str:
                     notes.append(
                         f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
                     )
-                found = table, comparisons, config, notes, told
-                summary = as_text(lambda console: print_comparison(console, *found, parent))
-                describe(client, parent, told, summary)
-        print_comparison(console, *found, parent)
+
+                def show(console: Any) -> None:
+                    print_comparison(console, table, comparisons, config, notes, told, parent)
+
+                describe(client, parent, told, as_text(show))
+        show(console)
         discard(work)
     return parent
 

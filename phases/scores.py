@@ -66,7 +66,8 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
 
 def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord, str]:
     """The learning record of the measurement asked for, or of the latest finished one with the same examples."""
-    command = f"{PROGRAM} --mode measure data={config.data}{f' root={config.root}' if config.root != 'data' else ''}"
+    elsewhere = "" if config.root == "data" else f" root={config.root}"
+    command = f"{PROGRAM} --mode measure data={config.data}{elsewhere}"
     with tracking.store_errors():
         if config.measurement:
             runs = [find(client, config.measurement, "measurement")]

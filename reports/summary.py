@@ -93,17 +93,14 @@ def headline(curves: dict[str, np.ndarray]) -> str:
     if np.isnan(excess).all():
         return ""
     t = int(np.nanargmax(excess))
-    last = len(excess) - 1
-    end = (
-        f" After the last it is {curves['agreement'][last]:.0%} against {curves['chance_agreement'][last]:.0%}."
-        if t < last
-        else ""
+    there = (
+        f"all of them get right {curves['agreement'][t]:.0%} of what any of them does; "
+        f"networks right independently of each other would {curves['chance_agreement'][t]:.0%}."
     )
-    return (
-        f"After epoch {t + 1}{', where they are furthest above chance' if t < last else ''}, all of them get right "
-        f"{curves['agreement'][t]:.0%} of what any of them does; networks right independently of each other would "
-        f"{curves['chance_agreement'][t]:.0%}.{end}"
-    )
+    if t == len(excess) - 1:
+        return f"After epoch {t + 1}, {there}"
+    end = f"After the last it is {curves['agreement'][-1]:.0%} against {curves['chance_agreement'][-1]:.0%}."
+    return f"After epoch {t + 1}, where they are furthest above chance, {there} {end}"
 
 
 def order_in_words(findings: Any) -> str:

@@ -133,9 +133,10 @@ def decoded(
 
     def decode(path: Path) -> tuple[np.ndarray | None, str]:
         try:
-            return changed(read_image(path)), ""
+            image = read_image(path)
         except (ValueError, OSError) as error:
             return None, str(error)
+        return changed(image), ""
 
     threads = ThreadPoolExecutor()
     try:

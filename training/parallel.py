@@ -11,7 +11,8 @@ import pkgutil
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -28,24 +29,30 @@ def warm_up(*modules: str) -> None:
     from multiprocessing import forkserver, resource_tracker
 
     PROCESSES.set_forkserver_preload(list(modules))
-    # they import from this checkout: not from another that is installed, and never from the current folder
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    own = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
-    # server and all its tasks inherit the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with importing_from_here():
+        # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
+        # server and all its tasks inherit the mask
+        resource_tracker.ensure_running()  # which would lift it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def importing_from_here() -> Iterator[None]:
+    """Python started meanwhile imports from this checkout: not from another that is installed, never from the current folder."""
+    names = ("PYTHONPATH", "PYTHONSAFEPATH")
+    own = {name: os.environ[name] for name in names if name in os.environ}
+    path = [str(Path(__file__).parents[1]), *filter(None, [own.get("PYTHONPATH")])]
+    os.environ.update(PYTHONPATH=os.pathsep.join(path), PYTHONSAFEPATH="1")
     try:
-        os.environ.update(PYTHONPATH=path, PYTHONSAFEPATH="1")
-        resource_tracker.ensure_running()  # which would lift the mask
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-        forkserver.ensure_running()
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for name, value in own.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in names:
+            del os.environ[name]
+        os.environ.update(own)
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import signal
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -91,6 +92,10 @@ def test_export(here, capsys, tmp_path):
     table = pd.read_parquet(tmp_path / "new/scores.parquet")
     assert len(table) == 200 and {"segments", "learned_epoch_2"} <= set(table)
     assert "<html" in (tmp_path / "new/report.html").read_text()
+    alone = pd.read_csv(
+        tmp_path / "new/correlations.csv", index_col="statistic"
+    )  # segments, with no other to hold fixed
+    assert np.isfinite(alone.loc["segments", "within_rho"]) and np.isnan(alone.loc["segments", "others_fixed_rho"])
     run_mode(capsys, "export", f"run={here[1]['run']}", f"to={tmp_path}")
     assert list(pd.read_csv(tmp_path / "comparison.csv")["arm"]) == ["shuffled", "curriculum"]
     assert (tmp_path / "figures/validation-accuracy.png").is_file()

@@ -16,8 +16,8 @@ from torch import nn
 
 from agreement.record import LearningRecord, read_epochs
 from conf import compose
-from training import loop, networks
-from training.errors import TaskError, TrainingError
+from training import loop, networks, ranks
+from training.errors import RankError, TaskError, TrainingError
 from training.loop import (
     choose_device,
     make_optimizer,
@@ -403,6 +403,14 @@ def test_optimizers_do_what_torchs_do(words):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_batch_too_small_for_the_ranks_is_told_before_any_training(begun, monkeypatch):
+    folder = begun()
+    monkeypatch.setattr(ranks, "count", lambda: 23)  # 300 examples leave 44 for the last batch
+    with pytest.raises(RankError, match="a batch of 44 is too small for 23 processes"):
+        trained(folder, settings())
+    assert not (folder / "network-1" / "epochs.jsonl").exists()
+
+
 def test_a_gpu_that_is_not_there():
     with pytest.raises(TrainingError, match=r"^device=cuda: .*device=cpu$"):
         choose_device("cuda")

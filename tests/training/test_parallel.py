@@ -172,6 +172,8 @@ def test_what_lies_in_the_current_folder_is_not_imported(tmp_path):
     """Not even under the name of a package of ours; and of two checkouts the one that was called."""
     for name in ("training", "torch", "metrics"):
         (tmp_path / f"{name}.py").write_text(f"open('{name} was imported', 'w')")
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "training.py").write_text("open('another training was imported', 'w')")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "ask.py").write_text(
         "import sys\n"
@@ -182,8 +184,9 @@ def test_what_lies_in_the_current_folder_is_not_imported(tmp_path):
         "    print(run_tasks(by_name, [('training.loop:settle', 'cpu', 'fp32')], 1)[0]['precision'])\n"
     )
     ran = subprocess.run(
-        [sys.executable, "elsewhere/ask.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
-    )
+        [sys.executable, "elsewhere/ask.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+    )  # fmt: skip
     assert ran.stdout == "fp32\n"
     assert not list(tmp_path.glob("* was imported"))
 

@@ -56,12 +56,21 @@ def test_a_large_set_is_the_same_on_disk_as_in_memory(photographs, tmp_path):
 
 def test_images_are_resized_before_the_next_block_is_decoded(photographs, tmp_path, monkeypatch):
     """Of a set too large for memory no more is held than a block of small images."""
-    waiting = []
+    waiting, shapes = [], []
+    decoded = files.decoded
+
+    def watched(*arguments):
+        for image, why in decoded(*arguments):
+            shapes.append(image.shape)
+            yield image, why
+
     monkeypatch.setattr(files, "write_pixels", lambda path, images, channels: waiting.extend(images) or path.touch())
     monkeypatch.setattr(files, "save_array", lambda path, shapes: None)
     (original,) = {image.shape for image, _ in files.decoded([photographs / "train/cat/1.png"])}
+    monkeypatch.setattr(files, "decoded", watched)
     files.decode_into(tmp_path / "x.npy", tmp_path / "x.json", [photographs / "train/cat/1.png"], 20)
     assert min(waiting[0].shape[:2]) == 20 < min(original[:2])
+    assert shapes == [waiting[0].shape]
     ((image, _),) = files.decoded([photographs / "train/cat/1.png"], lambda image: image[:3, :4])
     assert image.shape == (3, 4, 3)
 
