@@ -21,12 +21,12 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
-from conf import ConfigurationError, compose, compose_sweep
-from training.parallel import under_torchrun, warm_up
+from lab.processes import under_torchrun, warm_up
+from lab.settings import ConfigurationError, compose, compose_sweep
 
 PHASES = {  # and what the processes need that they train and draw in
-    "measure": ("training.loop", "phases.draw"),
-    "curriculum": ("curricula.arm",),
+    "measure": ("lab.training", "lab.report.draw"),
+    "curriculum": ("lab.arm",),
 }
 BROWSING = ("list", "show", "export", "ui")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -71,10 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print what was found as JSON, and nothing else")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument(
-        "settings", nargs="*", metavar="key=value", help="settings that differ from the preset conf/<data>.yaml"
+        "settings", nargs="*", metavar="key=value", help="settings that differ from the preset lab/presets/<data>.yaml"
     )
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
-        from conf.completion import complete
+        from lab.completion import complete
 
         complete(parser)
     options = parser.parse_intermixed_args(arguments)
@@ -84,13 +84,13 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a class's name: the figure shows a box
     console = Console(quiet=options.quiet or options.json)
     if options.help:
-        from conf.help import print_help
+        from lab.help import print_help
 
         print_help(console, parser)
         return 0
     try:
         if options.mode in BROWSING:
-            from reports.browse import browse
+            from lab.browse import browse
 
             browse(options.mode, options.settings, console, options.json)
             return 0
@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise ConfigurationError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
             configs = compose_sweep(words)
             warm_up(*PHASES["measure"])
-            from phases.sweep import run_sweep
+            from lab.sweep import run_sweep
 
             found = run_sweep(configs, console)
             return print_json(found) if options.json else 0
@@ -135,23 +135,23 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: argparse.Namespace, config: Any, console: Any) -> str | None:
     """Run the configured phase. Returns the id of its run in MLflow, if it made one."""
     if options.show_pacing:
-        from phases.outcome import show_pacing
+        from lab.outcome import show_pacing
 
         show_pacing(config, console)
         return None
     warm_up(*PHASES[options.mode])  # before the imports below, which take as long as those of the server it starts
     if options.mode == "curriculum":
-        from phases.curriculum import run_comparison
+        from lab.compare import run_comparison
 
         return run_comparison(config, console)
-    from phases.measure import measure
+    from lab.measure import measure
 
     return measure(config, console)
 
 
 def print_json(run: str) -> int:
-    from reports.browse import described
-    from reports.tracking import open_store
+    from lab.browse import described
+    from lab.tracking import open_store
 
     print(json.dumps(described(open_store().get_run(run))))
     return 0
@@ -161,8 +161,8 @@ def expected(error: Exception) -> bool:
     """Whether an error is one the user can do something about, told in one line."""
     if isinstance(error, ConfigurationError | OSError):
         return True
-    from reports.tracking import StoreError
-    from training.errors import DataError, NetworkError, RankError, TaskError, TrainingError
+    from lab.errors import DataError, NetworkError, RankError, TaskError, TrainingError
+    from lab.tracking import StoreError
 
     return isinstance(error, DataError | NetworkError | TrainingError | TaskError | RankError | StoreError)
 
@@ -172,7 +172,7 @@ if __name__ == "__main__":
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)
     if under_torchrun():
-        from training.ranks import led
+        from lab.ranks import led
 
         status = led(main)
     else:

@@ -7,6 +7,7 @@ functions that need them.
 from agreement.correlation import correlation_table, spearman, statistic_curve
 from agreement.explained import explained_variance
 from agreement.kinds import agreement_by_kind
+from agreement.learning_order import agreed, forgetting_events, learned_epoch, mean_correctness, rank_concordance
 from agreement.measures import (
     accuracy,
     accuracy_deviation,
@@ -21,10 +22,9 @@ from agreement.measures import (
     mistaken_alike,
     true_positive_agreement,
 )
-from agreement.order import agreed, forgetting_events, learned_epoch, mean_correctness, rank_concordance
-from agreement.own_loop import LearningRecorder
 from agreement.partial import partial_correlations
 from agreement.record import LearningRecord
+from agreement.recorder import LearningRecorder
 
 __all__ = [
     "LearningRecord",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agreement._ranks import correlate, ordinal_codes, rank_pairs
 from agreement.measures import check_correct
-from agreement.ranks import correlate, ordinal_codes, rank_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ def correlation_table(
     """
     import pandas as pd  # here: see `agreement`
 
-    from agreement.bootstrap import bootstrap_intervals
+    from agreement._bootstrap import bootstrap_intervals
 
     values, learned, labels = check_table(statistics, learned, labels)
     if resamples < 1:

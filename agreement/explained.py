@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from agreement._ranks import ordinal_codes, rank_residuals, rank_within
 from agreement.correlation import check_table
-from agreement.ranks import ordinal_codes, rank_residuals, rank_within
 
 
 def explained_variance(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agreement._ranks import ordinal_codes, p_value, rank_residuals, rank_within
 from agreement.correlation import check_table, false_discovery_rate
-from agreement.ranks import ordinal_codes, p_value, rank_residuals, rank_within
 
 if TYPE_CHECKING:
     import pandas as pd

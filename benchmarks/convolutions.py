@@ -1,4 +1,4 @@
-"""LeNet5's 5×5 convolutions: `training.convolution` against torch's own, one by one and in a whole optimiser step.
+"""LeNet5's 5×5 convolutions: `lab.networks.convolution` against torch's own, one by one and in a whole optimiser step.
 
     uv run benchmarks/convolutions.py [--threads 1] [--batch 128] [--rounds 20]
 
@@ -15,10 +15,10 @@ import torch
 from precision import gigaflops
 from torch import Tensor, nn
 
-from conf import compose
-from training.convolution import Conv5x5
-from training.loop import make_optimizer, training_step
-from training.networks import build_network
+from lab.networks import build_network
+from lab.networks.convolution import Conv5x5
+from lab.settings import compose
+from lab.training import make_optimizer, training_step
 
 LAYERS = {"first, 3 to 6 channels, 32×32": (3, 6, 32), "second, 6 to 16 channels, 14×14": (6, 16, 14)}
 
@@ -78,7 +78,7 @@ def main() -> None:
     print(f"large matrix product: {product:.0f} GFLOP/s a core")
     print(f"{'':42s} {'ours':>9s} {'GFLOP/s':>8s} {'torch':>10s} {'GFLOP/s':>8s} {'ratio':>7s}")
     for name, (channels, outputs, side) in LAYERS.items():
-        # as they come: images from `training.batches`, activations from the layer before
+        # as they come: images from `lab.batches`, activations from the layer before
         images = torch.rand(options.batch, side, side, channels).permute(0, 3, 1, 2)
         between = images if channels == 3 else torch.rand(channels, side, side, options.batch).permute(3, 0, 1, 2)
         ours = passes(Conv5x5(channels, outputs), between, channels != 3)

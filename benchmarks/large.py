@@ -114,7 +114,7 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
     from agreement.record import LearningRecord
     from curricula import PacedSampler, order
     from curricula.scores import RECORD_SCORES, agreement_score
-    from phases.measure import curves_of
+    from lab.measure import curves_of
 
     small = np.arange(20.0)
     agreement.correlation_table({"x": small}, small, np.zeros(20), 1)  # loads compiled code

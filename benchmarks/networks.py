@@ -35,13 +35,13 @@ from precision import gigaflops
 from torch import Tensor, nn
 
 from agreement.record import begin_record
-from conf import compose
-from training.data import load
-from training.examples import Data, Split
-from training.loop import choose_bf16, train_network
-from training.networks import build_network
-from training.parallel import run_tasks, side_by_side, warm_up
-from training.pixels import share, take
+from lab.data import load
+from lab.data.examples import Data, Split
+from lab.data.pixels import share, take
+from lab.networks import build_network
+from lab.processes import run_tasks, side_by_side, warm_up
+from lab.settings import compose
+from lab.training import choose_bf16, train_network
 
 IMAGES = {"lenet5": 10_000, "densenet121": 768}  # to train on; a fifth as many to test
 BATCH = 128
@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help=f"to train on (default: {IMAGES}), a fifth as many to test")
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
-    warm_up("training.loop")
+    warm_up("lab.training")
     name, count, k = options.network, options.images or IMAGES[options.network], options.networks
     config = compose(
         ["data=cifar10", f"root={options.root}", f"network={name}", f"networks={k}", f"epochs={options.epochs}"]

@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from training.loop import training_step
-from training.networks import build_network
+from lab.networks import build_network
+from lab.training import training_step
 
 BATCH, STEPS = 128, {"lenet5": 15}  # other networks: three
 PEAK_SECONDS = 2.0  # for matrix products, of which one can take long where bf16 is emulated

@@ -18,7 +18,7 @@ from torch.utils.data import BatchSampler, RandomSampler
 
 import curricula
 from curricula import PacedSampler
-from training.networks import build_network
+from lab.networks import build_network
 
 BATCH = 128
 EPOCHS = 10

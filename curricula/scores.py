@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agreement.order import forgetting_events, learned_epoch, mean_correctness
+from agreement.learning_order import forgetting_events, learned_epoch, mean_correctness
 
 if TYPE_CHECKING:
     import pyarrow

@@ -81,7 +81,7 @@ def newest(client: Any, phase: str, chosen: str) -> Any:
 
 
 def main() -> None:
-    from reports import tracking, views
+    from lab import tracking, views
 
     client = tracking.open_store()
     comparison, measurement = (

@@ -12,7 +12,7 @@ from metrics.edges import boundary_map, edges
 from metrics.entropy import entropy, entropy_map
 from metrics.frequency import coefficients, dct, frequencies, frequency
 from metrics.gradient import gradient
-from metrics.image import luminance, read_image
+from metrics.images import luminance, read_image
 from metrics.segments import segment_map, segments
 from metrics.table import statistics_table
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from metrics.image import check_image
+from metrics.images import check_image
 
 _DRAWS = ((56, 6), (80, 4), (160, 2), (math.inf, 1))  # side of a square image up to which, how many
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metrics.image import luminance
+from metrics.images import luminance
 
 WINDOW = 10  # pixels, high and wide
 
@@ -44,6 +44,6 @@ def entropy_map(image: np.ndarray) -> np.ndarray:
 
     Parameters and errors as for ``entropy``. Entry ``[y, x]`` belongs to the window whose upper left pixel it is.
     """
-    from metrics.sliding_entropy import window_entropies  # here, because numba takes long to import
+    from metrics._entropy_kernel import window_entropies  # here, because numba takes long to import
 
     return window_entropies(luminance(image), WINDOW)

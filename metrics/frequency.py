@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metrics.image import check_image, luminance
+from metrics.images import check_image, luminance
 
 KEPT = 0.9998  # of the norm of all coefficients
 _SLAB = 2**17  # pixels transformed at once: they stay in the processor's cache
@@ -92,6 +92,6 @@ def _transformed(values: np.ndarray) -> np.ndarray:
 
 def _counts(transformed: np.ndarray) -> np.ndarray:
     """Count c of each of a stack of transformed images: float64 (N, H, W) to int64 (N,)."""
-    from metrics.coefficient_count import coefficient_counts  # here, because numba takes long to import
+    from metrics._frequency_kernel import coefficient_counts  # here, because numba takes long to import
 
     return coefficient_counts(transformed.reshape(len(transformed), -1), KEPT)

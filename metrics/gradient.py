@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metrics.image import luminance
+from metrics.images import luminance
 
 
 def gradient(image: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metrics.image import check_image
+from metrics.images import check_image
 
 
 def segments(image: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def segment_map(image: np.ndarray) -> np.ndarray:
 
     Parameters and errors as for ``segments``.
     """
-    from metrics.felzenszwalb import felzenszwalb  # here, because numba takes long to import
+    from metrics._segments_kernel import felzenszwalb  # here, because numba takes long to import
 
     check_image(image)
     height, width = image.shape[:2]

@@ -17,7 +17,7 @@ import numpy as np
 import metrics
 from metrics.fingerprint import fingerprint
 from metrics.frequency import frequencies, frequency
-from metrics.image import check_image, read_image
+from metrics.images import check_image, read_image
 
 if TYPE_CHECKING:
     import pandas as pd

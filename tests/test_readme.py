@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import train
-from conf import PRESETS, names
-from reports.browse import KNOWN
+from lab.browse import KNOWN
+from lab.settings import PRESETS, names
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import train
-from conf import compose, names
+from lab.settings import compose, names
 
 ROOT = Path(__file__).parents[1]
 
@@ -152,7 +152,7 @@ def test_an_unexpected_error_is_not_swallowed(nowhere, monkeypatch):
     def broken(*arguments):
         raise ZeroDivisionError("a mistake of the program")
 
-    monkeypatch.setattr("phases.measure.measure", broken)
+    monkeypatch.setattr("lab.measure.measure", broken)
     with pytest.raises(ZeroDivisionError):
         train.main([])
 
@@ -161,7 +161,7 @@ def test_ctrl_c_ends_with_130_and_a_word_on_what_next(nowhere, monkeypatch, caps
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("phases.measure.measure", interrupted)
+    monkeypatch.setattr("lab.measure.measure", interrupted)
     assert train.main([]) == 130
     assert capsys.readouterr().err.strip() == "interrupted; the same command continues where this one stopped"
 
@@ -176,7 +176,7 @@ def test_print_config_shows_the_composed_configuration_and_does_nothing_else(now
     assert list(nowhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("phase", ["phases.measure", "phases.curriculum", "phases.sweep"])
+@pytest.mark.parametrize("phase", ["lab.measure", "lab.compare", "lab.sweep"])
 def test_what_a_phase_imports_is_without_torch(phase):
     """Its processes that train have torch, which would keep this one from reading and opening the store for seconds."""
     code = f"import sys, train, {phase}; print(sorted({{'torch', 'torchvision'}} & set(sys.modules)))"

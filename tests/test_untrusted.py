@@ -20,10 +20,10 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, voc
 
 import train
-from conf import ConfigurationError, compose
+from lab.data import DATASETS
+from lab.errors import DataError
+from lab.settings import ConfigurationError, compose
 from metrics import read_image
-from training.data import DATASETS
-from training.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agreement", "conf", "curricula", "metrics", "phases", "reports", "training")
@@ -198,8 +198,8 @@ def test_no_pickle_is_loaded():
                 elif re.match(r"(pickle|marshal|shelve|joblib|yaml|OmegaConf)\..*(load|open)|pd\.read_pickle", call):
                     found.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
     assert set(found) == {
-        ("training/parallel.py", "pickle.loads(pickle.dumps(error))"),  # its own, to see whether it can travel
-        ("training/cluster.py", "pickle.loads(arguments)"),  # from the scheduler that the user named: docs/untrusted.md
+        ("lab/processes.py", "pickle.loads(pickle.dumps(error))"),  # its own, to see whether it can travel
+        ("lab/cluster.py", "pickle.loads(arguments)"),  # from the scheduler that the user named: docs/untrusted.md
         ("conf/__init__.py", "OmegaConf.load(preset)"),
     }
 
@@ -216,7 +216,7 @@ def test_no_pickle_is_loaded():
 )
 def test_yaml_makes_no_objects_and_does_not_grow(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("conf.PRESETS", tmp_path)
+    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
     (tmp_path / "own.yaml").write_text(text)
     began = time.monotonic()
     with pytest.raises(ConfigurationError, match=r"own\.yaml"):

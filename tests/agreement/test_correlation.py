@@ -11,7 +11,8 @@ from scipy.stats import kstest, rankdata, spearmanr
 from scipy.stats import t as student
 
 import agreement
-from agreement import bootstrap, ranks
+from agreement import _bootstrap as bootstrap
+from agreement import _ranks as ranks
 
 INTERVALS = [("low", "high"), ("within_low", "within_high")]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agreement import correlation, measures, order
+from agreement import correlation, measures
+from agreement import learning_order as order
 
 ROOT = Path(__file__).parents[2]
 

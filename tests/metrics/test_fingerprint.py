@@ -117,7 +117,7 @@ def test_every_statistic_has_its_own_in_every_process():
 
 
 def test_a_statistic_depends_on_its_compiled_code(monkeypatch):
-    from metrics import sliding_entropy
+    from metrics import _entropy_kernel as sliding_entropy
 
     before = fingerprint(STATISTICS["entropy"])
     monkeypatch.setattr(sliding_entropy, "_ONE", 2.0**51)

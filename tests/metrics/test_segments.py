@@ -9,7 +9,7 @@ from arbitrary_images import arbitrary_images
 from hypothesis import given, settings
 
 from metrics import segment_map, segments
-from metrics.felzenszwalb import _sorted_by_weight
+from metrics._segments_kernel import _sorted_by_weight
 
 
 def smoothed_by_hand(channel: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""All that makes a program of the libraries: settings, data sets, networks, training, tracking, reports."""

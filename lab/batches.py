@@ -1,0 +1,104 @@
+"""Images of a split as batches for a network: chosen, cropped and scaled to [0, 1] on the device, without Python per image."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lab.data.pixels import begins_of
+
+
+class Batches:
+    """The images of one split on a device.
+
+    pixels: uint8 (P, C), the pixels of all images, each row by row. shapes: their (height, width), (N, 2). begins: (N,) the
+    first pixel of each. labels: (N,) classes. crop: side of the square that is cut out in pixels, at random places in
+    training, in the middle otherwise; None for no crop, which needs images of one size. sets_of: the number of classes
+    where a label is a set of them (see `lab.data.examples.Split`), else 0.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        shapes: np.ndarray,
+        begins: np.ndarray,
+        labels: np.ndarray,
+        device: torch.device,
+        crop: int | None = None,
+        sets_of: int = 0,
+    ):
+        self.labels = torch.from_numpy(labels).to(device)
+        self.sets_of = sets_of
+        if sets_of:
+            self.targets = (self.labels[:, None] >> torch.arange(sets_of, device=device) & 1).float()
+        else:
+            self.targets = self.labels
+        # pixels that would crowd a GPU stay where they are, and go there batch by batch
+        fits = device.type == "cpu" or pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 8
+        self.images = torch.from_numpy(pixels).to(device if fits else "cpu")
+        self.channels = pixels.shape[1]
+        if crop is None and not (shapes == shapes[0]).all():
+            raise ValueError("images of different sizes need a crop")
+        in_a_row = len(pixels) == shapes.prod(axis=1).sum() and np.array_equal(begins, begins_of(shapes))
+        if in_a_row and (crop is None or bool((shapes == crop).all())):
+            self.crop = None
+            self.images = self.images.view(len(labels), *shapes[0], self.channels)
+        else:  # whole images that lie apart, a part of a file, are cut out as crops of their own size
+            self.crop = crop or int(shapes[0, 0])
+            self.shapes = torch.from_numpy(shapes).to(self.images.device)
+            self.begins = torch.from_numpy(begins).to(self.images.device)
+
+    @classmethod
+    def open(
+        cls, path: Path, labels: np.ndarray, device: torch.device, crop: int | None = None, sets_of: int = 0
+    ) -> "Batches":
+        """The images that `lab.data.pixels.share` wrote, memory-mapped: processes on one machine hold them once."""
+        pixels = np.load(f"{path}-pixels.npy", mmap_mode="c", allow_pickle=False)
+        shapes, begins = (np.load(f"{path}-{name}.npy", allow_pickle=False) for name in ("shapes", "begins"))
+        return cls(pixels, shapes, begins, labels, device, crop, sets_of)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def get(
+        self, index: Tensor, generator: torch.Generator | None = None, part: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Images (B, C, side, side) as float32 in [0, 1] of the examples `index`, and what is to be learned of them: labels
+        (B,), or of sets of classes which are there, float (B, classes). A generator makes the crops random. part: of the
+        batch, what is wanted; its crops are those of the whole batch."""
+        device = self.labels.device
+        index = index.to(self.images.device, non_blocking=True)
+        chosen = self.images.index_select(0, index[part]) if self.crop is None else self.cut(index, generator, part)
+        # stored row by row of whole pixels, which torch calls channels-last and multiplies fastest
+        images = chosen.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        return images, self.targets.index_select(0, index[part].to(device))
+
+    def cut(self, index: Tensor, generator: torch.Generator | None, part: slice) -> Tensor:
+        assert self.crop is not None  # `get` has looked
+        shapes = self.shapes[index]
+        room = shapes - self.crop
+        if generator is None:
+            corner = room // 2
+        else:
+            corner = (torch.rand(room.shape, generator=generator).to(room.device) * (room + 1)).long()
+        index, shapes, corner = index[part], shapes[part], corner[part]
+        steps = torch.arange(self.crop, device=room.device)
+        rows, columns = corner[:, :1] + steps, corner[:, 1:] + steps
+        places = self.begins[index][:, None, None] + rows[:, :, None] * shapes[:, 1, None, None] + columns[:, None, :]
+        return self.images.index_select(0, places.flatten()).view(*places.shape, -1)
+
+
+def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each example, (B,): cross-entropy with labels (B,); with targets (B, classes) the mean binary cross-entropy."""
+    if targets.is_floating_point():
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+def predicted(logits: Tensor, sets_of: int) -> Tensor:
+    """The class, or the set of classes, that logits (B, classes) predict, int64 (B,) as `lab.data.examples.Split` has labels."""
+    if sets_of:
+        return ((logits > 0).long() << torch.arange(sets_of, device=logits.device)).sum(dim=1)
+    return logits.argmax(dim=1)

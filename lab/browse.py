@@ -1,0 +1,191 @@
+"""What the store holds, at the terminal: the runs with their headlines, one run again, its results as files, and MLflow's UI."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from lab import tracking, views
+from lab.settings import PROGRAM, ConfigurationError, nearest
+
+PHASES = ("measure", "sweep", "curriculum")
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
+KNOWN = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}
+
+
+def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
+    """Run one of the modes in KNOWN with its key=value words. Raises ConfigurationError in one line."""
+    given = dict(word.partition("=")[::2] for word in words)
+    for key in given:
+        if key not in KNOWN[mode]:
+            known = ", ".join(KNOWN[mode]) or "it takes none"
+            raise ConfigurationError(f"--mode {mode}: there is no setting '{key}' ({known})")
+    if mode == "ui":
+        return ui(given.get("port", "5000"), console)
+    client = tracking.open_store()
+    if mode == "list":
+        return show_list(client, console, as_json)
+    run = find(client, given.get("run", ""))
+    if mode == "show":
+        return show(client, run, console, as_json)
+    export(client, run, Path(given.get("to", f"export-{run.info.run_id[:8]}")).expanduser(), console)
+
+
+def runs(client: Any) -> list[Any]:
+    """Measurements, sweeps and comparisons, the newest first."""
+    with tracking.store_errors():
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        found = []
+        for phase in PHASES:
+            found += client.search_runs(experiments, f"tags.phase = '{phase}'", max_results=1000)
+    return sorted(found, key=lambda run: -run.info.start_time)
+
+
+def described(run: Any) -> dict[str, Any]:
+    """A run as scripts want it: what it is, and its numbers."""
+    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+    return {
+        "run": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "started": datetime.fromtimestamp(run.info.start_time / 1000).isoformat(timespec="seconds"),
+        "headline": tags.pop("headline", ""),
+        **tags,
+        "metrics": dict(sorted(run.data.metrics.items())),
+    }
+
+
+def show_list(client: Any, console: Any, as_json: bool) -> None:
+    found = runs(client)
+    if as_json:
+        print(json.dumps([described(run) for run in found]))
+        return
+    if not found:
+        console.print(f"The store is empty. A first measurement: {PROGRAM} --mode measure", highlight=False)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for heading in ("run", "what", "of", "status", "headline"):
+        table.add_column(heading, overflow="fold")
+    for run in found:
+        tags = run.data.tags
+        what, of = tags["phase"], f"{tags['data']}: {run.info.run_name}"
+        table.add_row(run.info.run_id[:8], what, escape(of), run.info.status.lower(), escape(tags.get("headline", "")))
+    console.print(table)
+    console.print(f"One of them in full: {PROGRAM} --mode show run=<run>", highlight=False)
+
+
+def find(client: Any, beginning: str, setting: str = "run") -> Any:
+    """The run whose id begins so; for nothing the newest that has finished. setting: what named it, for the message."""
+    known = runs(client)
+    found = [r for r in known if (r.info.run_id.startswith(beginning) if beginning else r.info.status == "FINISHED")]
+    if not found or (beginning and len(found) > 1):
+        why = "several runs begin so" if found else "there is no such run" if beginning else "none has finished yet"
+        ids = [run.info.run_id for run in known]
+        raise ConfigurationError(
+            f"{setting}={beginning}: {why}" + (nearest(beginning, ids) if ids else "; the store is empty")
+        )
+    return found[0]
+
+
+def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(described(run)))
+        return
+    with tracking.store_errors():
+        names = [file.path for file in client.list_artifacts(run.info.run_id)]
+        if "summary.txt" not in names:
+            raise without(run, "a summary")
+        print(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text(), end="")
+
+
+def without(run: Any, what: str) -> ConfigurationError:
+    """What to say of a run that lacks something: one that has finished lacks it only where the store was moved."""
+    moved = (
+        f"; its files should lie in {run.info.artifact_uri}: was the store moved?"
+        if run.info.status == "FINISHED"
+        else ""
+    )
+    return ConfigurationError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, without {what}{moved}")
+
+
+def export(client: Any, run: Any, to: Path, console: Any) -> None:
+    """Copy the tables, the report, the summary and the figures of a run into a folder."""
+    to.mkdir(parents=True, exist_ok=True)
+    with tracking.store_errors():
+        names = [file.path for file in client.list_artifacts(run.info.run_id) if file.path in EXPORTED]
+        for name in names:
+            source = Path(client.download_artifacts(run.info.run_id, name))
+            if source.is_dir():
+                shutil.copytree(source, to / name, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, to / name)
+    if not names:
+        raise without(run, "tables to export")
+    console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False, markup=False)
+
+
+def ui(port: str, console: Any) -> None:
+    """MLflow's UI on this machine alone, until Ctrl-C; of a store that is a server, only where it is."""
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"port={port}: expected a whole number from 1 to 65535")
+    client, store = tracking.open_store(), tracking.tracking_uri()
+    if store.startswith(("http://", "https://")):
+        console.print(f"The store is a server with a UI of its own, {store}", highlight=False)
+        return print_tables(client, store, console)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", int(port))) == 0:
+            raise ConfigurationError(
+                f"port={port}: something answers there already; give another, such as port={int(port) + 1}"
+            )
+    address = f"http://127.0.0.1:{port}"
+    console.print(f"MLflow's UI comes up at {address} in some seconds; Ctrl-C ends it.", highlight=False)
+    print_tables(client, address, console)
+    words = ["-m", "mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", port, "--workers", "1"]  # fmt: skip
+    with tempfile.TemporaryFile("w+") as told:
+        # a session of its own: it ends as a whole, with its workers, when this program does
+        server = subprocess.Popen(
+            [sys.executable, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            start_new_session=True,
+            env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},  # eight processes that nothing here uses
+        )
+        try:
+            while server.poll() is None:  # not one long wait: a signal is seen between two short ones
+                time.sleep(0.2)
+            if server.returncode:
+                told.seek(0)
+                last = (told.read().strip().splitlines() or [f"status {server.returncode}"])[-1]
+                raise tracking.StoreError(f"MLflow's UI ended: {last}")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+                try:
+                    server.wait(5)
+                except subprocess.TimeoutExpired:  # it waits for browsers that hold a connection
+                    os.killpg(server.pid, signal.SIGKILL)
+            server.wait(10)
+
+
+def print_tables(client: Any, address: str, console: Any) -> None:
+    """Where the UI at `address` has the tables of measurements and comparisons, with the columns that matter."""
+    with tracking.store_errors():
+        found = [each for each in client.search_experiments() if views.shared(views.TABLE) in each.tags]
+    for each in found:
+        where = f"{address}/{views.table_address(each.experiment_id)}"
+        console.print(f"  {each.name}: {where}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,103 @@
+"""CIFAR-10, with what others published of its images: human labels and how hard networks find them."""
+
+from dataclasses import replace
+from pathlib import Path
+from tarfile import TarError
+from typing import Any
+
+import numpy as np
+
+from lab.data.download import fetch, unpack
+from lab.data.examples import Data, Split
+from lab.data.images import folders, resized
+from lab.data.pixels import take
+from lab.errors import DataError
+
+# (split, annotation, file below root, array in it): published in the original order of the images
+REFERENCES = (
+    ("test", "label_entropy", "cifar10h/cifar10h-probs.npy", None),
+    ("train", "c_score", "cscores/cifar10-cscores-orig-order.npz", "scores"),
+    ("train", "label_noise", "cifar10n/cifar10n_labels.npz", None),
+)
+EXAMPLES = {"train": 50_000, "test": 10_000}
+
+
+def cifar10(config: Any) -> Data:
+    """CIFAR-10: a folder of images `root/cifar10/train/<class>/*` when there is one, else torchvision's files, downloaded when missing.
+
+    Annotations, where `root` holds what they are made of: of the test set `label_entropy`, the entropy in bits of the labels that
+    people gave (cifar10h/cifar10h-probs.npy, Peterson et al. 2019); of the train set `c_score`, how consistently networks get
+    an image right that were trained without it (cscores/cifar10-cscores-orig-order.npz, Jiang et al. 2021), and
+    `label_noise`, the fraction of three people who gave another label (cifar10n/cifar10n_labels.npz, Wei et al. 2022).
+    """
+    root = Path(config.root).expanduser()
+    for candidate in (root / "cifar10", root):
+        if (candidate / "train").is_dir() and candidate.absolute().name == "cifar10":
+            data = folders(candidate, config)
+            train, test = by_index(data.train), by_index(data.test)
+            break
+    else:
+        train, test, classes = downloaded(root, config)
+        data = Data(train, test, classes)
+    parts = {"train": train, "test": test}
+    for split, name, file, array in REFERENCES:
+        if (root / file).is_file():
+            values = read_reference(root / file, name, array)
+            if len(values) != EXAMPLES[split]:
+                raise DataError(
+                    f"{root / file}: holds {len(values)} examples, not the {EXAMPLES[split]} of the {split} set"
+                )
+            if all(one.isdecimal() and int(one) < len(values) for one in parts[split].ids):
+                column = values[[int(one) for one in parts[split].ids]]
+                parts[split] = replace(parts[split], annotations={**parts[split].annotations, name: column})
+    return replace(data, train=parts["train"], test=parts["test"])
+
+
+def downloaded(root: Path, config: Any) -> tuple[Split, Split, list[str]]:
+    from torchvision.datasets import CIFAR10
+
+    try:
+        if not (root / CIFAR10.base_folder).is_dir():
+            fetch(CIFAR10.url, root / CIFAR10.filename, CIFAR10.tgz_md5)
+            unpack(root / CIFAR10.filename, root)
+        parts = [CIFAR10(root, train=train) for train in (True, False)]  # which checks every file
+    except (OSError, ValueError, RuntimeError, TarError) as error:
+        raise DataError(
+            f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): give the same command again to go "
+            f"on with the download, or put {CIFAR10.filename} there, or cifar10/train/<class>/*.png"
+        ) from error
+    train, test = (
+        Split(
+            resized(part.data, config.resize),
+            np.array(part.targets, np.int64),
+            [str(i) for i in range(len(part.data))],
+            part.data,
+        )
+        for part in parts
+    )
+    return train, test, list(parts[0].classes)
+
+
+def by_index(split: Split) -> Split:
+    """The examples of a CIFAR-10 folder in their original order, which the file names give, so that published scores line up."""
+    stems = [Path(name).stem for name in split.ids]
+    if not all(stem.isdecimal() for stem in stems) or len({int(stem) for stem in stems}) < len(stems):
+        return split
+    numbers = np.array(stems, int)
+    order = np.argsort(numbers)
+    images, originals = (take(part, order) for part in (split.images, split.originals))
+    return Split(images, split.labels[order], [str(i) for i in numbers[order]], originals)
+
+
+def read_reference(path: Path, name: str, array: str | None) -> np.ndarray:
+    """One number per image, (N,), in the original order."""
+    try:
+        read = np.load(path, allow_pickle=False)
+        if name == "label_entropy":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return 0.0 - np.nansum(read * np.log2(read), axis=1)
+        if name == "label_noise":
+            return np.mean([read[f"random_label{i}"] != read["clean_label"] for i in (1, 2, 3)], axis=0)
+        return read[array].astype(float)
+    except Exception as error:  # numpy and zipfile meet a damaged file with errors of many types
+        raise DataError(f"{path}: cannot be read as published ({' '.join(str(error).split())})") from error

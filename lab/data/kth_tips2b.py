@@ -1,0 +1,61 @@
+"""KTH-TIPS2b: photographs of 11 materials, four samples of each, under different light, angle and scale (Caputo et al. 2005)."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lab.data.examples import Data
+from lab.data.images import Files, read_splits
+from lab.errors import DataError
+
+FOLDER = "KTH-TIPS2-b"
+NAME = re.compile(r".*-scale_(\d+)_im_(\d+)_col\.png")
+# by the number of an image, of the paper's code
+ILLUMINATION = {1: "frontal", 4: "frontal", 7: "frontal", 2: "from the top", 5: "from the top", 8: "from the top",
+                3: "from the side", 6: "from the side", 9: "from the side", 10: "ambient", 11: "ambient", 12: "ambient"}  # fmt: skip
+ROTATION = {1: "frontal", 2: "frontal", 3: "frontal", 10: "frontal", 4: "right", 5: "right", 6: "right", 11: "right",
+            7: "left", 8: "left", 9: "left", 12: "left"}  # fmt: skip
+
+
+def kth_tips2b(config: Any) -> Data:
+    """`root/KTH-TIPS2-b/<material>/sample_a/<name>-scale_S_im_I_col.png`; sample `config.test_sample` is the test set.
+
+    Annotations: `scale` (2 near to 10 far), and the kinds `illumination` and `rotation`.
+    """
+    root = Path(config.root).expanduser()
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
+    materials = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not materials:
+        raise DataError(
+            f"root={config.root}: there is no {FOLDER}/<material>/sample_a/; get kth-tips2-b_col_200x200.tar from the KTH "
+            "(www.csc.kth.se/cvap/databases/kth-tips) and unpack it there"
+        )
+    held_out = f"sample_{config.test_sample}"
+    parts: dict[bool, list[tuple[Path, int]]] = {False: [], True: []}
+    for label, material in enumerate(materials):
+        samples = sorted(path for path in (folder / material).iterdir() if path.is_dir())
+        if held_out not in [path.name for path in samples] or len(samples) < 2:
+            raise DataError(f"{folder / material}: needs a folder {held_out} to test on, and others to train on")
+        for sample in samples:
+            parts[sample.name == held_out] += [(path, label) for path in sorted(sample.glob("*.png"))]
+    splits, notes = read_splits([files_of(folder, parts[test]) for test in (False, True)], config)
+    return Data(splits[0], splits[1], materials, notes)
+
+
+def files_of(folder: Path, examples: list[tuple[Path, int]]) -> Files:
+    if not examples:
+        raise DataError(f"{folder}: holds no images <name>-scale_S_im_I_col.png")
+    numbers = []
+    for path, _ in examples:
+        found = NAME.fullmatch(path.name)
+        if not found or int(found[2]) not in ILLUMINATION:
+            raise DataError(f"{path}: the name is not of the form <name>-scale_S_im_I_col.png with I from 1 to 12")
+        numbers.append((int(found[1]), int(found[2])))
+    annotations = {
+        "scale": np.array([scale for scale, _ in numbers], float),
+        "illumination": np.array([ILLUMINATION[image] for _, image in numbers]),
+        "rotation": np.array([ROTATION[image] for _, image in numbers]),
+    }
+    return Files(folder, [path for path, _ in examples], np.array([label for _, label in examples]), annotations)

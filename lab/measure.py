@@ -1,0 +1,296 @@
+"""The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
+
+import json
+import shutil
+import threading
+from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+import agreement
+from agreement.record import LearningRecord, begin_record, read_epochs
+from lab import tracking
+from lab.data import load
+from lab.data.examples import Data
+from lab.data.labels import with_random_labels
+from lab.data.pixels import share
+from lab.engine import check_networks, run, settled
+from lab.processes import Watch, processes, side_by_side
+from lab.progress import Progress
+from lab.report.page import measurement_report, write_page
+from lab.report.page_plots import plot_script
+from lab.report.per_example import examples_table
+from lab.report.summary import as_text, headline, print_measurement
+from lab.settings import ConfigurationError, architectures, nearest, settings_of
+from lab.statistics import annotated, kinds_of, statistics_of
+from lab.views import describe
+from lab.work import attempt_of, discard, unfinished
+from metrics import STATISTICS
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a measurement found, as plain arrays and tables.
+
+    curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: for each split, see
+    `agreement.correlation_table`, and as `others_fixed_...` `agreement.partial_correlations`; explained: see
+    `agreement.explained_variance`. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
+    networks' learned epochs. never_learned: fraction of the train examples.
+    """
+
+    curves: dict[str, dict[str, np.ndarray]]
+    statistics: dict[str, pd.DataFrame]
+    correlations: dict[str, pd.DataFrame]
+    by_kind: dict[str, dict[str, dict[Hashable, np.ndarray]]]
+    explained: dict[str, float]
+    concordance: float
+    never_learned: float
+
+
+def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str, str] | None = None) -> str:
+    """Run the configured measurement and log it to MLflow. Returns the id of its run, the parent of one per network.
+
+    sweep: the run that this measurement is a child of, and tags that it gets there.
+    """
+    for name in config.statistics:
+        if name not in STATISTICS:
+            raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
+    with console.status("reading the images"):
+        data = with_random_labels(load(config), config.random_labels, config.seed)
+    for note in data.notes:
+        console.print(note, highlight=False, markup=False)
+    size = data.size(config.crop)
+    tracking.import_mlflow()  # before what asks the process that imports torch meanwhile
+    check_networks(architectures(config), data.channels, len(data.classes), size)
+    trained = settled(config, console.print)
+    client = tracking.open_store()
+    # on another device, precision or number of threads or processes it is other work
+    threads = side_by_side(len(architectures(config)), config.workers, trained.device == "cuda")[1]
+    with unfinished("measure", trained, data, [f"{threads} threads", f"{processes()} processes"]) as work:
+        parent, *children = runs_of(client, config, work, sweep, tags or {})
+        tracking.log_data(client, parent, config, data)
+        with (
+            tracking.ending(client, [parent, *children]),
+            Progress(console, len(children), config.epochs) as progress,
+        ):
+            splits = {"train": data.train, "test": data.test}
+            statistics = {
+                name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
+                for name, split in splits.items()
+            }
+            with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
+                train_all(trained, data, size, work / "record", client, children, progress)
+            progress.say("measuring agreement and correlations")
+            statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
+            kinds = {name: kinds_of(split) for name, split in splits.items()}
+            record = LearningRecord(work / "record")
+            findings = analyse(record, statistics, kinds, config)
+            progress.say("writing report, figures, tables and metrics")
+            title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
+            shutil.rmtree(work / "findings", ignore_errors=True)  # half-written by an attempt that was cut off
+            with drawn_beside(findings, record, splits, title, config.seed, work / "findings" / "figures"):
+                page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
+                write_page(work / "findings" / "report.html", page)
+                write_examples(record, statistics, work / "findings")
+            log_findings(client, parent, findings, config, work / "findings")
+            summary = as_text(lambda console: print_measurement(console, findings, config, parent))
+            describe(client, parent, headline(findings.curves["train"]), summary)
+        print_measurement(console, findings, config, parent)
+        discard(work)
+    return parent
+
+
+def prepare_report() -> None:
+    """Import, load and make what the findings will need and takes seconds: while networks train, this process only waits."""
+    import lab.report.draw  # noqa: F401
+
+    few = np.arange(4.0)
+    agreement.correlation_table({"x": few}, few, few // 2, resamples=1)
+    plot_script()
+
+
+@contextmanager
+def drawn_beside(*arguments: Any) -> Iterator[None]:
+    """`draw_measurement` in a thread, which waits for processes, while the block runs; it ends at once when that fails."""
+    from lab.report.draw import draw_measurement  # here, because matplotlib takes long to import
+
+    stopped = threading.Event()
+    with ThreadPoolExecutor(1) as thread:
+        drawn = thread.submit(draw_measurement, *(*arguments, lambda: not stopped.is_set()))
+        try:
+            yield
+            drawn.result()
+        except BaseException:  # Ctrl-C among them
+            stopped.set()
+            raise
+
+
+def train_all(
+    config: Any, data: Data, size: int, folder: Path, client: Any, children: list[str], progress: Progress
+) -> None:
+    """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
+    names = architectures(config)
+    splits = {"train": data.train, "test": data.test}
+    begin_record(
+        folder,
+        names,
+        data.classes,
+        {key: split.labels for key, split in splits.items()},
+        {key: split.ids for key, split in splits.items()},
+        data.multi_label,
+    )
+    folders = [folder / f"network-{k + 1}" for k in range(len(names))]
+    for key, split in splits.items():
+        share(split.images, folder.parent / key)
+    workers, threads = side_by_side(len(names), config.workers, config.device == "cuda")
+    log = tracking.MetricLog(client)
+
+    def on_epochs(new: list[tuple[int, dict[str, float]]]) -> None:
+        for k, line in new:
+            log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
+            done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
+            progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
+        log.flush_now_and_then()
+
+    tasks = {
+        path.name: (k, name, config, folder, size, threads)
+        for k, (name, path) in enumerate(zip(names, folders, strict=True))
+        if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
+    }
+    preparation = threading.Timer(1, prepare_report)  # when the trainings have been started
+    preparation.daemon = True
+    preparation.start()
+    with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
+        run("lab.training:train_network", tasks, workers, config, folder.parent)
+    if watch.error:
+        raise watch.error
+
+
+def analyse(
+    record: LearningRecord,
+    statistics: dict[str, pd.DataFrame],
+    kinds: dict[str, dict[str, np.ndarray]],
+    config: Any,
+) -> Findings:
+    """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
+    curves, learned, correlations, by_kind = {}, {}, {}, {}
+    for split in ("train", "test"):
+        correct = record.correct(split)
+        curves[split] = curves_of(record, split, correct, statistics[split])
+        columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
+        learned[split] = agreement.learned_epoch(correct)
+        table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
+        # what others found of the examples, such as a C-score, does not count as a cause among others
+        images = {name: column for name, column in columns.items() if name in config.statistics}
+        partial = agreement.partial_correlations(columns, learned[split], labels, fixed=images).drop(columns="n")
+        if len(images) == 1:  # no others
+            partial.loc[list(images)] = np.nan
+        correlations[split] = table.join(partial.add_prefix("others_fixed_"))
+        by_kind[split] = {name: agreement.agreement_by_kind(correct, values) for name, values in kinds[split].items()}
+        if split == "train":
+            explained = agreement.explained_variance(images, learned[split], labels, seed=config.seed)
+            concordance = agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
+    never = float(np.isinf(learned["train"]).mean())
+    return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)
+
+
+def curves_of(
+    record: LearningRecord, split: str, correct: np.ndarray, statistics: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """What changes over the epochs, name to (T,). correct: boolean (K, T, N), as from `record.correct(split)`."""
+    predictions = record.predictions(split)
+    return {
+        "accuracy": agreement.mean_accuracy(correct),
+        "accuracy_deviation": agreement.accuracy_deviation(correct),
+        "agreed": agreement.agreed(correct).mean(axis=1),
+        "agreement": agreement.true_positive_agreement(correct),
+        "lower_bound": agreement.lower_bound(correct),
+        "chance_agreement": agreement.chance_agreement(correct),
+        "excess_agreement": agreement.excess_agreement(correct),
+        "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
+        "hacohen_agreement": agreement.hacohen_agreement(predictions),
+        "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
+        "loss": record.series(f"{split}/loss").mean(axis=0),
+    } | {f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
+
+
+def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
+    """Curves as metrics; tables, and what else is in the folder, as artifacts."""
+    log = tracking.MetricLog(client)
+    for split, curves in findings.curves.items():
+        log.log_series(run, {f"{split}/{name}": curve for name, curve in curves.items()})
+    for split, table in findings.correlations.items():
+        section = "correlation" if split == "train" else f"correlation_{split}"
+        log.log(run, config.epochs, {f"{section}/{name}": rho for name, rho in table["rho"].items()})
+    log.log(
+        run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"}
+    )
+    log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
+    log.flush()
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, table in findings.correlations.items():
+        table.to_csv(folder / ("correlations.csv" if split == "train" else f"correlations-{split}.csv"))
+    (folder / "explained_variance.json").write_text(json.dumps(findings.explained, indent=1))
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    for split, table in findings.statistics.items():
+        table.to_parquet(folder / f"statistics-{split}.parquet")
+    with tracking.store_errors():
+        client.log_artifacts(run, str(folder))
+
+
+def write_examples(record: LearningRecord, statistics: dict[str, pd.DataFrame], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    table = examples_table(record, statistics)
+    table.to_parquet(folder / "scores.parquet")
+    table.to_csv(folder / "scores.csv", index=False)
+
+
+def log_record(client: Any, run: str, record: Path) -> None:
+    """The learning record as an artifact, whatever there is of it; checkpoints stay behind."""
+    if not record.is_dir():
+        return
+    with tracking.store_errors():
+        for file in record.rglob("*"):
+            if file.is_file() and not file.name.startswith("checkpoint") and file.suffix != ".tmp":
+                client.log_artifact(run, str(file), (Path("record") / file.relative_to(record).parent).as_posix())
+
+
+def runs_of(client: Any, config: Any, work: Path, sweep: str | None, more: dict[str, str]) -> list[str]:
+    """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
+    names = architectures(config)
+    experiment = tracking.experiment_id(client, f"measure-{config.data}")
+    attempt = attempt_of(work)
+    begun = tracking.begun_runs(client, experiment, attempt)
+    mixed = "+".join(dict.fromkeys(names))
+    tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed), "attempt": attempt}
+    name = config.name or f"{len(names)} × {mixed}, seed {config.seed}"
+    parent = tracking.begin_run(
+        client,
+        experiment,
+        name,
+        settings_of(config, "measure"),
+        {**tags, "part": "all", **more},
+        sweep,
+        begun.get("all"),
+    )
+    children = [
+        tracking.begin_run(
+            client,
+            experiment,
+            f"network {k + 1}: {name}",
+            {"network": name},
+            {**tags, "phase": "network", "network": name, "part": str(k + 1)},
+            parent,
+            begun.get(str(k + 1)),
+        )
+        for k, name in enumerate(names)
+    ]
+    return [parent, *children]

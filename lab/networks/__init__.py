@@ -1,0 +1,146 @@
+"""Networks: a name, a function (channels, classes, size) to a torch module that maps (B, C, size, size) to (B, classes).
+
+As in the paper (appendix A) every convolution and linear layer starts Kaiming-normal with zero biases. Adding a network
+is one function and one line in NETWORKS; any other name is looked up in torchvision.models.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from lab.errors import NetworkError
+from lab.networks.convolution import Conv5x5
+from lab.networks.fused import NormReluPool
+
+
+def lenet5(channels: int, classes: int, size: int) -> nn.Module:
+    """LeNet5 (LeCun et al. 1998) with batch-norm and ReLU, as the paper trains it; for images of 32 pixels or more."""
+
+    side = ((size - 4) // 2 - 4) // 2 - 4
+    if side < 1:
+        raise NetworkError(
+            f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop="
+        )
+    # on 5×5 pixels the third convolution is a linear layer, which torch multiplies faster
+    third = (
+        [nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120)]
+        if side == 1
+        else [nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120)]
+    )
+    return nn.Sequential(
+        Conv5x5(channels, 6), NormReluPool(6),
+        Conv5x5(6, 16), NormReluPool(16),
+        *third, nn.ReLU(), nn.Flatten(),
+        nn.Linear(120 * side * side, 84), nn.ReLU(), nn.Linear(84, classes),
+    )  # fmt: skip
+
+
+def vgg16(channels: int, classes: int, size: int) -> nn.Module:
+    """VGG16 (Simonyan & Zisserman 2015) in its CIFAR form: 13 3×3 convolutions with batch-norm, one linear layer."""
+    if size < 32:
+        raise NetworkError(
+            f"vgg16 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop="
+        )
+    layers: list[nn.Module] = []
+    width = channels
+    for step in (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool"):
+        if isinstance(step, str):
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(width, step, 3, padding=1), nn.BatchNorm2d(step), nn.ReLU(inplace=True)]
+            width = step
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
+
+
+def resnet50(channels: int, classes: int, size: int) -> nn.Module:
+    """ResNet50 (He et al. 2016) in its CIFAR form up to 64 pixels (3×3 stem, no initial pooling), torchvision's above."""
+    from torchvision.models import resnet50 as build
+
+    network = build(num_classes=classes)
+    if size <= 64:
+        network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        network.maxpool = nn.Identity()
+    else:
+        network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    return network
+
+
+def densenet121(channels: int, classes: int, size: int) -> nn.Module:
+    """DenseNet121 (Huang et al. 2017) as torchvision has it, with its 7×7 stem on small images too."""
+    from torchvision.models import densenet121 as build
+
+    network = build(num_classes=classes)
+    network.features.conv0 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    return network
+
+
+NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "lenet5": lenet5,
+    "vgg16": vgg16,
+    "resnet50": resnet50,
+    "densenet121": densenet121,
+}
+
+
+def known_networks() -> list[str]:
+    import torchvision.models
+    from torchvision.models import list_models
+
+    return [*NETWORKS, *(name for name in list_models(module=torchvision.models) if name not in NETWORKS)]
+
+
+def build_network(name: str, channels: int, classes: int, size: int) -> nn.Module:
+    """The named network with Kaiming-normal weights, drawn from torch's global generator, checked on one blank image.
+
+    Raises NetworkError where the name is unknown or the network does not take images of this size and kind.
+    """
+    if name in NETWORKS:
+        network = NETWORKS[name](channels, classes, size)
+    elif name in known_networks():
+        network = from_torchvision(name, channels, classes)
+    else:
+        close = difflib.get_close_matches(name, known_networks(), n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(NETWORKS)} and torchvision.models"
+        raise NetworkError(f"there is no network '{name}'; {hint}")
+    network.apply(initialise)
+    network.eval()
+    try:
+        with torch.inference_mode():
+            shape = tuple(network(torch.zeros(1, channels, size, size)).shape)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise NetworkError(
+            f"{name} does not take images of {size}×{size} pixels with {channels} channels ({reason}): give another resize= or crop="
+        ) from error
+    if shape != (1, classes):
+        raise NetworkError(f"{name} gives outputs of shape {shape}, not one number per class")
+    return network.train()
+
+
+def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> None:
+    """Raises NetworkError as `build_network` does for the first name that is wrong."""
+    for name in names:
+        build_network(name, channels, classes, size)
+
+
+def from_torchvision(name: str, channels: int, classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    # their outputs beside the main one would be trained by nothing here, and need larger images
+    auxiliary = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    network = get_model(name, weights=None, num_classes=classes, **auxiliary)
+    if channels != 3:  # the first convolution is the one that sees the image
+        path, first = next((path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d))
+        parent, _, attribute = path.rpartition(".")
+        setattr(network.get_submodule(parent), attribute, nn.Conv2d(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None))  # type: ignore[arg-type]  # fmt: skip
+    return network
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming-normal weights and zero biases (He et al. 2015; appendix A of the paper)."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,183 @@
+"""One network over all processes of `torchrun`: each takes its share of every batch (DistributedDataParallel).
+
+Rank 0 runs the program, and alone reads data sets, writes records and speaks to MLflow; the other ranks wait for its
+trainings and take part in them. The batches are those of one process, and so are the gradients, which are means over all
+of a batch. Without torchrun there is one rank, and every function here does nothing.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lab.errors import RankError
+from lab.networks.fused import NormReluPool
+
+PATIENCE = timedelta(days=30)  # between two trainings rank 0 may be busy for long; torchrun notices a rank that died
+LEAST = 2  # examples of a batch for each rank: batch-norm cannot normalise one
+
+
+def count() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def led(program: Callable[[], int]) -> int:
+    """In a process of torchrun: the program where this is rank 0, and else what it asks for. Returns the exit status."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    status = program() if rank() == 0 else follow()
+    if status == 0:  # else the others may be in the middle of a training: torchrun ends them
+        if rank() == 0:
+            dist.broadcast_object_list([None])
+        dist.destroy_process_group()
+    return status
+
+
+def follow() -> int:
+    """Take part in the trainings of rank 0 until it is through."""
+    while True:
+        asked: list[Any] = [None]
+        try:
+            dist.broadcast_object_list(asked)
+            if asked[0] is None:
+                return 0
+            task, arguments = asked[0]
+            task(*arguments)
+        except KeyboardInterrupt:
+            return 130
+        except RankError:  # rank 0 tells
+            return 2
+        except Exception as error:
+            print(f"train.py, rank {rank()}: {' '.join(str(error).split())}", file=sys.stderr)
+            return 1
+
+
+def run_on_ranks(task: Callable[..., None], arguments: Iterable[tuple]) -> None:
+    """On rank 0: call `task(*each)` for each of the arguments, one after the other, on all ranks at once."""
+    for each in arguments:
+        dist.broadcast_object_list([(task, each)])
+        task(*each)
+
+
+def share(size: int) -> slice:
+    """This rank's part of a batch of `size`: equal parts in the order of the ranks, the first ones larger by one if need be.
+
+    Raises RankError where a part would be too small to train on.
+    """
+    if count() == 1:
+        return slice(0, size)
+    if size < LEAST * count():
+        raise RankError(
+            f"a batch of {size} is too small for {count()} processes: choose another batch_size=, or fewer processes"
+        )
+    part, more = divmod(size, count())
+    begin = rank() * part + min(rank(), more)
+    return slice(begin, begin + part + (rank() < more))
+
+
+def weight(size: int, part: slice) -> float:
+    """What makes the mean over the ranks of their mean losses, which is what DDP descends, the mean over the batch."""
+    return count() * (part.stop - part.start) / size
+
+
+def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network such that its gradients are means over the ranks; all begin with the weights of rank 0."""
+    if count() == 1:
+        return network
+    # of kernels of one channel, whose layout has two names
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    return nn.parallel.DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+
+def same_buffers(network: nn.Module) -> None:
+    """Give all ranks the running means and variances of rank 0, as a network of one process has them."""
+    if count() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def gathered(parts: list[Any]) -> list[Any] | None:
+    """The lists of all ranks as one, on rank 0; None on the others."""
+    if count() == 1:
+        return parts
+    lists: list[Any] | None = [None] * count() if rank() == 0 else None
+    dist.gather_object(parts, lists)
+    return None if lists is None else [part for each in lists for part in each]
+
+
+class Summed(torch.autograd.Function):
+    """The sum of a tensor over the ranks; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return Summed.forward(ctx, gradient.contiguous())
+
+
+class SyncNorm(_BatchNorm):
+    """Batch-norm over the parts of all ranks, (B, C, ...), on any device; torch's SyncBatchNorm takes no tensors of the CPU."""
+
+    # always there: None stands for settings of batch-norm that are not used here
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        axes, shape = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))
+        wide = x.float()
+        sums = Summed.apply(torch.cat([wide.sum(axes), wide.new_tensor([wide.numel() / wide.shape[1]])]))
+        values, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
+        centred = wide - mean.view(shape)
+        variance = Summed.apply((centred * centred).sum(axes)) / values
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (values / (values - 1)), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+
+
+class SyncNormReluPool(SyncNorm):
+    """`lab.networks.fused.NormReluPool` over the parts of all ranks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.relu(super().forward(x)), 2)
+
+
+def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network with batch-norm over the whole batch, with the same parameters and buffers under the same names."""
+    if device.type == "cuda" and not any(isinstance(module, NormReluPool) for module in network.modules()):
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for name, child in network.named_children():
+        if isinstance(child, _BatchNorm):
+            kind = SyncNormReluPool if isinstance(child, NormReluPool) else SyncNorm
+            norm = kind(child.num_features, child.eps, child.momentum).to(device)
+            norm.load_state_dict(child.state_dict())
+            setattr(network, name, norm)
+        else:
+            synchronised(child, device)
+    return network

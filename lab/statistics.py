@@ -1,0 +1,59 @@
+"""The statistics of a split as both phases use them: computed, cached, and with the annotations beside them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from lab.data.examples import Split
+from lab.progress import Progress
+from metrics import statistics_table
+
+RESIZED = ("entropy", "frequency")  # by statistics_resize=, as the paper does on ImageNet
+
+
+class Resized(Sequence):
+    """Images of a split as squares of `side` pixels (bilinear, antialiased), made when they are looked at."""
+
+    def __init__(self, split: Split, side: int):
+        self.split, self.side = split, side
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]  # nobody takes slices
+        return np.asarray(
+            Image.fromarray(self.split.original(i)).resize((self.side, self.side), Image.Resampling.BILINEAR)
+        )
+
+
+def statistics_of(split: Split, names: Sequence[str], config: Any, progress: Progress, words: str) -> pd.DataFrame:
+    """A row per example, a column per statistic named."""
+
+    def table(images: Any, names: list[str]) -> pd.DataFrame:
+        return statistics_table(
+            images, split.ids, names, Path(config.cache).expanduser() / "statistics",
+            progress=lambda done, total: progress.step(words, done, total),
+        )  # fmt: skip
+
+    if not config.statistics_resize:
+        return table(split.originals, list(names))
+    small = [name for name in names if name in RESIZED]
+    tables = [table(Resized(split, config.statistics_resize), small)] if small else []
+    others = [name for name in names if name not in RESIZED]
+    tables += [table(split.originals, others)] if others else []
+    return pd.concat(tables, axis=1)[list(names)]
+
+
+def annotated(table: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """The table with a column more for every annotation that is a number."""
+    numbers = {name: values for name, values in split.annotations.items() if values.dtype.kind in "fiub"}
+    return table.assign(**numbers)
+
+
+def kinds_of(split: Split) -> dict[str, np.ndarray]:
+    """The annotations that sort examples into kinds, (N,) names each."""
+    return {name: values for name, values in split.annotations.items() if values.dtype.kind not in "fiub"}

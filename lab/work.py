@@ -1,0 +1,79 @@
+"""Work in progress: a folder that the same command finds again, so that it resumes what was interrupted."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from agreement.record import replace_text
+from lab import tracking
+from lab.data.examples import Data
+from lab.errors import TrainingError
+from lab.settings import settings_of
+
+TERMS = 2  # raise it when a change to the code changes what a training with the same settings gives
+# settings that change where or how fast a phase runs, not what it finds
+WITHOUT_EFFECT = {"workers", "engine", "scheduler", "cache", "name", "resamples"}
+
+
+def settings_with_effect(config: Any, mode: str) -> dict[str, Any]:
+    return {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
+
+
+@contextmanager
+def unfinished(mode: str, config: Any, data: Data, terms: Sequence[str] = ()) -> Iterator[Path]:
+    """The folder of this work, the same for the same settings, examples and terms; the caller discards it when all is done.
+
+    Raises TrainingError where another process works there. After a TrainingError inside, the folder is removed: the
+    work would fail again in the same way, and what there is of it is in MLflow.
+    """
+    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest, TERMS, *terms]) as work:
+        try:
+            yield work
+        except TrainingError:
+            discard(work)
+            raise
+
+
+@contextmanager
+def work_folder(mode: str, data: str, what: Any) -> Iterator[Path]:
+    """A folder for work that `what` (for JSON) determines, held for this process."""
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    # the whole path: workers on other machines have other current folders
+    work = tracking.STORE.absolute() / "unfinished" / f"{mode}-{data}-{key}"
+    work.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):
+            for done in work.parent.glob("*.done"):  # killed while it was removed
+                shutil.rmtree(done, ignore_errors=True)
+            work.mkdir(exist_ok=True)
+            yield work
+    except Timeout as error:
+        raise TrainingError(f"the same {mode} is already running ({work}); wait for it, or change a setting") from error
+
+
+def discard(work: Path) -> None:
+    """Remove a folder of work: at one stroke, so that what is left of it after a kill is not taken for work to resume."""
+    done = work.with_name(f"{work.name}.{uuid.uuid4().hex[:8]}.done")
+    work.rename(done)
+    shutil.rmtree(done, ignore_errors=True)  # another process that starts may be removing it as well
+
+
+def attempt_of(work: Path) -> str:
+    """What the runs of this work are tagged with, so that the attempt that resumes it finds them, however it was cut off."""
+    noted = work / "attempt"
+    if not noted.is_file():
+        replace_text(noted, f"{work.name}-{uuid.uuid4().hex}")
+    return noted.read_text()
+
+
+def is_being_worked_on(attempt: str) -> bool:
+    """Whether the folder of an attempt is still there."""
+    noted = tracking.STORE / "unfinished" / attempt.rpartition("-")[0] / "attempt"
+    return noted.is_file() and noted.read_text() == attempt

@@ -1,0 +1,475 @@
+"""The report page: what it is made of, and what a real browser makes of it."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from agreement.record import LearningRecord, Recorder, begin_record
+from curricula import compare
+from lab.data.examples import Split
+from lab.measure import analyse
+from lab.outcome import Outcome, table_of
+from lab.report import page_examples
+from lab.report.page import comparison_page, measurement_report, write_page
+from lab.report.page_examples import (
+    Examples,
+    agreed_mistakes,
+    class_facts,
+    confidence_and_variability,
+    example_facts,
+    numbers,
+    spread,
+)
+from lab.report.page_images import SIDE, image_address
+from lab.report.page_plots import drawn_plot, never_level, order_plot, plot_script, shown, statistic_plot
+from metrics import STATISTICS
+
+NETWORKS, EPOCHS = 3, 8
+SCRIPT = "<script>alert(1)</script>"
+CLASSES = [SCRIPT, '"><img src=x onerror=alert(2)>', "{{ 7 * 7 }} & two"]
+IDS = ["</script><script>alert(3)</script>/{}.png", "'\"<b>bold</b>\u2028 {}.png", "plain {}.png"]
+
+
+def split_of(mnist, size: int, seed: int) -> Split:
+    images, labels = mnist
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(labels < len(CLASSES)))[:size]
+    ids = [IDS[n % len(IDS)].format(i) for n, i in enumerate(chosen)]
+    kinds = np.where(np.arange(size) % 2, "left", "right")
+    return Split(images[chosen][..., None], labels[chosen], ids, images[chosen], {"side": kinds})
+
+
+def write_record(folder: Path, splits: dict[str, Split], epochs: int, networks: int, seed: int = 0) -> LearningRecord:
+    """Networks that learn the examples one after the other, with mistakes; the last five they agree to get wrong."""
+    draw = np.random.default_rng(seed)
+    labels = {name: split.labels for name, split in splits.items()}
+    begin_record(folder, ["lenet5"] * networks, CLASSES, labels, {name: split.ids for name, split in splits.items()})
+    begins = {name: draw.uniform(0, epochs, len(split)) for name, split in splits.items()}
+    for k in range(networks):
+        recorder = Recorder(folder / f"network-{k + 1}", {name: len(split) for name, split in splits.items()}, 3)
+        for epoch in range(1, epochs + 1):
+            for name, split in splits.items():
+                right = (begins[name] < epoch) & (draw.random(len(split)) < 0.95)
+                right[-5:] = False
+                other = (
+                    split.labels + 1 + (draw.random(len(split)) < 0.5) * (np.arange(len(split)) < len(split) - 5)
+                ) % 3
+                probability = np.where(right, draw.uniform(0.5, 1, len(split)), draw.uniform(0, 0.5, len(split)))
+                recorder.update(name, np.arange(len(split)), np.where(right, split.labels, other), probability)
+            recorder.end_epoch(epoch=epoch, **{f"{name}/loss": 1.0 for name in splits})
+    return LearningRecord(folder)
+
+
+def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs=EPOCHS, networks=NETWORKS) -> str:
+    record = write_record(folder, splits, epochs, networks)
+    draw = np.random.default_rng(5)
+    tables = {
+        name: pd.DataFrame({key: draw.normal(5, 1, len(split)) for key in statistics}, index=pd.Index(split.ids, name="id"))
+        for name, split in splits.items()
+    }  # fmt: skip
+    if statistics:
+        tables["train"].iloc[3, 0] = np.nan
+        tables["test"]["only <test>"] = draw.normal(size=len(splits["test"]))
+    kinds = {name: split.annotations for name, split in splits.items()}
+    findings = analyse(record, tables, kinds, SimpleNamespace(statistics=list(STATISTICS), resamples=20, seed=0))
+    return measurement_report(findings, record, splits, f"lenet5 on {SCRIPT}", {"root": SCRIPT, "epochs": epochs})
+
+
+@pytest.fixture(scope="module")
+def splits(mnist) -> dict[str, Split]:
+    return {"train": split_of(mnist, 200, 1), "test": split_of(mnist, 60, 2)}
+
+
+@pytest.fixture(scope="module")
+def measurement(splits, tmp_path_factory) -> str:
+    return report(tmp_path_factory.mktemp("record"), splits, ["entropy", SCRIPT])
+
+
+@pytest.fixture(scope="module")
+def comparison() -> str:
+    draw, arms, seeds = np.random.default_rng(0), ("shuffled", "curriculum", "anti", "random"), 8
+    steps = np.arange(10, 60, 10)
+    validation = {arm: np.sort(draw.uniform(0.5, 0.9, (seeds, 5))) for arm in arms}
+    drawn = {arm: draw.dirichlet(np.ones(4), 5) for arm in arms}
+    at_best = {arm: draw.normal(0.8 - 0.1 * (arm == "anti"), 0.01, seeds) for arm in arms}
+    outcome = Outcome(steps, validation, drawn, at_best, at_best)
+    comparisons = compare(at_best)
+    pacing = (np.arange(51), {"linear": np.linspace(20, 100, 51)}, 100)
+    table = table_of(outcome, comparisons)
+    return comparison_page(
+        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", f"ordered by {SCRIPT}", {"a": 1}
+    )
+
+
+def data_of(html: str) -> dict:
+    """What the page's scripts read: strict JSON."""
+
+    def refuse(name: str):
+        raise ValueError(f"{name} is no JSON")
+
+    text = html.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    return json.loads(text, parse_constant=refuse)
+
+
+# what it is made of
+
+
+@pytest.mark.parametrize("name", ["measurement", "comparison"])
+def test_one_file_that_fetches_nothing(name, request):
+    html = request.getfixturevalue(name)
+    own = html.replace(plot_script(), "")
+    assert "default-src 'none'" in own
+    assert not re.search(r"<\w[^<>]* src=", own) and own.count("<link") == own.count('href="data:,"') == 1
+    assert 0.9e6 < len(html) < 2.5e6
+
+
+@pytest.mark.parametrize("name", ["measurement", "comparison"])
+def test_names_are_escaped(name, request):
+    own = request.getfixturevalue(name).replace(plot_script(), "")
+    for dangerous in ("<script>alert", "<img src=x", "<b>bold", "</script><script>alert", "only <test>"):
+        assert dangerous not in own
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in own
+    assert own.count("<script") == own.count("</script>") == (4 if name == "measurement" else 3)
+
+
+def test_headline_tables_and_settings(measurement, comparison):
+    assert "Do the networks learn the same examples?" in measurement and "Kendall" in measurement
+    assert "All test images" in measurement and "only &lt;test&gt; (test)" in measurement
+    assert "anti was " in comparison and "points worse than shuffled" in comparison and "Holm-corrected" in comparison
+
+
+def test_the_data_of_the_page(measurement, splits):
+    data = data_of(measurement)
+    columns = data["examples"]["columns"]
+    assert data["classes"] == CLASSES and data["examples"]["sample"] == 200
+    assert {len(column) for column in columns.values()} == {len(columns["id"])}
+    assert sorted(columns["place"][:200]) == columns["place"][:200]  # first learned to never learned
+    learned = [np.inf if epoch is None else epoch for epoch in columns["learned"][:200]]
+    assert learned == sorted(learned) and learned[-1] == np.inf
+    for split in ("train", "test"):
+        wrong = data["examples"]["mistakes"][split]
+        assert {columns["id"][i] for i in wrong["at"]} >= set(splits[split].ids[-5:])
+        assert all(columns["label"][i] != said for i, said in zip(wrong["at"], wrong["said"], strict=True))
+        assert max(wrong["epoch"]) == EPOCHS and min(wrong["epoch"]) > EPOCHS // 2
+    assert [statistic["train"] for statistic in data["statistics"]] == [True, True, False]
+    assert sum(row[0] is None for row in columns["statistics"][:200]) == 1  # the missing number
+
+
+def test_who_was_right_when(measurement, splits, tmp_path):
+    columns = data_of(measurement)["examples"]["columns"]
+    correct = write_record(tmp_path, splits, EPOCHS, NETWORKS).correct("train")
+    for i in (0, 50, 199):
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(columns["right"][i]), np.uint8))[: NETWORKS * EPOCHS]
+        example = splits["train"].ids.index(columns["id"][i])
+        np.testing.assert_array_equal(bits.reshape(NETWORKS, EPOCHS), correct[:, :, example])
+
+
+def test_confidence_and_variability():
+    """Each network's mean and deviation over epochs, averaged: networks that differ make no example variable."""
+    probability = [np.array([[255, 0], [255, 255]], np.uint8), np.array([[0, 0], [0, 255]], np.uint8)]
+    confidence, variability = confidence_and_variability(probability)
+    np.testing.assert_allclose(confidence, [0.5, 0.5])
+    np.testing.assert_allclose(variability, [0, 0.5])
+
+
+def test_agreed_mistakes():
+    """Of the second half of the epochs, the least probability of the label first."""
+    labels = np.zeros(6, int)
+    one = np.array([[1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 2], [1, 2, 1, 1, 0, 2], [0, 2, 1, 2, 0, 1]])
+    other = one.copy()
+    other[2:, 5] = 0
+    probability = [np.array([[0] * 6, [0] * 6, [30, 20, 10, 30, 0, 0], [30, 20, 10, 20, 0, 0]])] * 2
+    chosen, said, epoch = agreed_mistakes([one, other], probability, labels)
+    assert chosen.tolist() == [2, 1, 3, 0] and said.tolist() == [1, 2, 2, 1] and epoch.tolist() == [4, 4, 4, 3]
+    assert agreed_mistakes([one, other], probability, labels, most=2)[0].tolist() == [2, 1]
+    assert agreed_mistakes([one[:1]], [probability[0][:1]], labels)[2].tolist() == [1] * 6
+    assert [len(part) for part in agreed_mistakes([0 * one] * 2, probability, labels)] == [0, 0, 0]
+
+
+def test_the_sample_is_spread_over_the_order_of_every_class():
+    draw = np.random.default_rng(0)
+    labels, place = draw.choice(3, 3000, p=[0.5, 0.3, 0.2]), draw.permutation(3000).astype(float)
+    chosen = spread(place, labels, 300)
+    assert len(set(chosen)) == 300 and (np.diff(place[chosen]) > 0).all()
+    for label in range(3):
+        own = np.sort(place[labels == label])
+        positions = np.searchsorted(own, place[chosen][labels[chosen] == label])
+        assert abs(len(positions) - len(own) / 10) < 2 and np.diff(positions).max() <= 11
+    assert spread(place, labels, 5000).tolist() == np.argsort(place).tolist()
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32, 1), (32, 32, 3), (300, 500, 3), (1, 200)])
+def test_images(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    head, text = image_address(image).split(",")
+    assert head == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+        size = picture.size
+    assert size == shape[1::-1] if max(shape[:2]) <= SIDE else max(size) == SIDE
+
+
+def test_numbers():
+    assert numbers(np.array([np.nan, np.inf, 0.123456, 12345678, 0])) == [None, None, 0.1235, 12350000, 0]
+
+
+def examples_of(labels: np.ndarray, predictions: list[np.ndarray], statistics: pd.DataFrame | None = None) -> Examples:
+    n = len(labels)
+    images = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)  # noise: the largest of files
+    endless = type("Endless", (), {"__getitem__": lambda self, i: images[i % 64]})()
+    probability = [np.full(network.shape, 100, np.uint8) for network in predictions]
+    return Examples(endless, [str(i) for i in range(n)], labels, predictions, probability, pd.DataFrame(index=range(n)) if statistics is None else statistics)  # fmt: skip
+
+
+def test_less_than_ten_million_bytes_for_50000_images(monkeypatch):
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 10, 50_000)
+    predictions = [np.where(draw.random((60, 50_000)) < 0.5, labels, (labels + 1) % 10).astype(np.uint8)] * 5
+    train = examples_of(labels, predictions, pd.DataFrame(draw.normal(size=(50_000, 4)), columns=list("abcd")))
+    test = examples_of(labels[:1000], [network[:, :1000] for network in predictions])
+    monkeypatch.setattr(page_examples, "SAMPLE", 2500)  # noise of 64 × 64 pixels, at 4 kB each, is far over the limit
+    facts = example_facts(train, test, list("0123456789"), False)
+    assert 500 < facts["sample"] < 2500
+    assert len(json.dumps(facts)) + len(plot_script()) < 9e6
+
+
+def test_sets_of_classes():
+    """A label is a set of classes; the names of the page are those of the sets, its filter goes by class."""
+    labels = np.array([1 << 40, (1 << 40) | 1, 0b11, 0b11])
+    predictions = [np.array([[1 << 40, 1 << 40, 0b11, 0]], np.uint64)]
+    train = examples_of(labels, predictions)
+    classes = [f"class {c}" for c in range(41)]
+    facts = example_facts(train, train, classes, True)
+    named = [facts["labels"][code] for code in facts["columns"]["label"]]
+    assert {each["name"] for each in named} == {"class 40", "class 0, class 40", "class 0, class 1"}
+    assert [each["name"] for each in facts["labels"] if not each["classes"]] == ["nothing"]
+    assert {each["index"]: each["n"] for each in class_facts(train, classes, True)} == {0: 3, 1: 2, 40: 2}
+
+
+def test_classes_by_when_they_are_learned():
+    labels = np.array([0, 0, 0, 1, 1])
+    predictions = [np.array([[0, 1, 1, 0, 0], [0, 0, 0, 0, 0]])]
+    first, second = class_facts(examples_of(labels, predictions), ["a", "b", "none"], False)
+    assert first == {"index": 0, "name": "a", "n": 3, "median": 2, "never": 0.0}
+    assert second == {"index": 1, "name": "b", "n": 2, "median": None, "never": 1.0}
+
+
+def test_a_statistic_is_shown_where_agreement_is_high():
+    """As the paper does: from epoch 5 on, where agreement exceeds 20 %."""
+    curve, agreement = np.arange(8.0), np.array([0.9] * 6 + [0.2, 0.21])
+    spec = statistic_plot("entropy", {"train": shown(curve, agreement)}, {"train": np.nan})
+    assert [row["value"] for row in spec["layer"][1]["data"]["values"]] == [None] * 4 + [4, 5, None, 7]
+    assert "bits" in spec["layer"][1]["encoding"]["y"]["title"] and "unknown" in spec["description"]
+
+
+def test_never_lies_above_the_last_epoch():
+    axis = order_plot(60)["encoding"]["y"]
+    assert axis["axis"]["values"][-1] == never_level(60) > 60 and axis["axis"]["values"][-2] == 60
+    assert order_plot(1)["encoding"]["y"]["axis"]["values"] == [1, never_level(1)]
+
+
+def test_what_an_arm_drew_is_told_in_words():
+    share = np.array([[0.7, 0.2, 0.1, 0.0], [0.1, 0.2, 0.3, 0.4]])
+    spec = drawn_plot(np.array([10, 20]), share, 0.7, "curriculum")
+    assert len(spec["data"]["values"]) == 8
+    assert spec["description"].endswith("begins at 0% of the order at first, and from the one at 75% at the end.")
+
+
+# what a browser makes of it
+
+
+@pytest.fixture
+def watched(browser: Browser, tmp_path):
+    """Opens a page's html as a file; at the end of the test nothing may have gone wrong, nor been asked of the network."""
+    faults, contexts = [], []
+
+    def look(html: str, **view) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **view})
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else faults.append(request.url))  # fmt: skip
+        path = tmp_path / "report.html"
+        write_page(path, html)
+        page.goto(path.as_uri())
+        expect(page.locator(".plot:not(:has(svg.marks))")).to_have_count(0)
+        return page
+
+    yield look
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def test_all_is_drawn_and_names_are_shown_as_text(watched, measurement):
+    page = watched(measurement)
+    assert page.locator(".plot svg.marks").count() == 2 + 3 + 2 + 2
+    assert page.title() == f"lenet5 on {SCRIPT}"
+    assert page.locator("h1").text_content() == f"lenet5 on {SCRIPT}"
+    headings = " ".join(page.locator(".row h3").all_text_contents())
+    assert all(name in headings for name in CLASSES)
+    options = page.locator("#gallery-class option").all_text_contents()
+    assert options == ["all", *CLASSES]
+    assert "</script><script>alert(3)</script>/" in page.locator("#gallery-cards").text_content()
+    assert SCRIPT in page.locator("#order-statistic").text_content()
+    assert page.locator("script").count() == 4
+
+
+def test_everything_has_a_name_for_those_who_do_not_see(watched, measurement):
+    page = watched(measurement)
+    assert page.locator("img").count() > 48
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    unnamed = "els => els.filter(e => !e.labels?.length && !e.textContent.trim() && !e.ariaLabel).length"
+    assert page.eval_on_selector_all("select, input, button", unnamed) == 0
+    assert page.locator(".plot:not([aria-label])").count() == 0  # fmt: skip
+    strip = page.locator("#gallery-cards .strip").first.get_attribute("aria-label")
+    assert strip.startswith(f"epochs right, of {EPOCHS}, by network: ") and strip.count(",") == 1 + NETWORKS
+
+
+def test_gallery_by_keyboard(watched, measurement):
+    page = watched(measurement)
+    status, data = page.locator("#gallery-status"), data_of(measurement)["examples"]
+    columns, n = data["columns"], data["sample"]
+
+    def cards() -> list[str]:
+        return [text.split(" image ", 1)[1] for text in page.locator("#gallery-cards .card > p:last-child").all_text_contents()]  # fmt: skip
+
+    def names(chosen) -> list[str]:
+        return [columns["id"][i] for i in chosen]
+
+    assert status.text_content() == "1 to 48 of 200" and cards() == names(range(48))
+    page.locator("#gallery-class").focus()
+    page.keyboard.press("ArrowDown")
+    own = [i for i in range(n) if data["labels"][columns["label"][i]]["name"] == CLASSES[0]]
+    assert status.text_content() == f"1 to 48 of {len(own)}" and cards() == names(own[:48])
+    page.keyboard.press("Tab")
+    page.keyboard.type("by no")  # the option "by no network"
+    never = [i for i in own if not any(columns["networks"][i])]
+    assert page.locator("#gallery-learned").input_value() == "none" and cards() == names(never)
+    page.keyboard.press("Home")
+    page.keyboard.press("Tab")
+    page.keyboard.type("bold</B>")
+    bold = [i for i in own if "bold</b>" in columns["id"][i]]
+    assert cards() == names(bold[:48])
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")  # by the first statistic
+    value = {i: columns["statistics"][i][0] for i in own}
+    ordered = sorted(own, key=lambda i: (value[i] is None, value[i] or 0))
+    assert cards() == names(ordered[:48])
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")  # last first; one without a number still comes last
+    ordered = sorted(own, key=lambda i: (value[i] is None, -(value[i] or 0)))
+    assert cards() == names(ordered[:48])
+    page.locator("#gallery-next").focus()
+    page.keyboard.press("Enter")
+    assert status.text_content().startswith("49 to ") and cards() == names(ordered[48:96])
+    expect(page.locator("#gallery-last")).to_be_disabled()
+    page.locator("#gallery-name").fill("nothing is called so")
+    assert status.text_content() == "No image is like that" and cards() == []
+
+
+def test_points_by_pointer_and_keyboard(watched, measurement):
+    page = watched(measurement)
+    tip, points = page.locator("#tip"), page.locator("#points-order")
+    expect(tip).to_be_hidden()
+    points.locator(".mark-symbol path").nth(9).hover(force=True)
+    expect(tip.locator("img")).to_be_visible()
+    page.mouse.move(0, 0)
+    expect(tip).to_be_hidden()
+    page.locator("#order-ranks").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    first = tip.locator("img").get_attribute("src")
+    page.keyboard.press("ArrowRight")
+    expect(points.locator(".ring")).to_be_visible()
+    ring = points.locator(".ring").bounding_box()
+    middle = np.array([ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2])
+    boxes = points.locator(".mark-symbol path").evaluate_all("all => all.map(e => e.getBoundingClientRect().toJSON())")
+    centres = np.array([[box["x"] + box["width"] / 2, box["y"] + box["height"] / 2] for box in boxes])
+    assert np.abs(centres - middle).max(axis=1).min() < 1  # it lies on a point
+    second = tip.locator("img").get_attribute("src")
+    assert first != second
+    page.keyboard.press("Enter")
+    detail = page.locator("#detail")
+    expect(detail).to_be_visible()
+    assert detail.locator("img").get_attribute("src") == second
+    page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
+    page.locator("#order-statistic").select_option(label=SCRIPT)
+    page.locator("#order-ranks").check()
+    expect(points.get_by_text(f"rank by {SCRIPT}")).to_be_visible()
+
+
+def test_an_image_of_the_overview_in_detail(watched, measurement):
+    page = watched(measurement)
+    page.locator("#overview-rows button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail .strip")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.locator("#detail-close").press("Enter")
+    expect(page.locator("#detail")).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["measurement", "comparison"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(watched, name, request):
+    view = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
+    page = watched(request.getfixturevalue(name), **view)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize("name", ["measurement", "comparison"])
+def test_light_dark_and_on_paper(watched, name, request):
+    page = watched(request.getfixturevalue(name), color_scheme="dark")
+
+    def brightness(selector: str, what: str) -> float:
+        colour = page.locator(selector).first.evaluate(f"e => getComputedStyle(e).{what}")
+        return sum(map(int, colour.strip("rgb()").split(","))) / 765
+
+    assert brightness("body", "backgroundColor") < 0.2 and brightness("body", "color") > 0.8
+    assert brightness(".plot svg text", "fill") > 0.8
+    page.emulate_media(color_scheme="light")
+    assert brightness("body", "backgroundColor") == 1 and brightness(".plot svg text", "fill") < 0.3
+    page.emulate_media(color_scheme="dark", media="print")
+    assert brightness("body", "backgroundColor") == 1 and brightness(".plot svg text", "fill") < 0.3
+    if name == "measurement":
+        expect(page.locator("#gallery-next")).to_be_hidden()
+        expect(page.locator("#gallery-cards img").first).to_be_visible()
+
+
+def test_in_the_sandboxed_frame_of_mlflows_viewer(watched, measurement):
+    """MLflow shows a page as a blob, in a frame that has scripts and nothing else: no storage, no forms, no anchors."""
+    page = watched("<title>a page of MLflow's</title>")
+    page.evaluate(
+        """html => {
+            document.body.innerHTML = '<iframe sandbox="allow-scripts" width="900" height="700"></iframe>';
+            document.querySelector('iframe').src = URL.createObjectURL(new Blob([html], {type: 'text/html'}));
+        }""",
+        measurement,
+    )
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#points-map svg.marks")).to_be_visible()
+    frame.get_by_role("link", name="Gallery").click()
+    expect(frame.locator("#gallery")).to_be_in_viewport()
+    frame.locator("#overview-rows button").first.press("Enter")
+    expect(frame.locator("#detail img")).to_be_visible()
+
+
+@pytest.mark.parametrize(("statistics", "epochs", "networks"), [([], 2, 2), (["entropy"], 1, 1)])
+def test_little_to_show(watched, splits, tmp_path, statistics, epochs, networks):
+    html = report(tmp_path / "record", splits, statistics, epochs, networks)
+    page = watched(html)
+    expect(page.locator("#gallery-cards .card")).to_have_count(48)
+    assert page.locator("#points-order").count() == len(statistics)

@@ -1,0 +1,97 @@
+"""The table of examples: against numbers worked out by hand, readable elsewhere, and as the documentation describes it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agreement.record import LearningRecord, Recorder, begin_record
+from lab.report.per_example import COLUMNS, examples_table
+
+ROOT = Path(__file__).parents[3]
+PREDICTED = np.array([[[0, 1, 0], [1, 1, 0], [0, 1, 1]], [[0, 0, 0], [0, 1, 1], [0, 1, 1]]])  # (K, T, N)
+PROBABILITY = np.array([[[1, 0.2, 0], [0.4, 0.6, 0], [1, 1, 1]], [[1, 0, 0], [1, 0.8, 1], [1, 1, 0.6]]])
+
+
+def record(folder: Path, multi_label: bool = False) -> LearningRecord:
+    labels = {"train": np.array([0, 1, 1]), "test": np.array([0, 1, 1])}
+    ids = {"train": ["a", "b", "c"], "test": ["d", "e", "f"]}
+    begin_record(folder, ["x", "y"], ["cat", "dog"], labels, ids, multi_label)
+    for k in range(2):
+        recorder = Recorder(folder / f"network-{k + 1}", {"train": 3, "test": 3}, 2)
+        for predicted, probability in zip(PREDICTED[k], PROBABILITY[k], strict=True):
+            recorder.update("train", np.arange(3), predicted, probability)
+            recorder.update("test", np.arange(3), 1 - labels["test"], probability)
+            recorder.end_epoch()
+    return LearningRecord(folder)
+
+
+def table_of(folder: Path, multi_label: bool = False) -> pd.DataFrame:
+    statistics = {
+        "train": pd.DataFrame({"entropy": [1.0, 2.0, 3.0], "c_score": [0.5, np.nan, 1]}),
+        "test": pd.DataFrame({"entropy": [4.0, 5.0, 6.0]}),
+    }
+    return examples_table(record(folder, multi_label), statistics)
+
+
+def test_every_number(tmp_path):
+    table = table_of(tmp_path)
+    assert table["id"].tolist() == ["a", "b", "c", "d", "e", "f"]
+    assert table["split"].tolist() == ["train"] * 3 + ["test"] * 3
+    assert table["label"].tolist() == ["cat", "dog", "dog"] * 2
+    assert table["entropy"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["c_score"].isna().tolist() == [False, True, False, True, True, True]
+    assert table["learned_epoch"][:3].tolist() == [3, 2, 3]
+    assert table["learned_epoch_1"][:3].tolist() == [3, 1, 3]
+    assert table["learned_epoch_2"][:3].tolist() == [1, 2, 2]
+    assert table["learned_epoch"][3:].isna().all() and table["never_learned"].tolist() == [False] * 3 + [True] * 3
+    np.testing.assert_allclose(table["agreement"][:3], [2 / 3, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(table["correctness"][:3], [5 / 6, 5 / 6, 1 / 2])
+    np.testing.assert_allclose(table["forgetting"][:3], [0.5, 0, 0])
+    np.testing.assert_allclose(table["confidence"][:3], PROBABILITY.mean(axis=(0, 1)), atol=1e-6)
+    np.testing.assert_allclose(table["variability"][:3], PROBABILITY.std(axis=1).mean(axis=0), atol=1e-6)
+
+
+def test_sets_of_labels_are_named(tmp_path):
+    assert table_of(tmp_path, multi_label=True)["label"].tolist() == ["", "cat", "cat"] * 2
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_it_is_the_same_when_read_again(tmp_path, suffix):
+    table = table_of(tmp_path / "record")
+    if suffix == "parquet":
+        table.to_parquet(tmp_path / "scores.parquet")
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), table)
+    else:
+        table.to_csv(tmp_path / "scores.csv", index=False)
+        read = pd.read_csv(tmp_path / "scores.csv").astype(table.dtypes)
+        pd.testing.assert_frame_equal(read, table, check_exact=False, rtol=1e-6)
+
+
+def test_all_columns_are_documented():
+    text = (ROOT / "docs/columns.md").read_text()
+    for name, meaning in COLUMNS.items():
+        assert f"| `{name}` | {meaning} |" in text
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars", "datasets", "fiftyone"])
+def test_the_documented_line_reads_it(tmp_path, monkeypatch, package):
+    """Of FiftyOne the samples: to gather them in a data set it needs a database server."""
+    text = (ROOT / "docs/columns.md").read_text()
+    line = next(line for line in re.findall(r"`([^`\n]+)`", text) if line.startswith(f"{package}."))
+    module = pytest.importorskip(package)
+    table = table_of(tmp_path / "record")
+    table.to_parquet(tmp_path / "scores.parquet")
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hub"))
+    line = line.removeprefix('fiftyone.Dataset("mine").add_samples')
+    read = eval(line, {package: module, "pandas": pd})
+    assert len(read) == 6
+    if package == "fiftyone":
+        assert [Path(each.filepath).parts[-3:] for each in read][5] == ("ROOT", "test", "f")
+        assert [each.entropy for each in read] == [1, 2, 3, 4, 5, 6]
+    else:
+        assert list(read["entropy"]) == [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,198 @@
+"""The store at the terminal: list, show, export and MLflow's UI, after a real measurement and a real comparison."""
+
+import json
+import re
+import signal
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+import train
+from docs.screenshots import mlflow_ui
+from lab import tracking
+from lab.settings import PROGRAM
+
+SMALL = ["data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "epochs=2", "lr=0.004"]
+
+
+@pytest.fixture(scope="module")
+def filled(digits, empty_database, tmp_path_factory):
+    """A folder with a store of one measurement and one comparison; what --json printed of each."""
+    import contextlib
+    import io
+    import shutil
+
+    place = tmp_path_factory.mktemp("filled")
+    (place / "mlruns").mkdir()
+    shutil.copy(empty_database, place / "mlruns")
+    printed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr("lab.report.draw.draw_measurement", lambda *arguments: None)
+        for words in (
+            ["--mode", "measure", *SMALL, "networks=2", "resamples=10", "statistics=[segments]"],
+            [
+                "--mode",
+                "curriculum",
+                *SMALL,
+                "metric=segments",
+                "seeds=2",
+                "evaluations=2",
+                "arms=[shuffled,curriculum]",
+            ],
+        ):
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                assert train.main([*words, f"root={digits}", "--json"]) == 0
+            printed.append(json.loads(out.getvalue()))
+    return place, printed
+
+
+@pytest.fixture
+def here(filled, monkeypatch):
+    monkeypatch.chdir(filled[0])
+    return filled[1]
+
+
+def run_mode(capsys, *words: str) -> str:
+    assert train.main(["--mode", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_json_is_one_object_with_the_runs_numbers(here):
+    measured, compared = here
+    assert measured["phase"] == "measure" and compared["phase"] == "curriculum"
+    assert measured["status"] == compared["status"] == "FINISHED"
+    assert 0 <= measured["metrics"]["train/agreement"] <= 1
+    assert {"comparison/test_at_best_shuffled", "comparison/difference_curriculum"} <= set(compared["metrics"])
+    assert "all of them get right" in measured["headline"]
+    assert compared["headline"] == "These seeds show no difference from shuffled training."
+
+
+def test_list(here, capsys):
+    said = run_mode(capsys, "list")
+    for run in here:
+        assert run["run"][:8] in said
+    assert said.index(here[1]["run"][:8]) < said.index(here[0]["run"][:8])  # the newest first
+    assert [run["run"] for run in json.loads(run_mode(capsys, "list", "--json"))] == [here[1]["run"], here[0]["run"]]
+
+
+def test_show_prints_the_summary_again(here, capsys):
+    assert "Does training in order of segments help?" in run_mode(capsys, "show")  # the newest
+    assert "Do the networks learn the same examples?" in run_mode(capsys, "show", f"run={here[0]['run'][:6]}")
+    assert json.loads(run_mode(capsys, "show", f"run={here[0]['run']}", "--json")) == here[0]
+
+
+def test_export(here, capsys, tmp_path):
+    run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'new'}")
+    table = pd.read_parquet(tmp_path / "new/scores.parquet")
+    assert len(table) == 200 and {"segments", "learned_epoch_2"} <= set(table)
+    assert "<html" in (tmp_path / "new/report.html").read_text()
+    alone = pd.read_csv(
+        tmp_path / "new/correlations.csv", index_col="statistic"
+    )  # segments, with no other to hold fixed
+    assert np.isfinite(alone.loc["segments", "within_rho"]) and np.isnan(alone.loc["segments", "others_fixed_rho"])
+    run_mode(capsys, "export", f"run={here[1]['run']}", f"to={tmp_path}")
+    assert list(pd.read_csv(tmp_path / "comparison.csv")["arm"]) == ["shuffled", "curriculum"]
+    assert (tmp_path / "figures/validation-accuracy.png").is_file()
+
+
+def test_export_to_a_folder_of_its_own(here, capsys, tmp_path):
+    for _ in range(2):
+        run_mode(capsys, "export")
+    assert (Path(f"export-{here[1]['run'][:8]}") / "comparison.csv").is_file()  # the newest
+
+
+def test_without_an_id_it_is_the_newest_that_has_finished(here, capsys):
+    client = tracking.open_store()
+    run = tracking.begin_run(client, tracking.experiment_id(client, "measure-folder"), "x", {}, {"phase": "measure"})
+    client.set_terminated(run, "KILLED")
+    try:
+        assert "Does training in order of segments help?" in run_mode(capsys, "show")
+    finally:
+        client.delete_run(run)
+
+
+def test_the_run_is_described_in_mlflow(here):
+    client = MlflowClient(tracking.tracking_uri())
+    run = client.get_run(here[0]["run"])
+    assert "Do the networks learn the same examples?" in run.data.tags["mlflow.note.content"]
+    (given,) = run.inputs.dataset_inputs
+    assert given.dataset.name == "folder" and json.loads(given.dataset.profile) == {"train": 150, "test": 50}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "run=zz"], "run=zz: there is no such run"),
+        (["show", "runs=a"], "there is no setting 'runs' (run)"),
+        (["list", "run=a"], "there is no setting 'run' (it takes none)"),
+        (["ui", "port=many"], "port=many: expected a whole number"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(here, capsys, words, told):
+    assert train.main(["--mode", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+
+
+def test_an_empty_store(place, capsys):
+    assert f"{PROGRAM} --mode measure" in run_mode(capsys, "list")
+    assert train.main(["--mode", "show"]) == 2
+    assert "the store is empty" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def ui(filled):
+    """`--mode ui` on the filled store: the process, its port and the lines that it printed, once it answers."""
+    with mlflow_ui(filled[0]) as (program, port):
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read() == b"OK"
+        yield program, port, [program.stdout.readline() for _ in range(3)]
+
+
+@pytest.mark.slow
+def test_the_views_in_mlflow(ui, filled, browser):
+    """The addresses that are printed lead to the columns that matter, the description to its figure and to the curves by arm."""
+    _, port, said = ui
+    context = browser.new_context(viewport={"width": 2400, "height": 900})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    tables = [re.search("http://[^ ]*viewStateShareKey=curricula", line)[0] for line in said[1:]]
+    seen = set()
+    for table in tables:
+        page.goto(table)
+        page.get_by_role("columnheader", name="Run Name").first.wait_for()
+        page.get_by_role("columnheader", name="headline").first.wait_for()
+        seen |= {name.strip() for name in page.get_by_role("columnheader").all_inner_texts()}
+    assert {"train/agreement", "learned/concordance", "comparison/difference_curriculum"} <= seen
+
+    compared = filled[1][1]["run"]
+    experiment = MlflowClient(f"sqlite:///{filled[0]}/mlruns/mlflow.db").get_run(compared).info.experiment_id
+    page.goto(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs/{compared}")
+    figure = page.locator("img[src*='validation-accuracy.png']")  # MLflow drops its alternative text
+    figure.wait_for()
+    assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="Curves by arm").click()
+    page = popup.value
+    for arm in ("shuffled", "curriculum"):
+        page.get_by_text(f"Group: {arm}").first.wait_for()
+    page.locator(".js-plotly-plot .scatterlayer path").first.wait_for(state="attached")
+
+
+@pytest.mark.slow
+def test_the_ui_is_on_this_machine_alone_and_ends_with_ctrl_c(ui):
+    program, port, said = ui
+    assert f"http://127.0.0.1:{port} " in said[0]
+    listening = {
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
+    }
+    assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+    program.send_signal(signal.SIGINT)
+    assert program.wait(30) == 0
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)

@@ -1,0 +1,298 @@
+"""Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
+
+import io
+import math
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from rich.console import Console
+
+import train
+from curricula import compare as compare_arms
+from curricula import corrupt_labels
+from lab import tracking
+from lab.compare import commonest, held_out, warn_of_examples_never_drawn, with_steps
+from lab.data import mnist5k
+from lab.outcome import Outcome, table_of
+from lab.report.comparison_summary import answer
+from lab.settings import PROGRAM, compose
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=27", "epochs=2", "evaluations=3", "seeds=2",
+]  # fmt: skip
+
+
+def compare(*words: str) -> int:
+    return train.main(["--mode", "curriculum", *words])
+
+
+def printed(capsys) -> str:
+    """What was printed, lines joined: the terminal's width breaks them anywhere."""
+    return " ".join(capsys.readouterr().out.split())
+
+
+def children(client: MlflowClient, parent: str) -> list:
+    experiment = client.get_run(parent).info.experiment_id
+    return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=100)
+
+
+def parents(client: MlflowClient) -> list:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client.search_runs(experiments, "tags.phase = 'curriculum'", order_by=["attributes.start_time DESC"])
+
+
+def history(client: MlflowClient, run: str, key: str) -> list[tuple[int, float]]:
+    return [(metric.step, metric.value) for metric in client.get_metric_history(run, key)]
+
+
+@pytest.mark.slow
+def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_uses_them_again(place, digits, capsys):
+    small = [*SMALL, f"root={digits}"]
+    assert compare("metric=entropy", *small, "arms=[shuffled,curriculum]") == 0
+    said = printed(capsys)
+    assert "seeds=2 are too few to show any difference" in said
+    assert "it takes at least 6 seeds" in said
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    runs = {(run.data.tags["arm"], run.data.tags["seed"]): run for run in children(client, parent.info.run_id)}
+    assert set(runs) == {(arm, seed) for arm in ("shuffled", "curriculum") for seed in "01"}
+    assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
+    for run in runs.values():
+        assert {key: run.data.tags[key] for key in ("metric", "pacing", "data", "network")} == {
+            "metric": "entropy", "pacing": "linear", "data": "folder", "network": "lenet5",
+        }  # fmt: skip
+        # 150 digits less a tenth of each class, in six batches, twice
+        assert [step for step, _ in history(client, run.info.run_id, "validation/accuracy")] == [4, 8, 12]
+        assert [step for step, _ in history(client, run.info.run_id, "test/accuracy")] == [12]
+    artifacts = Path(client.download_artifacts(parent.info.run_id, ""))
+    table = pd.read_csv(artifacts / "comparison.csv", index_col="arm")
+    assert list(table.index) == ["shuffled", "curriculum"]
+    measured = [runs["curriculum", seed].data.metrics["test/accuracy_at_best"] for seed in "01"]
+    baseline = [runs["shuffled", seed].data.metrics["test/accuracy_at_best"] for seed in "01"]
+    assert table.loc["curriculum", "test_at_best"] == pytest.approx(np.mean(measured))
+    assert table.loc["curriculum", "difference"] == pytest.approx(np.mean(measured) - np.mean(baseline))
+    for name in ("validation-accuracy", "drawn", "pacing"):
+        assert (artifacts / "figures" / f"{name}.png").stat().st_size > 5000
+
+    assert compare("metric=segments", *small, "arms=[shuffled,anti]") == 0
+    assert "2 of 4 trainings had been done before on identical terms" in printed(capsys)
+    second = {
+        (run.data.tags["arm"], run.data.tags["seed"]): run for run in children(client, parents(client)[0].info.run_id)
+    }
+    for seed in "01":
+        first, again = runs["shuffled", seed], second["shuffled", seed]
+        assert again.data.tags["reused_from"] == first.info.run_id
+        assert "reused_from" not in second["anti", seed].data.tags
+        for key in ("validation/accuracy", "test/accuracy"):
+            assert history(client, again.info.run_id, key) == history(client, first.info.run_id, key)
+
+    # other terms, other trainings: the same baseline with another learning rate is trained
+    assert compare("metric=segments", *small, "arms=[shuffled,anti]", "lr=0.03") == 0
+    assert "done before" not in printed(capsys)
+
+
+@pytest.mark.slow
+def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, capsys, without_figures):
+    """With 40 % wrong labels and scores that know them, the curriculum wins; with scores made of noise it does not."""
+    words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
+    config = compose(words, "curriculum")
+    data = mnist5k(config)
+    part, _ = held_out(data, config)
+    _, wrong = corrupt_labels(data.train.labels[part.index], 0.4, 10, config.seed)
+    assert np.array_equal(part.labels != data.train.labels[part.index], wrong)
+    ids = np.array(data.train.ids)[part.index]
+    noise = np.random.default_rng(5).normal(size=len(ids))
+    pd.DataFrame({"id": ids, "score": wrong + 0.1 * noise}).to_csv("known.csv", index=False)
+    pd.DataFrame({"id": ids, "score": noise}).to_csv("random.csv", index=False)
+
+    assert compare("metric=file:known.csv", *words) == 0
+    assert "It was better than shuffled training." in printed(capsys)
+    assert compare("metric=file:random.csv", *words) == 0
+    said = printed(capsys)
+    assert "It was better" not in said
+    assert "6 of 12 trainings had been done before" in said
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
+    place, digits, empty_database, monkeypatch, without_figures
+):
+    words = [
+        "metric=frequency",
+        *SMALL,
+        f"root={digits}",
+        "epochs=20",
+        "evaluations=10",
+        "arms=[shuffled,anti]",
+        "workers=2",
+    ]
+
+    program = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), "--mode", "curriculum", *words],
+        cwd=place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not list(place.glob("mlruns/unfinished/*/training-*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(5) == 128 + signal.SIGTERM
+    assert program.stderr.read() == b"stopped by SIGTERM; the same command continues where this one stopped\n"
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    assert parent.info.status == "KILLED"
+    assert {run.info.status for run in children(client, parent.info.run_id)} == {"FINISHED", "KILLED"}
+
+    assert compare(*words) == 0
+    (parent,) = parents(client)  # the same one, finished
+    assert parent.info.status == "FINISHED"
+    found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")))
+    for run in children(client, parent.info.run_id):
+        assert run.info.status == "FINISHED"
+        steps = [step for step, _ in history(client, run.info.run_id, "validation/accuracy")]
+        assert steps == list(range(12, 121, 12))
+        assert len(history(client, run.info.run_id, "test/accuracy")) == 1
+    for key, value in parent.data.metrics.items():
+        assert history(client, parent.info.run_id, key) == [(0, value)]
+
+    undisturbed = place / "undisturbed"
+    (undisturbed / "mlruns").mkdir(parents=True)
+    shutil.copy(empty_database, undisturbed / "mlruns")
+    monkeypatch.chdir(undisturbed)
+    assert compare(*words) == 0
+    (expected,) = (pd.read_csv(path) for path in undisturbed.glob("mlruns/artifacts/*/*/artifacts/comparison.csv"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "told"),
+    [
+        (["pacing=fixed_exponential"], 1, "pacing=fixed_exponential reaches 400 of 10,000 examples by the end of the 79 steps"),
+        (["pacing=fixed_exponential"], 8, ""),  # H&W's seven levels of 100 steps
+        (["pacing=fixed_exponential", "a=0.8"], 1, ""),
+        (["pacing=linear", "a=1"], 1, ""),
+        (["pacing=linear", "a=2"], 1, "pacing=linear reaches 6,000 of"),
+    ],
+)  # fmt: skip
+def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
+    console = Console(width=300, file=io.StringIO())
+    config = with_steps(compose([*words, f"epochs={epochs}"], "curriculum"), 10_000)
+    warn_of_examples_never_drawn(config, 10_000, console)
+    assert console.file.getvalue().startswith(told)
+    assert bool(console.file.getvalue()) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["metric=entropie"], "there is no 'entropie'; did you mean entropy?"),
+        (["metric=entropy+color"], "there is no 'color'"),
+        (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
+        (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=mnist5k"),
+        (["metric=file:missing.csv"], "missing.csv: there is no such file"),
+        (["measurement=1234"], "metric=entropy reads none; agreement, confidence, forgetting do"),
+        (["arms=[shuffled,anti-curr]"], "there is no 'anti-curr'; did you mean anti"),
+        (["arms=[curriculum,anti]"], "shuffled, the baseline"),
+        (["pacing=lineal"], "did you mean linear"),
+        (["b=1.5"], "b=1.5: expected at most 1"),
+        (["a=0"], "a=0.0: expected a number above 0"),
+        (["seeds=1"], "seeds=1: expected at least 2"),
+        (["batch_size=3601"], "batch_size=3601 is larger than the 3600 examples to train on"),
+        (["network=[lenet5,vgg16]"], "a comparison trains one architecture"),
+        (["label_noise=1.2"], "label_noise=1.2: expected at most 1"),
+        (["validation=1"], "leave something to train on"),
+        (["sweep.batch_size=[16,32]"], "only --mode measure sweeps"),
+        (["networks=3"], "networks=3: --mode curriculum does not look at it, --mode measure does"),
+        (["metric=file:one+two.csv"], "file:one+two.csv: there is no such file"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_status_2(place, capsys, words, message):
+    assert compare(*words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_pacing_is_drawn_on_request(place, capsys):
+    assert compare("--show-pacing", "pacing=root", "a=0.5") == 0
+    assert "fixed_exponential" in printed(capsys)
+    assert (place / "pacing.png").stat().st_size > 5000
+
+
+def test_scores_are_told_about_before_the_training(place, digits, monkeypatch, capsys):
+    names = sorted(path.relative_to(digits / "train").as_posix() for path in digits.glob("train/*/*"))
+
+    def said(*scores: float) -> str:
+        rows = [f"{name},{scores[i % len(scores)]}" for i, name in enumerate(names)]
+        (place / "scores.csv").write_text("\n".join(["id,score", *rows]))
+        compare("metric=file:scores.csv", *SMALL, f"root={digits}", "arms=[shuffled,curriculum]")
+        out, error = capsys.readouterr()
+        return " ".join(f"{out} {error}".split())
+
+    def stopped(*rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.compare.train_all", stopped)
+    assert "metric=file:scores.csv: the scores are all equal, which gives no order" in said(2)
+    assert "the scores are all missing" in said(math.nan)
+    assert "share the score 2, in random order. Training all the same." in said(2, 2, 1, 3)
+    told = said(1, 2, 3, 4, math.nan)
+    assert re.search(r"of \d+ training examples have no score \('.*', \.\.\.\) and come last in the order", told)
+    assert "share the score" not in told
+
+
+def test_no_answer_where_nothing_was_learned():
+    at_best = {"shuffled": np.array([0.12, 0.13, 0.11]), "curriculum": np.array([0.05, 0.04, 0.06])}
+    curves = {arm: values[:, None] for arm, values in at_best.items()}
+    outcome = Outcome(np.array([1]), curves, {}, at_best, at_best)
+    comparisons = {"curriculum": replace(compare_arms(at_best)["curriculum"], corrected_p=0.01)}
+    table = table_of(outcome, comparisons)
+    assert answer(comparisons, table, 0.02) == "No: it was worse than shuffled training."
+    told = "These trainings cannot tell: shuffled is not shown to beat naming the commonest class, 12.0%."
+    assert answer(comparisons, table, 0.12) == told
+
+
+def test_the_commonest_label():
+    assert commonest(np.array([0, 1, 1, 2])) == 0.5
+    assert commonest(np.array([[1, 0], [1, 1], [1, 0], [1, 0]])) == 0.75
+
+
+def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch):
+    """The file of scores changes after an interruption: what was trained in the old order does not count."""
+    scores = place / "scores.csv"
+    works = []
+
+    def interrupted(config, arms, data, size, work, *rest):
+        works.append(work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    names = sorted(path.relative_to(digits / "train").as_posix() for path in digits.glob("train/*/*"))
+    for direction in (1, 1, -1):
+        rows = [f"{name},{direction * number}" for number, name in enumerate(names)]
+        scores.write_text("\n".join(["id,score", *rows]))
+        assert compare(f"metric=file:{scores}", *SMALL, f"root={digits}", "arms=[shuffled,curriculum]") == 130
+    assert works[0] == works[1] != works[2]
+
+
+def test_a_measurement_by_the_beginning_of_its_id(place, digits, capsys):
+    client = tracking.open_store()
+    experiment = tracking.experiment_id(client, "curriculum-folder")
+    run = tracking.begin_run(client, experiment, "a comparison", {}, {"phase": "curriculum"})
+    small = [*SMALL, f"root={digits}", "metric=agreement"]
+    assert compare(*small, f"measurement={run[:8]}") == 2
+    assert "that run is no measurement" in capsys.readouterr().err
+    assert compare(*small, "measurement=zzz") == 2
+    assert "measurement=zzz: there is no such run" in capsys.readouterr().err

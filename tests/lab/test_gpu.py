@@ -1,0 +1,63 @@
+"""What a GPU would be given, without one: torch's fake tensors compute shapes and devices, and refuse to mix devices.
+
+The backward pass needs a GPU; it runs on the CPU in the other tests.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
+
+from lab.batches import Batches, losses_of, predicted
+from lab.networks import build_network
+from lab.training import evaluate
+
+GPU, SIDE, EXAMPLES = torch.device("cuda"), 40, 70
+PIXELS = np.zeros((EXAMPLES * SIDE * SIDE, 3), np.uint8)
+
+
+@pytest.fixture(params=["the GPU holds the images", "the images would crowd the GPU"])
+def holds(request, monkeypatch):
+    fits = request.param == "the GPU holds the images"
+    free = 8 * PIXELS.nbytes + fits
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80 * 2**30))
+    return fits
+
+
+def batches(crop: int | None, sets_of: int) -> Batches:
+    shapes, begins = np.full((EXAMPLES, 2), SIDE), np.arange(EXAMPLES) * SIDE * SIDE
+    return Batches(PIXELS, shapes, begins, np.zeros(EXAMPLES, np.int64), GPU, crop, sets_of)
+
+
+def test_mixed_devices_would_be_noticed():
+    with FakeTensorMode(), pytest.raises(FakeTensorDeviceMismatchError):
+        torch.zeros(3, device=GPU) + torch.zeros(3)
+
+
+@pytest.mark.parametrize("sets_of", [0, 10], ids=["labels", "sets of classes"])
+@pytest.mark.parametrize("crop", [None, 32])
+def test_batches_reach_the_gpu(holds, crop, sets_of):
+    with FakeTensorMode():
+        split = batches(crop, sets_of)
+        assert split.images.device.type == ("cuda" if holds else "cpu")
+        order = torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(0))
+        for draw, part in ((None, slice(None)), (torch.Generator().manual_seed(1), slice(3, 40))):
+            images, targets = split.get(order[:64], draw, part)
+            assert images.shape == (len(range(64)[part]), 3, crop or SIDE, crop or SIDE)
+            assert images.device.type == targets.device.type == "cuda"
+            assert images.is_contiguous(memory_format=torch.channels_last)
+            logits = images.new_zeros(len(images), 10)
+            assert losses_of(logits, targets).device.type == predicted(logits, sets_of).device.type == "cuda"
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")  # so that autocast is off
+@pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet50", "densenet121"])
+def test_networks_are_evaluated_on_the_gpu(holds, name):
+    with FakeTensorMode():
+        split = batches(32, 0)
+        with GPU:
+            network = build_network(name, split.channels, 10, 32)
+        ((index, found, losses),) = evaluate(network, split, bf16=True)
+        assert index.device.type == "cpu" and found.device.type == losses.device.type == "cuda"
+        assert found.shape == (EXAMPLES,) and losses.dtype == torch.float32 and losses.shape == (EXAMPLES,)

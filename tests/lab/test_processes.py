@@ -1,0 +1,308 @@
+"""Tasks in processes of their own: what they raise, how they die, how many run, and that none outlives the program."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import processes as parallel
+from lab.errors import TaskError
+from lab.processes import Watch, by_name, run_tasks, side_by_side, warm_up
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    warm_up("lab.training")
+
+
+def write(folder: Path, name: str) -> None:
+    (folder / name).write_text(str(os.getpid()))
+
+
+def span(folder: Path, name: str, seconds: float) -> None:
+    begin = time.monotonic()
+    time.sleep(seconds)
+    (folder / name).write_text(json.dumps([begin, time.monotonic()]))
+
+
+def fail(kind: type[Exception], *arguments: object) -> None:
+    raise kind(*arguments)
+
+
+def die(sign: int) -> None:
+    os.kill(os.getpid(), sign)
+    time.sleep(60)
+
+
+class Unpicklable(Exception):
+    def __init__(self):
+        super().__init__("holds a function")
+        self.held = lambda: None
+
+
+class NeedsTwo(Exception):
+    """Pickles without complaint and cannot be unpickled."""
+
+    def __init__(self, first: str, second: str):
+        super().__init__(f"{first} and {second}")
+
+
+def fail_or_write(folder: Path, which: str) -> None:
+    if which == "fail":
+        raise ValueError("no good")
+    if which == "long":
+        write(folder, "long begun")
+        time.sleep(60)
+    write(folder, which)
+
+
+def late(number: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return number
+
+
+def test_what_tasks_return_comes_in_the_order_of_their_arguments():
+    named = "math:hypot"
+    assert run_tasks(late, [(1, 0.4), (2, 0.0), (3, 0.0)], workers=2) == [1, 2, 3]
+    assert run_tasks(by_name, [(named, 3, 4), (named, 5, 12)], workers=1) == [5, 13]
+    assert run_tasks(late, [], workers=1) == []
+
+
+def test_each_task_runs_once_in_a_process_of_its_own(tmp_path):
+    run_tasks(write, ((tmp_path, str(i)) for i in range(5)), workers=2)
+    processes = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert sorted(processes) == ["0", "1", "2", "3", "4"]
+    assert len({*processes.values(), str(os.getpid())}) == 6
+
+
+def test_no_tasks_is_no_error():
+    run_tasks(fail, [], workers=2)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_at_most_so_many_at_once_and_no_fewer(tmp_path, workers):
+    run_tasks(span, [(tmp_path, str(i), 0.4) for i in range(4)], workers)
+    spans = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+    together = max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
+    assert len(spans) == 4
+    assert together == workers if workers == 1 else 2 <= together <= workers
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no good"), KeyError("a"), FileNotFoundError(2, "No such file", "x.png"), TaskError("one line")],
+)
+def test_exceptions_arrive_as_they_are(error):
+    with pytest.raises(type(error)) as raised:
+        run_tasks(fail, [(type(error), *error.args, *([error.filename] if isinstance(error, OSError) else []))], 1)
+    assert type(raised.value) is type(error)
+    assert str(raised.value) == str(error)
+
+
+def test_an_exception_brings_the_traceback_of_its_process():
+    """Else nobody could tell where in the training it arose."""
+    with pytest.raises(ValueError, match="no good") as raised:
+        run_tasks(fail, [(ValueError, "no good")], 1)
+    assert "in fail" in "".join(raised.value.__notes__)
+
+
+def test_an_exception_with_a_message_longer_than_a_pipe_holds():
+    with pytest.raises(ValueError, match="x") as raised:
+        run_tasks(fail, [(ValueError, "x" * 300_000)], 1)
+    assert str(raised.value) == "x" * 300_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "told"),
+    [(Unpicklable, (), "Unpicklable: holds a function"), (NeedsTwo, ("this", "that"), "NeedsTwo: this and that")],
+)
+def test_an_exception_that_cannot_travel_is_told(kind, arguments, told, capfd):
+    with pytest.raises(RuntimeError, match=told):
+        run_tasks(fail, [(kind, *arguments)], 1)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_first_failure_ends_the_others_and_starts_no_more(tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(ValueError, match="no good"):
+        run_tasks(fail_or_write, [(tmp_path, "long"), (tmp_path, "fail"), (tmp_path, "never")], workers=2)
+    assert time.monotonic() - begin < 30
+    assert not (tmp_path / "never").exists() and not (tmp_path / "long").exists()
+
+
+@pytest.mark.parametrize(
+    ("sign", "told"), [(signal.SIGKILL, "killed, perhaps for want of memory"), (signal.SIGSEGV, "exit status -11")]
+)
+def test_a_process_that_dies(sign, told):
+    with pytest.raises(TaskError, match=rf"^a training process died \({told}.*\); the same command resumes.*$"):
+        run_tasks(die, [(sign,)], 1)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet collected by its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def wait_for(program: subprocess.Popen, *paths: Path) -> None:
+    assert wait_until(lambda: all(path.exists() for path in paths) or program.poll() is not None)
+    assert program.poll() is None, program.communicate()
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(tmp_path):
+    """Not even under the name of a package of ours; and of two checkouts the one that was called."""
+    for name in ("training", "torch", "metrics"):
+        (tmp_path / f"{name}.py").write_text(f"open('{name} was imported', 'w')")
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "training.py").write_text("open('another training was imported', 'w')")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "ask.py").write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from lab.processes import by_name, run_tasks, warm_up\n"
+        "if __name__ == '__main__':\n"
+        "    warm_up('lab.training')\n"
+        "    print(run_tasks(by_name, [('lab.training:settle', 'cpu', 'fp32')], 1)[0]['precision'])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "elsewhere/ask.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+    )  # fmt: skip
+    assert ran.stdout == "fp32\n"
+    assert not list(tmp_path.glob("* was imported"))
+
+
+PROGRAM = """
+    import os, sys, time
+    from pathlib import Path
+    from lab.processes import PROCESSES, run_tasks, warm_up
+
+    set_preload = PROCESSES.set_forkserver_preload
+    PROCESSES.set_forkserver_preload = lambda modules: set_preload(["slow"])  # to import as long as torch, at no cost
+
+    def task(folder, name):
+        (folder / f"{name}.draft").write_text(str(os.getpid()))
+        (folder / f"{name}.draft").rename(folder / name)
+        time.sleep(120)
+
+    if __name__ == "__main__":
+        warm_up("lab.training")
+        folder = Path(sys.argv[1])
+        (folder / "begun").touch()
+        try:
+            run_tasks(task, [(folder, "a"), (folder, "b")], 2)
+        except KeyboardInterrupt:
+            os._exit(130)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A program with two tasks that take long, in a process group of its own, as a terminal starts it."""
+    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
+    (tmp_path / "slow.py").write_text("import time; time.sleep(1.5)")
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", tmp_path], env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        start_new_session=True, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+def test_the_tasks_end_when_the_program_is_killed(program, tmp_path):
+    wait_for(program, tmp_path / "a", tmp_path / "b")
+    tasks = [int((tmp_path / name).read_text()) for name in "ab"]
+    assert all(alive(pid) for pid in tasks)
+    program.kill()
+    assert wait_until(lambda: not any(alive(pid) for pid in tasks), 20)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+@pytest.mark.parametrize("moment", ["the server is being started", "the tasks run"])
+def test_ctrl_c_reaches_every_process_and_only_the_program_answers(program, tmp_path, moment):
+    """A terminal sends SIGINT to the whole group; neither the server nor a task may print a traceback."""
+    if moment == "the tasks run":
+        wait_for(program, tmp_path / "a", tmp_path / "b")
+    else:
+        wait_for(program, tmp_path / "begun")
+        time.sleep(0.3)
+    os.killpg(program.pid, signal.SIGINT)
+    _, error = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert error == ""
+    for path in [path for path in tmp_path.glob("[ab]")]:
+        assert wait_until(lambda path=path: not alive(int(path.read_text())), 20)
+
+
+@pytest.mark.parametrize(
+    ("cores", "tasks", "asked", "on_gpu", "workers", "threads"),
+    [
+        (2, 5, 0, False, 5, 1),  # all at once: one core would idle in the last round
+        (2, 4, 0, False, 2, 1),  # fills the cores evenly
+        (2, 7, 0, False, 2, 1),  # beyond three a core they queue
+        (2, 1, 0, False, 1, 2),
+        (8, 5, 0, False, 5, 1),
+        (8, 2, 0, False, 2, 4),
+        (8, 3, 0, False, 3, 2),
+        (8, 8, 0, False, 8, 1),
+        (2, 5, 1, False, 1, 1),
+        (2, 5, 99, False, 5, 1),
+        (8, 2, 1, False, 1, 4),  # the threads do not follow workers=, so that results do not
+        (8, 5, 0, True, 1, 1),
+        (8, 5, 3, True, 3, 1),
+    ],
+)
+def test_side_by_side(monkeypatch, cores, tasks, asked, on_gpu, workers, threads):
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    assert side_by_side(tasks, asked, on_gpu) == (workers, threads)
+
+
+def test_watch_passes_each_epoch_on_once(tmp_path):
+    folders = [tmp_path / "1", tmp_path / "2"]
+    seen = []
+    with Watch(folders, seen.extend) as watch:
+        for epoch in (1, 2, 3):
+            for k, folder in enumerate(folders):
+                folder.mkdir(exist_ok=True)
+                with (folder / "epochs.jsonl").open("a") as file:
+                    file.write(f'{{"epoch": {epoch}, "k": {k}}}\n{{"epo')
+                    file.flush()
+                    time.sleep(0.2)
+                    file.truncate(file.tell() - len('{"epo'))
+    assert watch.error is None
+    for k in (0, 1):
+        assert [line for task, line in seen if task == k] == [{"epoch": epoch, "k": k} for epoch in (1, 2, 3)]
+
+
+def test_watch_keeps_an_error_and_lets_the_training_go_on(tmp_path):
+    calls = []
+
+    def broken(new):
+        calls.append(new)
+        raise OSError("the store is gone")
+
+    with Watch([tmp_path], broken) as watch:
+        assert wait_until(lambda: watch.error is not None, 10)
+    assert str(watch.error) == "the store is gone"
+    assert len(calls) == 1

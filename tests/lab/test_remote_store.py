@@ -1,0 +1,113 @@
+"""A real MLflow server that is not there, does not answer, or dies and comes back."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from lab import tracking
+from lab.tracking import MetricLog, StoreError, begin_run, ending, experiment_id, open_store
+
+
+@pytest.fixture
+def port(monkeypatch) -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    return port
+
+
+class Server:
+    """`mlflow server` on a store in a folder."""
+
+    def __init__(self, folder: Path, port: int):
+        self.folder, self.port = folder, port
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{self.folder}/mlruns/mlflow.db",
+             "--artifacts-destination", self.folder / "artifacts"],
+            cwd=self.folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )  # fmt: skip
+        end = time.monotonic() + 200
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
+                return
+            except OSError:
+                assert self.process.poll() is None
+                time.sleep(0.2)
+        raise AssertionError("the server does not start")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(place, port):
+    server = Server(place, port)
+    yield server
+    server.kill()
+
+
+def told(action) -> str:
+    with pytest.raises(StoreError) as raised:
+        action()
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_server_that_is_not_there_is_told_at_once(port):
+    began = time.monotonic()
+    message = told(open_store)
+    assert message.startswith(f"MLflow store http://127.0.0.1:{port}: [Errno 111] Connection refused (check that")
+    assert time.monotonic() - began < 10
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == tracking.RETRIES  # more patience once work has begun
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_told_soon(port):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", port))
+        silent.listen()
+        began = time.monotonic()
+        assert "timed out" in told(open_store)
+        assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_metrics_wait_for_a_server_that_dies_and_comes_back(server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server.start()
+    client = open_store()
+    run = begin_run(client, experiment_id(client, "tests"), "a run", {}, {})
+    log = MetricLog(client)
+    log.pause = 0
+    for step in range(1, 9):
+        if step == 3:
+            server.kill()
+        log.log(run, step, {"a": step / 2, "b": -step})
+        log.flush_now_and_then()  # which never raises
+        log.pause = 0
+    assert "; 12 metrics are not sent: they are kept" in told(log.flush)
+    with pytest.raises(ZeroDivisionError), ending(client, [run]):  # the error is told, not that of the server
+        raise ZeroDivisionError
+    server.start()
+    log.flush()
+    for key, factor in (("a", 0.5), ("b", -1)):
+        history = client.get_metric_history(run, key)
+        assert [(at.step, at.value) for at in history] == [(step, factor * step) for step in range(1, 9)]

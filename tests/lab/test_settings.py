@@ -1,0 +1,287 @@
+"""How a configuration is composed, and how what is wrong with it is told."""
+
+import argparse
+import io
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from omegaconf.errors import ReadonlyConfigError
+from rich.console import Console
+
+from curricula import PACING
+from lab.help import print_help
+from lab.settings import (
+    PRESETS,
+    Configuration,
+    ConfigurationError,
+    architectures,
+    compose,
+    compose_sweep,
+    names,
+    type_of,
+)
+
+PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def told(*words: str) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        compose(list(words))
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_words_come_before_the_preset_and_the_preset_before_the_defaults():
+    default = OmegaConf.structured(Configuration)
+    config = compose(["data=folder", "crop=32"])
+    preset = OmegaConf.load(PRESETS / "folder.yaml")
+    assert config.crop == 32 != preset.crop
+    assert config.lr == preset.lr != default.lr
+    assert config.momentum == default.momentum
+    assert compose(["lr=0.5", "data=folder"]).lr == 0.5  # wherever data= stands
+
+
+def test_later_words_win():
+    assert compose(["epochs=3", "epochs=4"]).epochs == 4
+    assert compose(["data=folder", "data=cifar10"]).data == "cifar10"
+    assert compose(["data=folder", "data=cifar10"]).crop is None
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+@pytest.mark.parametrize("mode", ["measure", "curriculum"])
+def test_every_preset_composes(name, mode):
+    config = compose([f"data={name}"], mode)
+    assert config.data == name
+    assert set(config) == set(names())
+
+
+def test_there_is_a_preset_for_every_data_set():
+    from lab.data import DATASETS
+
+    assert set(PRESET_NAMES) == set(DATASETS)
+
+
+def test_the_papers_recipe_for_cifar10():
+    config = compose(["data=cifar10"])
+    recipe = {"epochs": 60, "batch_size": 128, "optimizer": "sgd", "lr": 0.1, "min_lr": 5e-4, "momentum": 0.9,
+              "weight_decay": 5e-4, "schedule": "cosine", "networks": 5, "crop": None, "record": "during"}  # fmt: skip
+    assert {key: config[key] for key in recipe} == recipe
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("lr=1e-3", 0.001), ("lr=1", 1.0), ("crop=null", None), ("crop=24", 24), ("name=5", "5"), ("name=a=b", "a=b"),
+        ("root=~/my data", "~/my data"), ("root=/a[0]/b", "/a[0]/b"), ("skip_bad_images=true", True),
+        ("statistics=[entropy]", ["entropy"]), ("network=[lenet5,vgg16]", ["lenet5", "vgg16"]),
+    ],
+)  # fmt: skip
+def test_values_have_their_types(word, value):
+    found = compose([word])[word.partition("=")[0]]
+    assert (found == value and isinstance(found, type(value))) or OmegaConf.to_container(found) == value
+
+
+def test_architectures():
+    assert architectures(compose(["networks=3"])) == ["lenet5"] * 3
+    assert architectures(compose(["network=[lenet5,vgg16]", "networks=2"])) == ["lenet5", "vgg16"]
+
+
+def test_a_list_of_networks_has_its_own_number():
+    assert "networks=3: network= lists 2" in told("network=[lenet5,vgg16]", "networks=3")
+
+
+def test_spaces_around_the_equals_sign():
+    assert "'epochs' is not of the form key=value without spaces" in told("epochs", "=", "3")
+
+
+def test_it_cannot_be_changed_afterwards():
+    with pytest.raises(ReadonlyConfigError):
+        compose([]).epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("epoch=3", "epochs"), ("batchsize=3", "did you mean batch_size?"), ("optimiser=sgd", "optimizer"), ("netwroks=2", "networks"), ("learning_rate=1", "lr")],
+)  # fmt: skip
+def test_an_unknown_key_names_the_nearest(word, near):
+    message = told(word)
+    assert f"'{word.partition('=')[0]}'" in message and near in message
+
+
+@pytest.mark.parametrize(
+    "word", ["a.b=3", "lr.x=1", "data.x=1", "=3", "epochs", "", "epochs=[", "epochs={a: 1", "lr={x: 1}"]
+)
+def test_words_of_no_use(word):
+    told(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("epochs=many", "int"), ("epochs=1.5", "int"), ("epochs=null", "int"), ("lr=fast", "float"), ("crop=big", "int or null"),
+        ("skip_bad_images=perhaps", "bool"), ("statistics=entropy", "list of str"), ("root=null", "str"),
+        ("optimizer=sdg", "sgd"), ("schedule=cosin", "cosine"), ("record=durin", "during"), ("device=gpu", "cuda"), ("precision=fp16", "fp32"),
+        ("epochs=0", "at least 1"), ("networks=0", "at least 1"), ("batch_size=0", "at least"), ("seed=-1", "at least 0"),
+        ("lr=0", "above 0"), ("lr=nan", "above 0"), ("min_lr=-1", "at least 0"), ("min_lr=nan", "at least 0"), ("crop=0", "at least 1"), ("step_factor=nan", "at least 0"),
+        ("statistics=[]", "at least one"), ("network=5", "a name"), ("network=[]", "a name"), ("network=[1]", "a name"), ("network=null", "a name"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_names_the_key_and_what_is_expected(word, expected):
+    message = told(word)
+    assert word.partition("=")[0] in message and expected in message
+
+
+@pytest.mark.parametrize("word", ["name=${nothing}", "name=${epochs", "epochs=${lr}", "name=${oc.env:NO_SUCH}"])
+def test_references_that_lead_nowhere(word):
+    assert word.partition("=")[0] in told(word)
+
+
+def test_a_crop_larger_than_the_images():
+    assert "crop=65: larger than resize=64" in told("resize=64", "crop=65")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["engine=dask"], "`dask scheduler --port 8786` starts one"),
+        (["scheduler=tcp://host:8786"], "give engine=dask"),
+        (["engine=dask", "scheduler=host"], "an address such as tcp://host:8786"),
+        (["engine=ray"], "expected one of local, dask"),
+    ],
+)
+def test_a_cluster_needs_an_engine_and_a_scheduler(words, expected):
+    assert expected in told(*words)
+
+
+def test_an_unknown_data_set_names_the_nearest():
+    message = told("data=cifar")
+    assert "lab/presets/cifar.yaml" in message and "cifar10" in message
+
+
+def test_a_preset_with_an_unknown_key_is_named(tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("epochz: 3\n")
+    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    message = told("data=own")
+    assert "lab/presets/own.yaml" in message and "'epochz'" in message and "epochs" in message
+
+
+def test_a_preset_that_is_no_yaml(tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("epochs: [\n")
+    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    assert "lab/presets/own.yaml" in told("data=own")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epochs: \x9d",
+        b"[1, 2]",
+        b"3",
+        b"? [1]\n: 2",
+        b"~: 1",
+        b"1: 2",
+        b"curriculum: 3",
+        b"lr: ${nothing}",
+        b"name: !!set {a}",
+        b"\0",
+    ],
+)
+def test_a_preset_that_holds_something_else(tmp_path, monkeypatch, content):
+    (tmp_path / "own.yaml").write_bytes(content)
+    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    assert told("data=own")
+
+
+@pytest.mark.parametrize("word", ["[=p", "[]=1", "a[=1", "=x"])
+def test_a_key_that_is_none(word):
+    assert told(word)
+
+
+LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
+
+
+@settings(deadline=None)
+@given(st.text(LINES, max_size=30))
+def test_any_word_composes_or_is_told_in_one_line(word):
+    try:
+        compose([word])
+    except ConfigurationError as error:
+        assert "\n" not in str(error)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(names()), st.text(LINES, max_size=20))
+@example("arms", "0:")  # a mapping where a list belongs
+def test_any_value_composes_or_is_told_in_one_line(key, value):
+    try:
+        config = compose([f"{key}={value}"])
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except ConfigurationError as error:
+        assert "\n" not in str(error)
+
+
+def test_every_setting_has_a_meaning_and_a_type():
+    for entry in Configuration.__dataclass_fields__.values():
+        assert len(entry.metadata["meaning"]) > 5
+        assert type_of(entry.name)
+
+
+def test_a_sweep_composes_every_combination():
+    configs = compose_sweep(["epochs=3", "sweep.batch_size=[16,32]", "sweep.network=[lenet5,[lenet5,vgg16]]"])
+    assert list(configs) == [
+        "batch_size=16, network=lenet5",
+        "batch_size=16, network=[lenet5, vgg16]",
+        "batch_size=32, network=lenet5",
+        "batch_size=32, network=[lenet5, vgg16]",
+    ]
+    assert [(c.batch_size, c.epochs) for c in configs.values()] == [(16, 3), (16, 3), (32, 3), (32, 3)]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("sweep.batch_size=32", "expected a list of two or more values, such as sweep.batch_size=[1,2]"),
+        ("sweep.batch_size=[32]", "expected a list of two or more"),
+        ("sweep.lr=[0.1,1e-1]", "a value stands there twice"),
+        ("sweep.batch_sise=[1,2]", "there is no setting 'batch_sise'; did you mean batch_size?"),
+        ("sweep.batch_size=[16,many]", "batch_size=many: expected int"),
+    ],
+)
+def test_a_sweep_that_cannot_be_meant(word, told):
+    with pytest.raises(ConfigurationError) as error:
+        compose_sweep([word])
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["/data/set #2", "007", "2024_01", "yes", "12:30", "~", "a: b", "[x]"])
+def test_paths_and_names_are_taken_as_they_stand(text):
+    assert compose([f"root={text}", f"name={text}"]).root == text
+    assert compose([f"name={text}"]).name == text
+
+
+@pytest.mark.parametrize(("word", "name"), [("name=null", None), ("name='a b'", "a b"), ('name="null"', "null")])
+def test_null_and_quotes_mean_what_they_do_in_yaml(word, name):
+    assert compose([word]).name == name
+
+
+@pytest.mark.parametrize("word", ["label_noise=0.4", "budget=0.1", "metric=segments"])
+def test_what_a_mode_does_not_look_at_is_told(word):
+    with pytest.raises(ConfigurationError, match="--mode measure does not look at it, --mode curriculum does"):
+        compose([word])
+
+
+def test_help_names_every_pacing_function_and_the_mode_of_a_setting():
+    console = Console(width=200, record=True, quiet=False, file=io.StringIO())
+    print_help(console, argparse.ArgumentParser())
+    rows = console.export_text().splitlines()
+    assert all(name in " ".join(rows) for name in PACING)
+    assert next(row for row in rows if row.startswith("seeds ")).rstrip().endswith("(--mode curriculum)")
+
+
+def test_a_sweep_over_a_setting_that_is_text():
+    configs = compose_sweep(["sweep.data=[mnist5k,folder]", "sweep.name=[one,null]"])
+    assert [(c.data, c.name) for c in configs.values()] == [
+        ("mnist5k", "one"), ("mnist5k", None), ("folder", "one"), ("folder", None),
+    ]  # fmt: skip

@@ -1,0 +1,445 @@
+"""The training loop against a plain restatement of it, its resumption after kills, and its schedules."""
+
+import json
+import math
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from agreement.record import LearningRecord, read_epochs
+from lab import networks, ranks
+from lab import training as loop
+from lab.errors import RankError, TaskError, TrainingError
+from lab.processes import PROCESSES, run_tasks, side_by_side, warm_up
+from lab.settings import compose
+from lab.training import (
+    choose_device,
+    make_optimizer,
+    make_schedule,
+    seed_of,
+    train_network,
+)
+
+
+def settings(*words: str):
+    return compose(
+        [
+            "data=mnist5k",
+            "device=cpu",
+            "precision=fp32",
+            "epochs=2",
+            "batch_size=64",
+            "lr=0.02",
+            "min_lr=0.001",
+            "schedule=cosine",
+            *words,
+        ]
+    )
+
+
+def trained(folder: Path, config, name: str = "lenet5", k: int = 0) -> LearningRecord:
+    before = torch.get_num_threads()
+    try:
+        train_network(k, name, config, folder, 32, 1)
+    finally:
+        torch.set_num_threads(before)
+    return LearningRecord(folder)
+
+
+def weights(folder: Path, k: int = 0) -> dict[str, torch.Tensor]:
+    return torch.load(folder / f"network-{k + 1}" / "checkpoint.pt", weights_only=True)["network"]
+
+
+def plain_lenet5() -> nn.Sequential:
+    """LeNet5 in torch's own modules only, layer by layer where `lab.networks.lenet5` has its own."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5), nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2)),
+        nn.Conv2d(6, 16, 5), nn.Sequential(nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2)),
+        nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120), nn.ReLU(), nn.Flatten(),
+        nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def as_plain(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    renamed = {}
+    for key, value in state.items():
+        layer, name = key.split(".")
+        renamed[f"{layer}.0.{name}" if layer in ("1", "3") else f"{4 if layer == '5' else int(layer) - (int(layer) > 5)}.{name}"] = value  # fmt: skip
+    renamed["4.weight"] = renamed["4.weight"].view(120, 16, 5, 5)
+    return renamed
+
+
+def plain_training(network: nn.Module, digits, config, k: int) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
+    """The recipe restated with nothing of the program but the seeds: probabilities (T, N, 10) of each split, mean losses."""
+    images = {
+        split: torch.from_numpy(part[0].transpose(0, 3, 1, 2) / np.float32(255)) for split, part in digits.items()
+    }
+    labels = {split: torch.from_numpy(part[1]) for split, part in digits.items()}
+    optimizer = torch.optim.SGD(
+        network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+    outcome = {"train": [], "test": []}
+    losses = {"train": [], "test": []}
+    for epoch in range(1, config.epochs + 1):
+        for group in optimizer.param_groups:
+            fraction = (epoch - 1) / config.epochs
+            group["lr"] = config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * fraction)) / 2
+        order = torch.randperm(300, generator=torch.Generator().manual_seed(seed_of(config.seed, k, epoch)))
+        logits = {"train": torch.zeros(300, 10), "test": torch.zeros(100, 10)}
+        network.train()
+        for start in range(0, 300, config.batch_size):
+            index = order[start : start + config.batch_size]
+            output = network(images["train"][index])
+            logits["train"][index] = output.detach()
+            optimizer.zero_grad()
+            F.cross_entropy(output, labels["train"][index]).backward()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            logits["test"] = network(images["test"])
+            if config.record == "after":
+                logits["train"] = network(images["train"])
+        for split in logits:
+            outcome[split].append(logits[split].softmax(1).numpy())
+            losses[split].append(F.cross_entropy(logits[split], labels[split]).item())
+    return {split: np.stack(parts) for split, parts in outcome.items()}, losses
+
+
+@pytest.mark.parametrize("record", ["during", "after"])
+def test_record_equals_that_of_a_plain_loop(begun, few_digits, record):
+    """K=1 of network 3, so that the seed of the network matters."""
+    config = settings(f"record={record}")
+    folder = begun(networks=("lenet5",) * 3)
+    trained(folder, config, k=2)
+
+    torch.manual_seed(seed_of(config.seed, 2))
+    initial = networks.build_network("lenet5", 1, 10, 32).state_dict()
+    network = plain_lenet5()
+    network.load_state_dict(as_plain(initial))
+    expected, losses = plain_training(network, few_digits, config, k=2)
+
+    lines = read_epochs(folder / "network-3")
+    assert [line["lr"] for line in lines] == pytest.approx([0.02, 0.0105])
+    for split, (_, labels) in few_digits.items():
+        predictions = np.load(folder / "network-3" / f"{split}-predictions.npy", allow_pickle=False)
+        probability = np.load(folder / "network-3" / f"{split}-probability.npy", allow_pickle=False)
+        assert predictions.shape == probability.shape == (2, len(labels))
+        # the fused layers round differently: only examples torn between two classes may fall to the other side
+        best = np.sort(expected[split], axis=2)
+        clear = best[:, :, -1] - best[:, :, -2] > 2e-4
+        assert clear.mean() > 0.95
+        np.testing.assert_array_equal(predictions[clear], expected[split].argmax(2)[clear])
+        of_truth = np.take_along_axis(expected[split], labels[None, :, None], 2)[..., 0]
+        np.testing.assert_allclose(probability / 255, of_truth, atol=0.5 / 255 + 1e-4)
+        assert [line[f"{split}/loss"] for line in lines] == pytest.approx(losses[split], rel=1e-4)
+        assert [line[f"{split}/accuracy"] for line in lines] == pytest.approx(
+            (predictions == labels).mean(axis=1).tolist()
+        )
+    for name, value in as_plain(weights(folder, k=2)).items():
+        torch.testing.assert_close(value, network.state_dict()[name], rtol=1e-3, atol=1e-5)
+
+
+def small_network(channels: int, classes: int, size: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2),
+        nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, classes),
+    )  # fmt: skip
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All arrays of a network's record, and its numbers without the time that they took."""
+    found = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+    lines = [{key: value for key, value in line.items() if key != "seconds"} for line in read_epochs(folder)]
+    return found | {"epochs": json.dumps(lines).encode()}
+
+
+def assert_same(one: Path, other: Path, k: int = 0) -> None:
+    assert files(one / f"network-{k + 1}") == files(other / f"network-{k + 1}")
+    for name, value in weights(one, k).items():
+        assert torch.equal(value, weights(other, k)[name]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        ("lenet5", ("optimizer=sgd", "schedule=cosine")),
+        ("lenet5", ("optimizer=adam", "schedule=one_cycle", "lr=0.001", "crop=32")),
+        ("small", ("optimizer=sgd", "schedule=step", "step_epochs=1", "crop=28")),
+    ],
+)
+def test_resuming_after_an_epoch_changes_nothing(begun, monkeypatch, name, recipe):
+    """Dropout and crops too are drawn again as they were."""
+    monkeypatch.setitem(networks.NETWORKS, "small", small_network)
+    config = settings("epochs=3", *recipe)
+    whole, parts = begun("whole"), begun("parts")
+    trained(whole, config, name)
+
+    class Stopped(Exception):
+        pass
+
+    def save_and_stop(*state, save=loop.save_checkpoint):
+        save(*state)
+        raise Stopped
+
+    for epoch in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "save_checkpoint", save_and_stop)
+            with pytest.raises(Stopped):
+                trained(parts, config, name)
+        assert len(read_epochs(parts / "network-1")) == epoch
+    trained(parts, config, name)
+    assert_same(whole, parts)
+    assert LearningRecord(parts).epochs == 3
+
+
+def test_killed_again_and_again_it_ends_with_the_same_record(begun):
+    """SIGKILL at times that hit any point of an epoch: training, writing the record, writing the checkpoint."""
+    config = settings("epochs=4")
+    whole, killed = begun("whole"), begun("killed")
+    trained(whole, config)
+    warm_up("lab.training")
+    kills = 0
+    for attempt in range(30):
+        process = PROCESSES.Process(target=train_network, args=(0, "lenet5", config, killed, 32, 1))
+        process.start()
+        begun_with = len(read_epochs(killed / "network-1"))
+        while process.is_alive() and len(read_epochs(killed / "network-1")) <= begun_with:
+            time.sleep(0.002)
+        time.sleep(0.013 * (attempt % 8))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+        record = LearningRecord(killed)  # readable at any moment, and right as far as it goes
+        for split in ("train", "test"):
+            (part,), (of_whole,) = record.predictions(split), LearningRecord(whole).predictions(split)
+            np.testing.assert_array_equal(part, of_whole[: record.epochs])
+    trained(killed, config)
+    assert kills >= 2
+    assert_same(whole, killed)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b""])
+@pytest.mark.parametrize("name", ["checkpoint.pt", "train-predictions.npy", "epochs.jsonl"])
+def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
+    config = settings("epochs=2")
+    folder = begun()
+    trained(folder, config)
+    whole = (folder / "network-1" / "train-probability.npy").read_bytes()
+    path = folder / "network-1" / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(TaskError, match=r"network-1 is damaged, .*; remove it") as told:
+        trained(folder, config)
+    assert "\n" not in str(told.value)
+    shutil.rmtree(folder / "network-1")
+    trained(folder, config)
+    assert (folder / "network-1" / "train-probability.npy").read_bytes() == whole
+
+
+def test_the_number_of_workers_changes_nothing(begun):
+    """Five networks one after the other, two at a time and all at once."""
+    config, folders = settings("batch_size=100"), {}
+    warm_up("lab.training")
+    for asked in (1, 2, 5):
+        workers, threads = side_by_side(5, asked, on_gpu=False)
+        assert workers == asked
+        folders[asked] = begun(f"workers-{asked}", networks=("lenet5",) * 5)
+        run_tasks(train_network, [(k, "lenet5", config, folders[asked], 32, threads) for k in range(5)], workers)
+    for k in range(5):
+        assert_same(folders[1], folders[2], k)
+        assert_same(folders[1], folders[5], k)
+
+
+@pytest.mark.parametrize("words", [["epochs=1"], ["epochs=1", "optimizer=adam", "schedule=one_cycle"]])
+def test_training_does_without_torchs_compiler(begun, words):
+    """Importing it takes as long again as all of torch."""
+    assert run_tasks(has_compiler, [(0, "lenet5", settings(*words), begun(), 32, 1)], 1) == [False]
+
+
+def has_compiler(*arguments) -> bool:
+    train_network(*arguments)
+    return "torch._dynamo" in sys.modules
+
+
+def test_networks_epochs_and_seeds_draw_differently(begun):
+    seeds = {seed_of(seed, k, epoch) for seed in range(4) for k in range(4) for epoch in range(4)}
+    assert len(seeds) == 64 and all(0 <= seed < 2**63 for seed in seeds)
+    folder = begun(networks=("lenet5", "lenet5"))
+    config = settings("epochs=1")
+    record = [trained(folder, config, k=k) for k in (0, 1)][-1]
+    one, other = record.predictions("test")
+    assert (one != other).any()
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_record(begun):
+    """The first epoch is sound; from the second on the learning rate is absurd."""
+    folder = begun()
+    with pytest.raises(
+        TrainingError, match=r"^network 1 \(lenet5\): the loss is no longer a number in epoch 2; .*lr.*$"
+    ):
+        trained(folder, settings("epochs=3", "schedule=step", "step_epochs=1", "step_factor=1e12"))
+    record = LearningRecord(folder)
+    assert record.epochs == 1
+    assert record.correct("train").shape == (1, 1, 300)
+
+
+def test_a_loss_that_is_no_number_in_the_first_epoch(begun):
+    folder = begun(networks=("lenet5", "lenet5"))
+    with pytest.raises(TrainingError, match=r"^network 2 \(lenet5\): .* in epoch 1;"):
+        trained(folder, settings("lr=1e9"), k=1)
+    assert read_epochs(folder / "network-2") == []
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet18"])
+def test_a_last_batch_of_one_example(begun, few_digits, name):
+    """Batch-norm in training mode has no variance to take from one vector."""
+    digits = {split: (images[:33], labels[:33]) for split, (images, labels) in few_digits.items()}
+    folder = begun(networks=(name,), digits=digits)
+    record = trained(folder, settings("batch_size=16", "epochs=1", "schedule=one_cycle"), name)
+    assert record.correct("train").shape == (1, 1, 33)
+    assert np.isfinite(record.series("train/loss")).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "steps", "expected"),
+    [
+        # cosine starts at lr, is half-way in the middle, and would reach min_lr after the last epoch
+        (["schedule=cosine", "epochs=4", "lr=0.1", "min_lr=0.02"], 7,
+         [0.1, 0.06 + 0.04 * math.sqrt(0.5), 0.06, 0.06 - 0.04 * math.sqrt(0.5), 0.02]),
+        (["schedule=cosine", "epochs=2", "lr=0.001", "min_lr=0.02"], 7, [0.001, 0.001, 0.001]),
+        (["schedule=step", "epochs=6", "step_epochs=2", "step_factor=0.2", "lr=1"], 7, [1, 1, 0.2, 0.2, 0.04, 0.04, 0.008]),
+        (["schedule=constant", "epochs=3", "lr=0.3"], 7, [0.3] * 4),
+    ],
+)  # fmt: skip
+def test_schedules_by_epoch(words, steps, expected):
+    config = settings(*words)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.lr)
+    schedule, every_step = make_schedule(optimizer, config, steps)
+    rates = [optimizer.param_groups[0]["lr"]]
+    for _ in range(config.epochs):
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert not every_step
+    assert rates == pytest.approx(expected)
+
+
+def test_one_cycle_by_step():
+    """Smith & Topin 2018 as torch has it: up from lr/25 over 30 % of the steps, down to lr/25/1e4, along half cosines."""
+    config = settings("schedule=one_cycle", "optimizer=adam", "epochs=2", "lr=0.001")
+    optimizer = make_optimizer(nn.Linear(1, 1), config)
+    schedule, every_step = make_schedule(optimizer, config, 10)
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+        optimizer.step()
+        schedule.step()
+
+    def between(start: float, end: float, fraction: float) -> float:
+        return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
+
+    low, high, least = 0.001 / 25, 0.001, 0.001 / 25 / 1e4
+    assert every_step
+    assert rates == pytest.approx(
+        [between(low, high, i / 5) if i <= 5 else between(high, least, (i - 5) / 14) for i in range(20)]
+    )
+
+
+@pytest.mark.parametrize(("examples", "steps"), [(300, 5), (64, 1), (65, 1), (66, 2)])
+def test_one_cycle_ends_with_the_last_step(begun, few_digits, examples, steps):
+    """As many steps are taken as were planned: one too many is an error in torch, too few leave the rate high."""
+    digits = {split: (images[:examples], labels[:examples]) for split, (images, labels) in few_digits.items()}
+    folder = begun(digits=digits)
+    trained(folder, settings("schedule=one_cycle", "optimizer=adam", "lr=0.001", "epochs=3"))
+    state = torch.load(folder / "network-1" / "checkpoint.pt", weights_only=True)
+    assert state["schedule"]["total_steps"] == state["schedule"]["last_epoch"] == 3 * steps
+
+
+def test_optimizers_follow_the_configuration():
+    network = nn.Linear(2, 2)
+    sgd = make_optimizer(network, settings("momentum=0.8", "weight_decay=0.01", "lr=0.3")).param_groups[0]
+    assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"], sgd["nesterov"]) == (0.3, 0.8, 0.01, False)
+    adam = make_optimizer(network, settings("optimizer=adam", "momentum=0.8")).param_groups[0]
+    assert adam["betas"] == (0.8, 0.999)
+
+
+@pytest.mark.parametrize("words", [[], ["optimizer=adam"]])
+def test_optimizers_do_what_torchs_do(words):
+    """Through a checkpoint and a schedule; the wrappers that they lack only keep torch's compiler off them."""
+    config, weights = settings("weight_decay=0.01", *words), []
+    for kind in ("ours", "torch's"):
+        torch.manual_seed(0)
+        network, inputs = nn.Linear(3, 2), torch.randn(6, 8, 3)
+
+        def made(network=network, kind=kind):
+            ours = make_optimizer(network, config)
+            optimizer = ours if kind == "ours" else type(ours).__base__(network.parameters(), **ours.defaults)
+            return optimizer, make_schedule(optimizer, config, 1)[0]
+
+        optimizer, schedule = made()
+        for step, batch in enumerate(inputs):
+            if step == 3:
+                states = optimizer.state_dict(), schedule.state_dict()
+                optimizer, schedule = made()
+                optimizer.load_state_dict(states[0])
+                schedule.load_state_dict(states[1])
+            optimizer.zero_grad()
+            network(batch).square().mean().backward()
+            optimizer.step()
+            schedule.step()
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
+    assert type(optimizer).__module__.startswith("torch.optim") and weights[0].isfinite().all()
+    assert torch.equal(*weights)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_batch_too_small_for_the_ranks_is_told_before_any_training(begun, monkeypatch):
+    folder = begun()
+    monkeypatch.setattr(ranks, "count", lambda: 23)  # 300 examples leave 44 for the last batch
+    with pytest.raises(RankError, match="a batch of 44 is too small for 23 processes"):
+        trained(folder, settings())
+    assert not (folder / "network-1" / "epochs.jsonl").exists()
+
+
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(TrainingError, match=r"^device=cuda: .*device=cpu$"):
+        choose_device("cuda")
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+
+
+def test_bf16_trains_too(begun):
+    record = trained(begun(), settings("precision=bf16", "epochs=6"))
+    assert record.series("train/accuracy")[0, -1] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "vendor", "gains"),
+    [
+        (True, True, "GenuineIntel", True),
+        (False, True, "GenuineIntel", False),
+        (False, True, "AuthenticAMD", True),
+        (False, False, "AuthenticAMD", False),
+        (False, True, None, False),
+    ],
+)
+def test_bf16_is_chosen_where_the_cpu_multiplies_it_faster(tmp_path, monkeypatch, amx, avx512_bf16, vendor, gains):
+    about = tmp_path / "cpuinfo"
+    if vendor:
+        about.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(loop, "Path", lambda name: about)
+    cpu = torch.device("cpu")
+    assert loop.choose_bf16("auto", cpu) is gains
+    assert loop.choose_bf16("bf16", cpu) and not loop.choose_bf16("fp32", cpu)
