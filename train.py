@@ -21,8 +21,9 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
+from lab.errors import UserError
 from lab.processes import under_torchrun, warm_up
-from lab.settings import ConfigurationError, compose, compose_sweep
+from lab.settings import compose, compose_sweep
 
 PHASES = {  # and what the processes need that they train and draw in
     "measure": ("lab.training", "lab.report.draw"),
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
         if any(word.startswith("sweep.") for word in words):
             if options.mode != "measure" or options.print_config or options.show_pacing:
-                raise ConfigurationError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
+                raise UserError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
             configs = compose_sweep(words)
             warm_up(*PHASES["measure"])
             from lab.sweep import run_sweep
@@ -159,12 +160,7 @@ def print_json(run: str) -> int:
 
 def expected(error: Exception) -> bool:
     """Whether an error is one the user can do something about, told in one line."""
-    if isinstance(error, ConfigurationError | OSError):
-        return True
-    from lab.errors import DataError, NetworkError, RankError, TaskError, TrainingError
-    from lab.tracking import StoreError
-
-    return isinstance(error, DataError | NetworkError | TrainingError | TaskError | RankError | StoreError)
+    return isinstance(error, UserError | OSError)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 from fuzzing import fuzz, options
 
+from lab.errors import UserError
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 READERS = ["agreement.record", "conf", "curricula.scores", "metrics.table", "lab.data.cifar10", "lab.data.voc"]
 with atheris.instrument_imports(include=[*READERS, "omegaconf"]):
@@ -28,7 +30,7 @@ with atheris.instrument_imports(include=[*READERS, "omegaconf"]):
     from curricula.scores import read_scores
     from lab.data import voc
     from lab.data.cifar10 import read_reference
-    from lab.errors import DataError
+    from lab.errors import UserError
     from metrics import table
 
 FOLDER = Path(tempfile.mkdtemp())
@@ -74,7 +76,7 @@ def annotation(data: bytes) -> str:
     path.write_bytes(data)
     try:
         present, instances, area = voc.read_objects(path)
-    except DataError as error:
+    except UserError as error:
         return named(error, path.name)
     assert present <= set(voc.CLASSES) and instances >= len(present) and np.isfinite(area) and area >= 0
     return "objects"
@@ -94,7 +96,7 @@ def listing(data: bytes) -> str:
     (kit() / "VOC2012/ImageSets/Main/train.txt").write_bytes(data)
     try:
         found = voc.files_of(FOLDER / "VOCdevkit", [("2012", "train")], None)
-    except DataError as error:
+    except UserError as error:
         return named(error, "VOC2012")
     assert len(found.paths) == len(found.labels)
     return "files"
@@ -104,7 +106,7 @@ def difficulties(data: bytes) -> str:
     (FOLDER / voc.DIFFICULTIES).write_bytes(data)
     try:
         found = voc.read_difficulties(FOLDER)
-    except DataError as error:
+    except UserError as error:
         return named(error, voc.DIFFICULTIES)
     assert all(isinstance(seconds, float) for seconds in found.values())
     return "numbers"
@@ -117,7 +119,7 @@ def reference(data: bytes) -> str:
     path.write_bytes(data[1:])
     try:
         found = read_reference(path, ["label_entropy", "c_score", "label_noise"][kind], "scores")
-    except DataError as error:
+    except UserError as error:
         return named(error, path.name)
     assert isinstance(found, np.ndarray)
     return "numbers"
@@ -151,7 +153,7 @@ def composed(words: list[str]) -> str:
         config = conf.compose(words)
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         return "settings"
-    except conf.ConfigurationError as error:
+    except conf.UserError as error:
         assert str(error)
         return "refused"
 

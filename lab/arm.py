@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
 from lab.batches import Batches
-from lab.errors import TrainingError
+from lab.errors import Diverged
 from lab.networks import build_network
 from lab.training import (
     choose_bf16,
@@ -51,7 +51,7 @@ def train_arm(
     best validation accuracy.
 
     All arms of a seed begin with the same weights, and have the same steps, schedule and evaluations. Raises
-    TrainingError where the loss is no longer a number.
+    UserError where the loss is no longer a number.
     """
     torch.set_num_threads(threads)
     device = choose_device(config.device)
@@ -102,7 +102,7 @@ def train_arm(
             schedule.step()
         line = {"step": stops[number], "train/loss": torch.stack(losses).mean().item()}
         if not np.isfinite(line["train/loss"]):
-            raise TrainingError(
+            raise Diverged(
                 f"arm {name}, seed {seed}: the loss is no longer a number by step {stops[number]}; "
                 f"a smaller lr than {config.lr} may help"
             )

@@ -19,7 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab import tracking, views
-from lab.settings import PROGRAM, ConfigurationError, nearest
+from lab.errors import UserError
+from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum")
 EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
@@ -27,12 +28,12 @@ KNOWN = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
-    """Run one of the modes in KNOWN with its key=value words. Raises ConfigurationError in one line."""
+    """Run one of the modes in KNOWN with its key=value words. Raises UserError in one line."""
     given = dict(word.partition("=")[::2] for word in words)
     for key in given:
         if key not in KNOWN[mode]:
             known = ", ".join(KNOWN[mode]) or "it takes none"
-            raise ConfigurationError(f"--mode {mode}: there is no setting '{key}' ({known})")
+            raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
         return ui(given.get("port", "5000"), console)
     client = tracking.open_store()
@@ -94,9 +95,7 @@ def find(client: Any, beginning: str, setting: str = "run") -> Any:
     if not found or (beginning and len(found) > 1):
         why = "several runs begin so" if found else "there is no such run" if beginning else "none has finished yet"
         ids = [run.info.run_id for run in known]
-        raise ConfigurationError(
-            f"{setting}={beginning}: {why}" + (nearest(beginning, ids) if ids else "; the store is empty")
-        )
+        raise UserError(f"{setting}={beginning}: {why}" + (nearest(beginning, ids) if ids else "; the store is empty"))
     return found[0]
 
 
@@ -111,14 +110,14 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         print(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text(), end="")
 
 
-def without(run: Any, what: str) -> ConfigurationError:
+def without(run: Any, what: str) -> UserError:
     """What to say of a run that lacks something: one that has finished lacks it only where the store was moved."""
     moved = (
         f"; its files should lie in {run.info.artifact_uri}: was the store moved?"
         if run.info.status == "FINISHED"
         else ""
     )
-    return ConfigurationError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, without {what}{moved}")
+    return UserError(f"run={run.info.run_id[:8]}: it is {run.info.status.lower()}, without {what}{moved}")
 
 
 def export(client: Any, run: Any, to: Path, console: Any) -> None:
@@ -140,16 +139,14 @@ def export(client: Any, run: Any, to: Path, console: Any) -> None:
 def ui(port: str, console: Any) -> None:
     """MLflow's UI on this machine alone, until Ctrl-C; of a store that is a server, only where it is."""
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigurationError(f"port={port}: expected a whole number from 1 to 65535")
+        raise UserError(f"port={port}: expected a whole number from 1 to 65535")
     client, store = tracking.open_store(), tracking.tracking_uri()
     if store.startswith(("http://", "https://")):
         console.print(f"The store is a server with a UI of its own, {store}", highlight=False)
         return print_tables(client, store, console)
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", int(port))) == 0:
-            raise ConfigurationError(
-                f"port={port}: something answers there already; give another, such as port={int(port) + 1}"
-            )
+            raise UserError(f"port={port}: something answers there already; give another, such as port={int(port) + 1}")
     address = f"http://127.0.0.1:{port}"
     console.print(f"MLflow's UI comes up at {address} in some seconds; Ctrl-C ends it.", highlight=False)
     print_tables(client, address, console)
@@ -169,7 +166,7 @@ def ui(port: str, console: Any) -> None:
             if server.returncode:
                 told.seek(0)
                 last = (told.read().strip().splitlines() or [f"status {server.returncode}"])[-1]
-                raise tracking.StoreError(f"MLflow's UI ended: {last}")
+                raise tracking.UserError(f"MLflow's UI ended: {last}")
         except KeyboardInterrupt:
             pass
         finally:

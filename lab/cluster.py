@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lab.errors import TaskError
+from lab.errors import UserError
 from lab.processes import POLL_SECONDS, run_tasks, warm_up
 
 CONNECT_SECONDS = 10
@@ -29,17 +29,17 @@ LACKING = "scheduler and workers must have this program installed in the same ve
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Any]:
-    """A Dask client. Raises TaskError where Dask is not installed or no scheduler answers."""
+    """A Dask client. Raises UserError where Dask is not installed or no scheduler answers."""
     try:
         from distributed import Client
     except ImportError as error:
-        raise TaskError("engine=dask needs Dask on every machine: pip install -e '.[cluster]'") from error
+        raise UserError("engine=dask needs Dask on every machine: pip install -e '.[cluster]'") from error
     for name in ("distributed", "distributed.client"):  # what goes wrong is told in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise TaskError(
+        raise UserError(
             f"scheduler={scheduler}: no Dask scheduler answers there; `dask scheduler --port 8786` starts one"
         ) from error
     with client:
@@ -100,23 +100,23 @@ def run_on_cluster(task: str, tasks: Mapping[str, tuple], scheduler: str, on_gpu
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turn what Dask itself raises into a TaskError."""
+    """Turn what Dask itself raises into a UserError."""
     from distributed import KilledWorker
     from distributed.comm import CommClosedError
 
     try:
         yield
     except KilledWorker as error:
-        raise TaskError(
+        raise UserError(
             f"{error.allowed_failures + 1} workers died while they ran the same training, perhaps for want of memory; "
             "the same command resumes from its last epoch"
         ) from error
     except (CancelledError, CommClosedError) as error:
-        raise TaskError("the Dask scheduler is gone; the same command resumes from the last epochs") from error
+        raise UserError("the Dask scheduler is gone; the same command resumes from the last epochs") from error
     except RuntimeError as error:
         if not isinstance(error.__cause__, ImportError | AttributeError):
             raise
-        raise TaskError(LACKING.format(error.__cause__)) from error  # Dask's: the scheduler could not read the task
+        raise UserError(LACKING.format(error.__cause__)) from error  # Dask's: the scheduler could not read the task
 
 
 def wait_for_end(lock: Path) -> None:
@@ -140,7 +140,7 @@ def called(function: str, arguments: bytes) -> Any:
     try:
         found, given = pkgutil.resolve_name(function), pickle.loads(arguments)
     except (ImportError, AttributeError) as error:
-        raise TaskError(LACKING.format(error)) from error
+        raise UserError(LACKING.format(error)) from error
     return found(*given)
 
 
@@ -168,7 +168,7 @@ def run_on_worker(function: str, arguments: bytes, lock: Path) -> None:
 
 def run_alone(function: str, arguments: bytes, lock: Path) -> None:
     if not lock.parent.is_dir():
-        raise TaskError(
+        raise UserError(
             f"{lock.parent} is not there on worker {platform.node()}: workers must share the current folder of the command, "
             "under the same path"
         )

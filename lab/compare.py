@@ -27,14 +27,14 @@ from lab.data import load
 from lab.data.examples import Data
 from lab.data.pixels import share, take
 from lab.engine import check_networks, run, settled
-from lab.errors import DataError
+from lab.errors import UserError
 from lab.ordering import check_metric, scores_of
 from lab.outcome import Arm, log_outcome, pacing_curve, read_outcome, table_of
 from lab.processes import Watch, side_by_side, under_torchrun
 from lab.progress import Progress
 from lab.report.comparison_summary import answer, print_comparison
 from lab.report.summary import as_text
-from lab.settings import ConfigurationError, nearest, plain, settings_of
+from lab.settings import nearest, plain, settings_of
 from lab.views import describe
 from lab.work import TERMS, attempt_of, discard, unfinished
 
@@ -101,23 +101,23 @@ def check(config: Any, console: Any) -> None:
     """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
     parts = check_metric(config.metric)
     if config.measurement and not {*parts} & {*RECORD_SCORES}:
-        raise ConfigurationError(
+        raise UserError(
             f"measurement={config.measurement}: metric={config.metric} reads none; {', '.join(RECORD_SCORES)} do"
         )
     if under_torchrun():
-        raise ConfigurationError(
+        raise UserError(
             "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "
             "torchrun is for --mode measure"
         )
     if not isinstance(config.network, str):
-        raise ConfigurationError("network: a comparison trains one architecture; name one")
+        raise UserError("network: a comparison trains one architecture; name one")
     for arm in config.arms:
         if arm not in ARMS:
-            raise ConfigurationError(f"arms: there is no '{arm}'{nearest(arm, ARMS)}")
+            raise UserError(f"arms: there is no '{arm}'{nearest(arm, ARMS)}")
     if "shuffled" not in config.arms or len(set(config.arms)) != len(config.arms):
-        raise ConfigurationError("arms: name each once, and shuffled, the baseline, among them")
+        raise UserError("arms: name each once, and shuffled, the baseline, among them")
     if config.pacing not in PACING:
-        raise ConfigurationError(f"pacing={config.pacing}: there is no such function{nearest(config.pacing, PACING)}")
+        raise UserError(f"pacing={config.pacing}: there is no such function{nearest(config.pacing, PACING)}")
     needed = seeds_needed(max(len(config.arms) - 1, 1))
     if config.seeds < needed and len(config.arms) > 1:
         console.print(
@@ -144,7 +144,7 @@ def held_out(data: Data, config: Any) -> tuple[Part, Part]:
         members = np.flatnonzero(split.labels == label)
         chosen[draw.permutation(members)[: round(config.validation * len(members))]] = True
     if not chosen.any() or chosen.all():
-        raise DataError(
+        raise UserError(
             f"validation={config.validation} of {len(split)} examples leaves a part empty: give another share"
         )
 
@@ -153,9 +153,9 @@ def held_out(data: Data, config: Any) -> tuple[Part, Part]:
 
     train = part(np.flatnonzero(~chosen))
     if len(train.labels) < config.batch_size:
-        raise DataError(f"batch_size={config.batch_size} is larger than the {len(train.labels)} examples to train on")
+        raise UserError(f"batch_size={config.batch_size} is larger than the {len(train.labels)} examples to train on")
     if data.multi_label and config.label_noise:
-        raise DataError(
+        raise UserError(
             f"label_noise={config.label_noise}: the examples of data={config.data} have sets of labels; give 0"
         )
     noisy = (
@@ -184,12 +184,12 @@ def warn_of_examples_never_drawn(config: Any, examples: int, console: Any) -> No
 
 
 def notes_on(scores: np.ndarray, ids: list[str], config: Any) -> list[str]:
-    """What the scores of the examples to train on leave open. Raises ConfigurationError where they give no order at all."""
+    """What the scores of the examples to train on leave open. Raises UserError where they give no order at all."""
     notes, without = [], missing(scores)
     values, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
     if len(values) < 2:
         what = "are all equal" if len(values) else "are all missing"
-        raise ConfigurationError(f"metric={config.metric}: the scores {what}, which gives no order")
+        raise UserError(f"metric={config.metric}: the scores {what}, which gives no order")
     if len(without):
         notes.append(
             f"{len(without)} of {len(scores)} training examples have no score ({ids[without[0]]!r}, ...) and come last in "

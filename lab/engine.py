@@ -7,18 +7,18 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lab.cluster import ask_worker, run_on_cluster
+from lab.errors import UserError
 from lab.processes import by_name, run_tasks, under_torchrun
-from lab.settings import ConfigurationError
 
 
 def settled(config: Any, say: Callable[[str], None]) -> Any:
     """The configuration with device= and precision= as they come to where the networks will be trained.
 
-    say: prints what there is to wait for. Raises TrainingError where there is no such device, TaskError where there is no
+    say: prints what there is to wait for. Raises UserError where there is no such device, UserError where there is no
     such cluster.
     """
     if config.engine == "dask" and under_torchrun():
-        raise ConfigurationError("engine=dask under torchrun: one of them can spread the trainings, not both")
+        raise UserError("engine=dask under torchrun: one of them can spread the trainings, not both")
     question, asked = "lab.training:settle", (config.device, config.precision)
     if config.engine == "dask":
         on_gpu = {"cpu": False, "cuda": True, "auto": None}[config.device]
@@ -29,7 +29,7 @@ def settled(config: Any, say: Callable[[str], None]) -> Any:
 
 
 def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> None:
-    """Raises NetworkError for the first of the networks that does not exist or does not take images of `size` pixels."""
+    """Raises UserError for the first of the networks that does not exist or does not take images of `size` pixels."""
     ask("lab.networks:check_networks", list(dict.fromkeys(names)), channels, classes, size)
 
 

@@ -1,24 +1,9 @@
-"""What can go wrong that the user can do something about; every message is one line that says what.
-
-Here without torch, which takes seconds to import, so that the program's first process need not: only those that train do.
-"""
+"""What can go wrong that the user can do something about; every message is one line that says what to do."""
 
 
-class DataError(ValueError):
-    """Something about the data that stops the run."""
+class UserError(Exception):
+    """A mistake in the settings, the data or the surroundings that the user can correct. The message is one line."""
 
 
-class NetworkError(ValueError):
-    """A network that does not exist or does not fit the images."""
-
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on."""
-
-
-class TaskError(RuntimeError):
-    """A task that failed or whose process died."""
-
-
-class RankError(ValueError):
-    """A training that cannot be shared by so many processes."""
+class Diverged(UserError):
+    """The loss is NaN or infinite: the same training would fail again in the same way."""

@@ -22,13 +22,14 @@ from lab.data.examples import Data
 from lab.data.labels import with_random_labels
 from lab.data.pixels import share
 from lab.engine import check_networks, run, settled
+from lab.errors import UserError
 from lab.processes import Watch, processes, side_by_side
 from lab.progress import Progress
 from lab.report.page import measurement_report, write_page
 from lab.report.page_plots import plot_script
 from lab.report.per_example import examples_table
 from lab.report.summary import as_text, headline, print_measurement
-from lab.settings import ConfigurationError, architectures, nearest, settings_of
+from lab.settings import architectures, nearest, settings_of
 from lab.statistics import annotated, kinds_of, statistics_of
 from lab.views import describe
 from lab.work import attempt_of, discard, unfinished
@@ -61,7 +62,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     """
     for name in config.statistics:
         if name not in STATISTICS:
-            raise ConfigurationError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
+            raise UserError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
     with console.status("reading the images"):
         data = with_random_labels(load(config), config.random_labels, config.seed)
     for note in data.notes:

@@ -13,14 +13,15 @@ from lab import tracking
 from lab.browse import find
 from lab.data import ANNOTATIONS
 from lab.data.examples import Split
+from lab.errors import UserError
 from lab.progress import Progress
-from lab.settings import PROGRAM, ConfigurationError, nearest
+from lab.settings import PROGRAM, nearest
 from lab.statistics import statistics_of
 from metrics import STATISTICS
 
 
 def check_metric(metric: str) -> list[str]:
-    """The parts of `metric`, joined by +; raises ConfigurationError for one that is not known."""
+    """The parts of `metric`, joined by +; raises UserError for one that is not known."""
     parts: list[str] = []
     known = [*STATISTICS, *ANNOTATIONS, *RECORD_SCORES, "file:PATH"]
     for part in map(str.strip, metric.split("+")):
@@ -30,9 +31,9 @@ def check_metric(metric: str) -> list[str]:
             parts.append(part)
     for part in parts:
         if not part:
-            raise ConfigurationError(f"metric={metric}: name a score on either side of the +")
+            raise UserError(f"metric={metric}: name a score on either side of the +")
         if part not in known and not part.startswith("file:"):
-            raise ConfigurationError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
+            raise UserError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
     return parts
 
 
@@ -44,13 +45,11 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
             try:
                 columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
             except ValueError as error:
-                raise ConfigurationError(f"metric={error}") from error
+                raise UserError(f"metric={error}") from error
         elif part in ANNOTATIONS:
             if part not in train.annotations:
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
-                raise ConfigurationError(
-                    f"metric={part}: the train set of data={config.data} has no such annotation; {has}"
-                )
+                raise UserError(f"metric={part}: the train set of data={config.data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
         elif part in RECORD_SCORES:
             record, run = measurement(config, train, client)
@@ -72,7 +71,7 @@ def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord,
         if config.measurement:
             runs = [find(client, config.measurement, "measurement")]
             if runs[0].data.tags["phase"] != "measure":
-                raise ConfigurationError(
+                raise UserError(
                     f"measurement={config.measurement}: that run is no measurement; --mode list shows which are"
                 )
         else:
@@ -94,9 +93,7 @@ def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord,
                     return record, run.info.run_id
             except ValueError as error:
                 if config.measurement:
-                    raise ConfigurationError(f"measurement={run.info.run_id}: {error}") from error
+                    raise UserError(f"measurement={run.info.run_id}: {error}") from error
     if config.measurement:
-        raise ConfigurationError(
-            f"measurement={config.measurement}: it measured other examples than data={config.data}"
-        )
-    raise ConfigurationError(f"metric={config.metric} needs a measurement of these examples; make one: {command}")
+        raise UserError(f"measurement={config.measurement}: it measured other examples than data={config.data}")
+    raise UserError(f"metric={config.metric} needs a measurement of these examples; make one: {command}")

@@ -17,7 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from lab.errors import TaskError
+from lab.errors import UserError
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 2.0
@@ -77,7 +77,7 @@ def run_tasks(
     """What `task(*each)` returns for each of the arguments, at most `workers` at a time, each in a new process.
 
     The first exception in a task is raised here, as it is; a process that died, and `wanted` turning false, raise
-    TaskError. Either way, and on Ctrl-C, the others are ended at once.
+    UserError. Either way, and on Ctrl-C, the others are ended at once.
     """
     waiting = list(enumerate(arguments))[::-1]
     results: list[Any] = [None] * len(waiting)
@@ -93,7 +93,7 @@ def run_tasks(
                 running[ours] = number, process
             ended: list[Any] = connection.wait(list(running), POLL_SECONDS)
             if not ended and not wanted():
-                raise TaskError("cancelled")
+                raise UserError("cancelled")
             for ours in ended:
                 number, process = running.pop(ours)
                 try:
@@ -106,7 +106,7 @@ def run_tasks(
                         if killed
                         else f"exit status {process.exitcode}"
                     )
-                    raise TaskError(
+                    raise UserError(
                         f"a training process died ({reason}); the same command resumes from its last epoch"
                     ) from None
                 process.join()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lab.errors import RankError
+from lab.errors import UserError
 from lab.networks.fused import NormReluPool
 
 PATIENCE = timedelta(days=30)  # between two trainings rank 0 may be busy for long; torchrun notices a rank that died
@@ -58,7 +58,7 @@ def follow() -> int:
             task(*arguments)
         except KeyboardInterrupt:
             return 130
-        except RankError:  # rank 0 tells
+        except UserError:  # rank 0 tells
             return 2
         except Exception as error:
             print(f"train.py, rank {rank()}: {' '.join(str(error).split())}", file=sys.stderr)
@@ -75,12 +75,12 @@ def run_on_ranks(task: Callable[..., None], arguments: Iterable[tuple]) -> None:
 def share(size: int) -> slice:
     """This rank's part of a batch of `size`: equal parts in the order of the ranks, the first ones larger by one if need be.
 
-    Raises RankError where a part would be too small to train on.
+    Raises UserError where a part would be too small to train on.
     """
     if count() == 1:
         return slice(0, size)
     if size < LEAST * count():
-        raise RankError(
+        raise UserError(
             f"a batch of {size} is too small for {count()} processes: choose another batch_size=, or fewer processes"
         )
     part, more = divmod(size, count())

@@ -17,15 +17,13 @@ from typing import Any, cast, get_args, get_origin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from lab.errors import UserError
+
 PRESETS = Path(__file__).parent / "presets"
 PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
 MEASURE_ONLY = {"networks", "record", "statistics", "resamples", "random_labels", "sync_batchnorm"}
 CURRICULUM_ONLY = {"metric", "descending", "arms", "balance", "pacing", "a", "b", "seeds", "budget", "label_noise", "validation", "evaluations", "measurement"}  # fmt: skip
 SECTIONS = ("curriculum",)  # of a preset: what differs in that mode
-
-
-class ConfigurationError(ValueError):
-    """A setting the user can correct; the message is one line that says how."""
 
 
 def setting(default: Any, meaning: str, *choices: str) -> Any:
@@ -138,7 +136,7 @@ class Configuration:
 def compose(words: list[str], mode: str = "measure") -> DictConfig:
     """Defaults, then lab/presets/<data>.yaml, then its section named as the mode, then the `key=value` words.
 
-    Raises ConfigurationError with one clear line.
+    Raises UserError with one clear line.
     """
     default = OmegaConf.structured(Configuration)
     given = [pair(word) for word in words]
@@ -146,17 +144,13 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     preset = PRESETS / f"{chosen}.yaml"
     if not preset.is_file():
         known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-        raise ConfigurationError(
-            f"data={chosen}: there is no preset lab/presets/{chosen}.yaml{nearest(str(chosen), known)}"
-        )
+        raise UserError(f"data={chosen}: there is no preset lab/presets/{chosen}.yaml{nearest(str(chosen), known)}")
     try:
         layer: Any = OmegaConf.to_container(OmegaConf.load(preset))
     except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
-        raise ConfigurationError(
-            f"lab/presets/{chosen}.yaml is not valid YAML ({' '.join(str(error).split())})"
-        ) from error
+        raise UserError(f"lab/presets/{chosen}.yaml is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(layer, dict) or not all(isinstance(layer.get(name, {}), dict) for name in SECTIONS):
-        raise ConfigurationError(f"lab/presets/{chosen}.yaml: expected lines of the form 'key: value'")
+        raise UserError(f"lab/presets/{chosen}.yaml: expected lines of the form 'key: value'")
     section = layer.pop(mode, {}) if mode in SECTIONS else {}
     for other in SECTIONS:
         layer.pop(other, None)
@@ -171,14 +165,14 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
-        raise ConfigurationError(f"{error.full_key}: {first_line(error)}") from error
+        raise UserError(f"{error.full_key}: {first_line(error)}") from error
     check(config)
     if OmegaConf.is_list(config.network) and dict(given).get("networks", len(config.network)) != len(config.network):
-        raise ConfigurationError(f"networks={config.networks}: network= lists {len(config.network)}, one network each")
+        raise UserError(f"networks={config.networks}: network= lists {len(config.network)}, one network each")
     other, ignored = ("measure", MEASURE_ONLY) if mode == "curriculum" else ("curriculum", CURRICULUM_ONLY)
     for key, value in given:
         if key in ignored and config[key] != plain(default)[key]:
-            raise ConfigurationError(f"{key}={value}: --mode {mode} does not look at it, --mode {other} does")
+            raise UserError(f"{key}={value}: --mode {mode} does not look at it, --mode {other} does")
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -186,7 +180,7 @@ def compose(words: list[str], mode: str = "measure") -> DictConfig:
 def compose_sweep(words: list[str]) -> dict[str, DictConfig]:
     """A configuration for every value that words of the form `sweep.key=[value,...]` list, by 'key=value'.
 
-    Several such words give all combinations. Raises ConfigurationError with one clear line.
+    Several such words give all combinations. Raises UserError with one clear line.
     """
     plain = [word for word in words if not word.startswith("sweep.")]
     choices = []
@@ -194,10 +188,10 @@ def compose_sweep(words: list[str]) -> dict[str, DictConfig]:
         if word.startswith("sweep."):
             key, values = pair(word.removeprefix("sweep."), several=True)
             if not isinstance(values, list) or len(values) < 2:
-                raise ConfigurationError(f"{word}: expected a list of two or more values, such as sweep.{key}=[1,2]")
+                raise UserError(f"{word}: expected a list of two or more values, such as sweep.{key}=[1,2]")
             choices.append([f"{key}={json.dumps(value)}" for value in values])
             if len({*choices[-1]}) < len(values):
-                raise ConfigurationError(f"{word}: a value stands there twice")
+                raise UserError(f"{word}: a value stands there twice")
     return {
         ", ".join(chosen).replace('"', ""): compose([*plain, *chosen], "measure")
         for chosen in itertools.product(*choices)
@@ -209,14 +203,14 @@ def pair(word: str, several: bool = False) -> tuple[str, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key:
         spaces = " without spaces" if key in names() else nearest(key, names())
-        raise ConfigurationError(f"'{word}' is not of the form key=value{spaces}")
+        raise UserError(f"'{word}' is not of the form key=value{spaces}")
     is_text = not several and key in names() and described(key).type in (str, str | None)
     if is_text and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
     try:
         value = plain(OmegaConf.from_dotlist([word])).get(key)
     except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
-        raise ConfigurationError(f"{word}: the value is not valid YAML ({first_line(error)})") from error
+        raise UserError(f"{word}: the value is not valid YAML ({first_line(error)})") from error
     return key, value
 
 
@@ -225,9 +219,9 @@ def merged(config: DictConfig, key: str, value: Any, source: str) -> DictConfig:
         return cast(DictConfig, OmegaConf.merge(config, {key: value}))
     except (ConfigKeyError, ConfigAttributeError) as error:
         unknown = error.full_key or key
-        raise ConfigurationError(f"{source}there is no setting '{unknown}'{nearest(str(unknown), names())}") from error
+        raise UserError(f"{source}there is no setting '{unknown}'{nearest(str(unknown), names())}") from error
     except (OmegaConfBaseException, TypeError) as error:  # TypeError: a mapping where a list belongs
-        raise ConfigurationError(
+        raise UserError(
             f"{source}{key}={value}: expected {type_of(key)} ({described(key).metadata['meaning']})"
         ) from error
 
@@ -237,49 +231,39 @@ def check(config: DictConfig) -> None:
     for entry in fields(Configuration):
         value, choices = config[entry.name], entry.metadata["choices"]
         if choices and value not in choices:
-            raise ConfigurationError(
-                f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}"
-            )
+            raise UserError(f"{entry.name}={value}: expected one of {', '.join(choices)}{nearest(str(value), choices)}")
     least = {"networks": 1, "epochs": 1, "batch_size": 2, "step_epochs": 1, "step_factor": 0, "workers": 0, "resamples": 1, "seed": 0, "min_lr": 0,
              "momentum": 0, "weight_decay": 0, "resize": 1, "crop": 1, "seeds": 2,
              "evaluations": 1, "label_noise": 0, "random_labels": 0, "memory": 0, "statistics_resize": 10}  # fmt: skip
     for key, bound in least.items():
         if config[key] is not None and not config[key] >= bound:
-            raise ConfigurationError(
-                f"{key}={config[key]}: expected at least {bound} ({described(key).metadata['meaning']})"
-            )
+            raise UserError(f"{key}={config[key]}: expected at least {bound} ({described(key).metadata['meaning']})")
     for key in ("lr", "budget", "validation", "a", "b"):
         if config[key] is not None and not config[key] > 0:
-            raise ConfigurationError(
-                f"{key}={config[key]}: expected a number above 0 ({described(key).metadata['meaning']})"
-            )
+            raise UserError(f"{key}={config[key]}: expected a number above 0 ({described(key).metadata['meaning']})")
     for key in ("budget", "b", "label_noise", "random_labels"):
         if config[key] is not None and config[key] > 1:
-            raise ConfigurationError(f"{key}={config[key]}: expected at most 1 ({described(key).metadata['meaning']})")
+            raise UserError(f"{key}={config[key]}: expected at most 1 ({described(key).metadata['meaning']})")
     if config.validation >= 1:
-        raise ConfigurationError(
-            f"validation={config.validation}: expected less than 1, to leave something to train on"
-        )
+        raise UserError(f"validation={config.validation}: expected less than 1, to leave something to train on")
     if config.momentum >= 1:
-        raise ConfigurationError(
+        raise UserError(
             f"momentum={config.momentum}: expected less than 1 ({described('momentum').metadata['meaning']})"
         )
     if config.resize and config.crop and config.crop > config.resize:
-        raise ConfigurationError(f"crop={config.crop}: larger than resize={config.resize}")
+        raise UserError(f"crop={config.crop}: larger than resize={config.resize}")
     if (config.engine == "dask") != (config.scheduler is not None):
-        raise ConfigurationError(
+        raise UserError(
             f"engine={config.engine} with scheduler={config.scheduler}: for a Dask cluster give engine=dask and "
             "scheduler=tcp://host:port; `dask scheduler --port 8786` starts one"
         )
     if config.scheduler is not None and not re.fullmatch(r"\w+://\S+:\d+", config.scheduler):
-        raise ConfigurationError(f"scheduler={config.scheduler}: expected an address such as tcp://host:8786")
+        raise UserError(f"scheduler={config.scheduler}: expected an address such as tcp://host:8786")
     architectures = config.network if OmegaConf.is_list(config.network) else [config.network]
     if not architectures or not all(isinstance(name, str) for name in architectures):
-        raise ConfigurationError(
-            f"network={config.network}: expected a name, or a list of names such as [lenet5,vgg16]"
-        )
+        raise UserError(f"network={config.network}: expected a name, or a list of names such as [lenet5,vgg16]")
     if not config.statistics:
-        raise ConfigurationError("statistics=[]: name at least one")
+        raise UserError("statistics=[]: name at least one")
 
 
 def architectures(config: DictConfig) -> list[str]:

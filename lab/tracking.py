@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from lab.errors import UserError
+
 STORE = Path("mlruns")
 FLUSH_SECONDS = 10
 LONGEST_PAUSE = 300  # seconds between attempts to send metrics to a store that does not take them
@@ -27,10 +29,6 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 RETRIES = "4"  # for half a minute a server is asked again, not for four
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
-
-
-class StoreError(RuntimeError):
-    """The MLflow store cannot be used; the message is one line that says what to do."""
 
 
 def tracking_uri() -> str:
@@ -46,7 +44,7 @@ def import_mlflow() -> None:
 
 
 def open_store() -> Any:
-    """An MlflowClient on the store, made when missing. Raises StoreError where it cannot be read or written."""
+    """An MlflowClient on the store, made when missing. Raises UserError where it cannot be read or written."""
     import logging
 
     from mlflow import MlflowClient
@@ -101,7 +99,7 @@ def asked_once() -> Iterator[None]:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn what MLflow and its database raise into a StoreError of one line."""
+    """Turn what MLflow and its database raise into a UserError of one line."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
     from urllib3.exceptions import HTTPError
@@ -128,7 +126,7 @@ def store_errors() -> Iterator[None]:
             advice = "another version of MLflow wrote it: `mlflow db upgrade` brings an older one up to date; a newer one needs the newer MLflow"
         else:
             advice = "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store"
-        raise StoreError(
+        raise UserError(
             f"MLflow store {tracking_uri()}: {text.splitlines()[0] if text else type(error).__name__} ({advice})"
         ) from error
 
@@ -143,11 +141,11 @@ def experiment_id(client: Any, name: str) -> str:
         if found is not None:
             if found.lifecycle_stage == "deleted":
                 command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
-                raise StoreError(
+                raise UserError(
                     f"the experiment {name} was deleted; `MLFLOW_TRACKING_URI={tracking_uri()} {command}` brings it back"
                 )
             if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
-                raise StoreError(
+                raise UserError(
                     f"this store was made elsewhere and its files are looked for there ({found.artifact_location}): "
                     "move the folder back, or work in another one"
                 )
@@ -213,7 +211,7 @@ def in_the_end(action: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(StoreError), asked_once():
+        with suppress(UserError), asked_once():
             action()
         raise
     action()
@@ -231,7 +229,7 @@ def ending(client: Any, runs: list[str], is_finished: Callable[[str], bool] = la
     try:
         yield
     except BaseException as error:
-        with suppress(StoreError), asked_once():  # the first error is the one to tell
+        with suppress(UserError), asked_once():  # the first error is the one to tell
             end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     end("FINISHED")
@@ -265,16 +263,16 @@ class MetricLog:
                 self.log(run, step, {key: value})
 
     def flush(self) -> None:
-        """Send everything. Raises StoreError, which says how much is not sent; it is kept for the next attempt."""
+        """Send everything. Raises UserError, which says how much is not sent; it is kept for the next attempt."""
         if not self.sending.acquire(timeout=1):
-            raise StoreError(f"MLflow store {tracking_uri()}: does not answer")
+            raise UserError(f"MLflow store {tracking_uri()}: does not answer")
         try:
             with store_errors():
                 for run in list(self.waiting):
                     self.send(run)
-        except StoreError as error:
+        except UserError as error:
             left = sum(map(len, self.waiting.values()))
-            raise StoreError(
+            raise UserError(
                 f"{error}; {left} metrics are not sent: they are kept, and sent by the same command"
             ) from error
         finally:
@@ -298,7 +296,7 @@ class MetricLog:
         try:
             self.flush()
             self.pause = FLUSH_SECONDS
-        except StoreError:
+        except UserError:
             self.pause = min(2 * self.pause, LONGEST_PAUSE)
         self.flushed = time.monotonic()
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord, Recorder
 from lab import ranks
 from lab.batches import Batches, losses_of, predicted
-from lab.errors import TaskError, TrainingError
+from lab.errors import Diverged, UserError
 from lab.networks import build_network
 
 EVALUATION_BATCH = 500
@@ -27,7 +27,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. Under torchrun
     all ranks call this at once, and rank 0 writes (see `lab.ranks`). All randomness of an epoch follows from (seed, k,
     epoch), so a resumed training repeats it exactly.
-    Raises TrainingError where the loss is no longer a number.
+    Raises UserError where the loss is no longer a number.
     """
     torch.set_num_threads(threads)
     device = choose_device(config.device)
@@ -83,7 +83,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
         if recorder is None:
             continue
         if not np.isfinite(numbers["train/loss"]):
-            raise TrainingError(
+            raise Diverged(
                 f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help"
             )
         recorder.end_epoch(**numbers, seconds=time.perf_counter() - started)
@@ -195,14 +195,14 @@ def make_schedule(
 
 
 def settle(device: str, precision: str) -> dict[str, str]:
-    """device= and precision= as they come to on this machine, by their names. Raises TrainingError as `choose_device`."""
+    """device= and precision= as they come to on this machine, by their names. Raises UserError as `choose_device`."""
     found = choose_device(device)
     return {"device": found.type, "precision": "bf16" if choose_bf16(precision, found) else "fp32"}
 
 
 def choose_device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device=cuda: torch sees no GPU here; leave device=auto or give device=cpu")
+        raise UserError("device=cuda: torch sees no GPU here; leave device=auto or give device=cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -243,7 +243,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What `save_checkpoint` wrote, None where there is no file. Raises TaskError where it is not as it was written."""
+    """What `save_checkpoint` wrote, None where there is no file. Raises UserError where it is not as it was written."""
     if not path.is_file():
         return None
     try:
@@ -254,8 +254,8 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
         raise damaged(path.parent) from error
 
 
-def damaged(folder: Path) -> TaskError:
-    return TaskError(
+def damaged(folder: Path) -> UserError:
+    return UserError(
         f"{folder} is damaged, as a loss of power can leave it; remove it, and its network is trained anew"
     )
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from agreement.record import replace_text
 from lab import tracking
 from lab.data.examples import Data
-from lab.errors import TrainingError
+from lab.errors import Diverged, UserError
 from lab.settings import settings_of
 
 TERMS = 2  # raise it when a change to the code changes what a training with the same settings gives
@@ -30,13 +30,13 @@ def settings_with_effect(config: Any, mode: str) -> dict[str, Any]:
 def unfinished(mode: str, config: Any, data: Data, terms: Sequence[str] = ()) -> Iterator[Path]:
     """The folder of this work, the same for the same settings, examples and terms; the caller discards it when all is done.
 
-    Raises TrainingError where another process works there. After a TrainingError inside, the folder is removed: the
+    Raises UserError where another process works there. After Diverged inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
     with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest, TERMS, *terms]) as work:
         try:
             yield work
-        except TrainingError:
+        except Diverged:
             discard(work)
             raise
 
@@ -55,7 +55,7 @@ def work_folder(mode: str, data: str, what: Any) -> Iterator[Path]:
             work.mkdir(exist_ok=True)
             yield work
     except Timeout as error:
-        raise TrainingError(f"the same {mode} is already running ({work}); wait for it, or change a setting") from error
+        raise UserError(f"the same {mode} is already running ({work}); wait for it, or change a setting") from error
 
 
 def discard(work: Path) -> None:

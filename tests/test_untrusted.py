@@ -21,8 +21,8 @@ from torchvision.datasets import CIFAR10, voc
 
 import train
 from lab.data import DATASETS
-from lab.errors import DataError
-from lab.settings import ConfigurationError, compose
+from lab.errors import UserError
+from lab.settings import compose
 from metrics import read_image
 
 ROOT = Path(__file__).parents[1]
@@ -165,7 +165,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path, monkeypatc
     digest = archive(root / "VOCtrainval_06-Nov-2007.tar", *members())
     if trusted:
         monkeypatch.setitem(voc.DATASET_YEAR_DICT["2007"], "md5", digest)
-    with pytest.raises(DataError, match="downloading it failed"):
+    with pytest.raises(UserError, match="downloading it failed"):
         DATASETS["voc"](compose(["data=voc", f"root={root}"]))
     assert not (tmp_path / "planted").exists()
 
@@ -175,7 +175,7 @@ def test_torchvisions_pickles_are_read_only_with_the_published_checksum(tmp_path
     folder.mkdir()
     for name, _ in [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]:
         (folder / name).write_bytes(pickle.dumps(Planted(tmp_path / "planted")))
-    with pytest.raises(DataError, match="downloading it failed"):
+    with pytest.raises(UserError, match="downloading it failed"):
         DATASETS["cifar10"](compose(["data=cifar10", f"root={tmp_path}"]))
     assert not (tmp_path / "planted").exists()
 
@@ -219,12 +219,12 @@ def test_yaml_makes_no_objects_and_does_not_grow(tmp_path, monkeypatch, text):
     monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
     (tmp_path / "own.yaml").write_text(text)
     began = time.monotonic()
-    with pytest.raises(ConfigurationError, match=r"own\.yaml"):
+    with pytest.raises(UserError, match=r"own\.yaml"):
         compose(["data=own"])
     (tmp_path / "own.yaml").write_text("epochs: 2\n")
     key, value = text.split(": ", 1)
     assert key != "name" or compose(["data=own", f"name={value}"]).name == value  # nothing but text
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(UserError):
         compose(["data=own", f"{key.replace('name', 'statistics')}={value}"])
     assert not (tmp_path / "planted").exists() and time.monotonic() - began < 20
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lab.data.cifar10 import cifar10
+from lab.data.cifar10 import cifar10 as load_cifar10
 from lab.data.examples import Data, Split
 from lab.data.images import folders, resized
-from lab.data.kth_tips2b import kth_tips2b
-from lab.data.voc import voc
-from lab.errors import DataError
+from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
+from lab.data.voc import voc as load_voc
+from lab.errors import UserError
 
 
 def mnist5k(config: Any) -> Data:
@@ -49,23 +49,23 @@ def folder(config: Any) -> Data:
 
 DATASETS: dict[str, Callable[[Any], Data]] = {
     "mnist5k": mnist5k,
-    "cifar10": cifar10,
+    "cifar10": load_cifar10,
     "folder": folder,
     "imagenet": folder,  # train/<wnid>/*.JPEG and val/<wnid>/*.JPEG
-    "kth_tips2b": kth_tips2b,
-    "voc": voc,
+    "kth_tips2b": load_kth_tips2b,
+    "voc": load_voc,
 }
 # those that are numbers, which a comparison can order by
 ANNOTATIONS = ["instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise"]
 
 
 def load(config: Any) -> Data:
-    """The configured data set; raises DataError in one line when it cannot be had."""
+    """The configured data set; raises UserError in one line when it cannot be had."""
     if config.data not in DATASETS:
-        raise DataError(
+        raise UserError(
             f"data={config.data}: conf/{config.data}.yaml is there, but lab.data.DATASETS has no function of that name"
         )
     data = DATASETS[config.data](config)
     if len(data.train) < config.batch_size:
-        raise DataError(f"batch_size={config.batch_size} is larger than the training set of {len(data.train)} examples")
+        raise UserError(f"batch_size={config.batch_size} is larger than the training set of {len(data.train)} examples")
     return data

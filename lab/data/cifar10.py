@@ -11,7 +11,7 @@ from lab.data.download import fetch, unpack
 from lab.data.examples import Data, Split
 from lab.data.images import folders, resized
 from lab.data.pixels import take
-from lab.errors import DataError
+from lab.errors import UserError
 
 # (split, annotation, file below root, array in it): published in the original order of the images
 REFERENCES = (
@@ -44,7 +44,7 @@ def cifar10(config: Any) -> Data:
         if (root / file).is_file():
             values = read_reference(root / file, name, array)
             if len(values) != EXAMPLES[split]:
-                raise DataError(
+                raise UserError(
                     f"{root / file}: holds {len(values)} examples, not the {EXAMPLES[split]} of the {split} set"
                 )
             if all(one.isdecimal() and int(one) < len(values) for one in parts[split].ids):
@@ -62,7 +62,7 @@ def downloaded(root: Path, config: Any) -> tuple[Split, Split, list[str]]:
             unpack(root / CIFAR10.filename, root)
         parts = [CIFAR10(root, train=train) for train in (True, False)]  # which checks every file
     except (OSError, ValueError, RuntimeError, TarError) as error:
-        raise DataError(
+        raise UserError(
             f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): give the same command again to go "
             f"on with the download, or put {CIFAR10.filename} there, or cifar10/train/<class>/*.png"
         ) from error
@@ -100,4 +100,4 @@ def read_reference(path: Path, name: str, array: str | None) -> np.ndarray:
             return np.mean([read[f"random_label{i}"] != read["clean_label"] for i in (1, 2, 3)], axis=0)
         return read[array].astype(float)
     except Exception as error:  # numpy and zipfile meet a damaged file with errors of many types
-        raise DataError(f"{path}: cannot be read as published ({' '.join(str(error).split())})") from error
+        raise UserError(f"{path}: cannot be read as published ({' '.join(str(error).split())})") from error

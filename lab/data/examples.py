@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lab.data.pixels import PixelFile, shapes_of
-from lab.errors import DataError
+from lab.errors import UserError
 from metrics.images import read_image
 
 
@@ -71,23 +71,23 @@ class Data:
         return digest.hexdigest()
 
     def size(self, crop: int | None) -> int:
-        """Side in pixels of what a network sees; raises DataError where images differ in size and are not cropped."""
+        """Side in pixels of what a network sees; raises UserError where images differ in size and are not cropped."""
         sides = {
             name: np.unique(shapes_of(split.images)).tolist()
             for name, split in (("train", self.train), ("test", self.test))
         }
         for name, found in sides.items():
             if crop is None and len(found) > 1:
-                raise DataError(
+                raise UserError(
                     f"the {name} images are {found[0]} to {found[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
                 )
             if crop is not None and found[0] < crop:
-                raise DataError(
+                raise UserError(
                     f"crop={crop} is larger than a {name} image with a side of {found[0]} pixels: give resize= of at least {crop}"
                 )
         both = sorted({*sides["train"], *sides["test"]})
         if crop is None and len(both) > 1:
-            raise DataError(
+            raise UserError(
                 f"train and test images are {both[0]} to {both[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
             )
         return crop or both[0]

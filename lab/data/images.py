@@ -15,7 +15,7 @@ from PIL import Image
 from agreement.record import replace_text, save_array
 from lab.data.examples import Data, Split
 from lab.data.pixels import PixelFile, begins_of, write_pixels
-from lab.errors import DataError
+from lab.errors import UserError
 from metrics.fingerprint import fingerprint
 from metrics.images import FORMATS, read_image
 
@@ -36,7 +36,7 @@ class Files:
 def folders(root: Path, config: Any) -> Data:
     """`root/train/<class>/*` and `root/test/<class>/*` (or `val`), the classes named by their folders."""
     if not root.is_dir():
-        raise DataError(
+        raise UserError(
             f"root={root}: there is no such folder; it should hold train/<class>/ and test/<class>/ (or val/)"
         )
     train_folder = root / "train"
@@ -44,12 +44,12 @@ def folders(root: Path, config: Any) -> Data:
     paths, classes = {}, {}
     for part in (train_folder, test_folder):
         if not part.is_dir():
-            raise DataError(
+            raise UserError(
                 f"{part}: there is no such folder; root= should hold train/<class>/ and test/<class>/ (or val/)"
             )
         classes[part] = sorted(entry.name for entry in part.iterdir() if entry.is_dir())
         if not classes[part]:
-            raise DataError(f"{part}: holds no class folders; expected {part.name}/<class>/<image>")
+            raise UserError(f"{part}: holds no class folders; expected {part.name}/<class>/<image>")
         paths[part] = [
             sorted(
                 file for file in (part / name).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
@@ -58,10 +58,10 @@ def folders(root: Path, config: Any) -> Data:
         ]
         empty = [name for name, files in zip(classes[part], paths[part], strict=True) if not files]
         if empty:
-            raise DataError(f"{part / empty[0]}: a class without images; add some or remove the folder")
+            raise UserError(f"{part / empty[0]}: a class without images; add some or remove the folder")
     if classes[train_folder] != classes[test_folder]:
         only = sorted(set(classes[train_folder]) ^ set(classes[test_folder]))
-        raise DataError(
+        raise UserError(
             f"train and {test_folder.name} differ in their classes: only one of them has {', '.join(only[:5])}"
         )
     parts = [
@@ -81,7 +81,7 @@ def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple
 
     Sets of more than `config.memory` GB are decoded, resized, into a file in `config.cache`, once, and are read from
     there as training needs them, as colour images; others stay in memory, grey where every image is. Every file is read
-    here, so that a bad one is told before any training: DataError names it, or it is left out where
+    here, so that a bad one is told before any training: UserError names it, or it is left out where
     `config.skip_bad_images` says so.
     """
     if gigabytes([path for part in parts for path in part.paths]) > config.memory:
@@ -95,7 +95,7 @@ def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple
         originals = [as_one_array(part[0]) for part in read]
     bad = [why for part in read for why in part[2]]
     if bad and not config.skip_bad_images:
-        raise DataError(
+        raise UserError(
             f"{bad[0]}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}; repair it, or leave such images out with skip_bad_images=true"
         )
     splits = []
@@ -103,11 +103,11 @@ def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple
         lost = np.setdiff1d(files.labels, files.labels[kept])
         if lost.size:
             first = files.paths[np.flatnonzero(files.labels == lost[0])[0]]
-            raise DataError(f"{first.parent}: none of its images can be read")
+            raise UserError(f"{first.parent}: none of its images can be read")
         ids = [files.paths[i].relative_to(files.folder).as_posix() for i in kept]
         for name in ids:
             if not name.isascii() and name != name.encode(errors="replace").decode():
-                raise DataError(f"{files.folder}: {name!r} has letters that are not UTF-8; rename the file or folder")
+                raise UserError(f"{files.folder}: {name!r} has letters that are not UTF-8; rename the file or folder")
         annotations = {name: values[kept] for name, values in files.annotations.items()}
         splits.append(Split(seen, files.labels[kept].astype(np.int64), ids, measured, annotations))
     notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from lab.data.examples import Data
 from lab.data.images import Files, read_splits
-from lab.errors import DataError
+from lab.errors import UserError
 
 FOLDER = "KTH-TIPS2-b"
 NAME = re.compile(r".*-scale_(\d+)_im_(\d+)_col\.png")
@@ -28,7 +28,7 @@ def kth_tips2b(config: Any) -> Data:
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     materials = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not materials:
-        raise DataError(
+        raise UserError(
             f"root={config.root}: there is no {FOLDER}/<material>/sample_a/; get kth-tips2-b_col_200x200.tar from the KTH "
             "(www.csc.kth.se/cvap/databases/kth-tips) and unpack it there"
         )
@@ -37,7 +37,7 @@ def kth_tips2b(config: Any) -> Data:
     for label, material in enumerate(materials):
         samples = sorted(path for path in (folder / material).iterdir() if path.is_dir())
         if held_out not in [path.name for path in samples] or len(samples) < 2:
-            raise DataError(f"{folder / material}: needs a folder {held_out} to test on, and others to train on")
+            raise UserError(f"{folder / material}: needs a folder {held_out} to test on, and others to train on")
         for sample in samples:
             parts[sample.name == held_out] += [(path, label) for path in sorted(sample.glob("*.png"))]
     splits, notes = read_splits([files_of(folder, parts[test]) for test in (False, True)], config)
@@ -46,12 +46,12 @@ def kth_tips2b(config: Any) -> Data:
 
 def files_of(folder: Path, examples: list[tuple[Path, int]]) -> Files:
     if not examples:
-        raise DataError(f"{folder}: holds no images <name>-scale_S_im_I_col.png")
+        raise UserError(f"{folder}: holds no images <name>-scale_S_im_I_col.png")
     numbers = []
     for path, _ in examples:
         found = NAME.fullmatch(path.name)
         if not found or int(found[2]) not in ILLUMINATION:
-            raise DataError(f"{path}: the name is not of the form <name>-scale_S_im_I_col.png with I from 1 to 12")
+            raise UserError(f"{path}: the name is not of the form <name>-scale_S_im_I_col.png with I from 1 to 12")
         numbers.append((int(found[1]), int(found[2])))
     annotations = {
         "scale": np.array([scale for scale, _ in numbers], float),

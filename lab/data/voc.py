@@ -11,7 +11,7 @@ import numpy as np
 from lab.data.download import fetch, unpack
 from lab.data.examples import Data
 from lab.data.images import Files, read_splits
-from lab.errors import DataError
+from lab.errors import UserError
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
@@ -44,7 +44,7 @@ def voc(config: Any) -> Data:
         train, test = [("2012", "train")], [("2012", "val")]
         notes.append(f"{kit} holds no VOC2007: train and val of 2012 stand in for the paper's train and test sets.")
     else:
-        raise DataError(
+        raise UserError(
             f"{kit}: needs VOC2007 with its ImageSets/Main/trainval.txt and test.txt, or VOC2012 with train.txt and val.txt"
         )
     difficulties = read_difficulties(root)
@@ -69,7 +69,7 @@ def download(root: Path) -> None:
         for each in archives:
             unpack(root / each["filename"], root)
     except (OSError, ValueError, TarError) as error:
-        raise DataError(
+        raise UserError(
             f"root={root} holds no VOCdevkit, and downloading it failed ({error}): give the same command again to go on with "
             f"the download, or unpack {', '.join(each['filename'] for each in archives)} there"
         ) from error
@@ -82,13 +82,13 @@ def files_of(kit: Path, parts: list[tuple[str, str]], difficulties: dict[str, fl
         listed = folder / f"ImageSets/Main/{part}.txt"
         for name in read_text(listed).split():
             if "/" in name or "\\" in name:  # it would lead out of the folder
-                raise DataError(f"{listed}: {name!r} is no name of an image")
+                raise UserError(f"{listed}: {name!r} is no name of an image")
             present, instances, area = read_objects(folder / f"Annotations/{name}.xml")
             if not instances:  # all are difficult
                 continue
             path = folder / f"JPEGImages/{name}.jpg"
             if not path.is_file():
-                raise DataError(f"{path}: there is no such image, but ImageSets/Main/{part}.txt names it")
+                raise UserError(f"{path}: there is no such image, but ImageSets/Main/{part}.txt names it")
             paths.append(path)
             labels.append(sum(1 << CLASSES.index(one) for one in present))
             annotations.append((instances, area, (difficulties or {}).get(name, np.nan)))
@@ -100,35 +100,35 @@ def files_of(kit: Path, parts: list[tuple[str, str]], difficulties: dict[str, fl
 def read_objects(path: Path) -> tuple[set[str], int, float]:
     """The classes, the number, and the summed area (as a fraction of the image's) of the objects that are not difficult.
 
-    Raises DataError naming the file where it is missing or no XML, has a document type (which could define entities that
+    Raises UserError naming the file where it is missing or no XML, has a document type (which could define entities that
     expand to gigabytes), no size, no objects, an unknown class, or a box outside the image.
     """
     text = read_text(path)
     if "<!DOCTYPE" in text:
-        raise DataError(f"{path}: an annotation of Pascal VOC has no document type; take the <!DOCTYPE ...> out")
+        raise UserError(f"{path}: an annotation of Pascal VOC has no document type; take the <!DOCTYPE ...> out")
     try:
         tree = ElementTree.fromstring(text)
         width, height = (int(tree.findtext(f"size/{side}") or 0) for side in ("width", "height"))
     except (ValueError, ElementTree.ParseError) as error:
-        raise DataError(f"{path}: is not an annotation of Pascal VOC ({error})") from error
+        raise UserError(f"{path}: is not an annotation of Pascal VOC ({error})") from error
     if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
-        raise DataError(f"{path}: states a size of {width} × {height} pixels")
+        raise UserError(f"{path}: states a size of {width} × {height} pixels")
     objects = tree.findall("object")
     if not objects:
-        raise DataError(f"{path}: names no object; take the image out of ImageSets/Main, or repair the file")
+        raise UserError(f"{path}: names no object; take the image out of ImageSets/Main, or repair the file")
     present, instances, area = set(), 0, 0.0
     for one in objects:
         name = one.findtext("name")
         if name not in CLASSES:
-            raise DataError(f"{path}: {name!r} is no class of Pascal VOC")
+            raise UserError(f"{path}: {name!r} is no class of Pascal VOC")
         try:
             left, top, right, bottom = (
                 float(one.findtext(f"bndbox/{c}") or "") for c in ("xmin", "ymin", "xmax", "ymax")
             )
         except ValueError as error:
-            raise DataError(f"{path}: the box of the {name} is not four numbers") from error
+            raise UserError(f"{path}: the box of the {name} is not four numbers") from error
         if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
-            raise DataError(
+            raise UserError(
                 f"{path}: the box {left:g}, {top:g} to {right:g}, {bottom:g} of the {name} is outside the image of "
                 f"{width} × {height} pixels"
             )
@@ -150,16 +150,16 @@ def read_difficulties(root: Path) -> dict[str, float] | None:
     try:
         return {name: float(seconds) for name, seconds in csv.reader(read_text(found).splitlines())}
     except (ValueError, csv.Error) as error:
-        raise DataError(f"{found}: expected lines of an image's name and a number ({error})") from error
+        raise UserError(f"{found}: expected lines of an image's name and a number ({error})") from error
 
 
 def read_text(path: Path) -> str:
-    """A text file of the data set, in UTF-8. Raises DataError where it is not that, is missing or is larger than any can be."""
+    """A text file of the data set, in UTF-8. Raises UserError where it is not that, is missing or is larger than any can be."""
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST_TEXT + 1).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise UserError(f"{path}: cannot be read ({error})") from error
     if len(text) > LARGEST_TEXT:
-        raise DataError(f"{path}: more than {LARGEST_TEXT:,} bytes cannot be meant")
+        raise UserError(f"{path}: more than {LARGEST_TEXT:,} bytes cannot be meant")
     return text

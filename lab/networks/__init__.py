@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from lab.errors import NetworkError
+from lab.errors import UserError
 from lab.networks.convolution import Conv5x5
 from lab.networks.fused import NormReluPool
 
@@ -20,9 +20,7 @@ def lenet5(channels: int, classes: int, size: int) -> nn.Module:
 
     side = ((size - 4) // 2 - 4) // 2 - 4
     if side < 1:
-        raise NetworkError(
-            f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop="
-        )
+        raise UserError(f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop=")
     # on 5×5 pixels the third convolution is a linear layer, which torch multiplies faster
     third = (
         [nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120)]
@@ -40,9 +38,7 @@ def lenet5(channels: int, classes: int, size: int) -> nn.Module:
 def vgg16(channels: int, classes: int, size: int) -> nn.Module:
     """VGG16 (Simonyan & Zisserman 2015) in its CIFAR form: 13 3×3 convolutions with batch-norm, one linear layer."""
     if size < 32:
-        raise NetworkError(
-            f"vgg16 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop="
-        )
+        raise UserError(f"vgg16 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop=")
     layers: list[nn.Module] = []
     width = channels
     for step in (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool"):
@@ -94,7 +90,7 @@ def known_networks() -> list[str]:
 def build_network(name: str, channels: int, classes: int, size: int) -> nn.Module:
     """The named network with Kaiming-normal weights, drawn from torch's global generator, checked on one blank image.
 
-    Raises NetworkError where the name is unknown or the network does not take images of this size and kind.
+    Raises UserError where the name is unknown or the network does not take images of this size and kind.
     """
     if name in NETWORKS:
         network = NETWORKS[name](channels, classes, size)
@@ -103,7 +99,7 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
     else:
         close = difflib.get_close_matches(name, known_networks(), n=3)
         hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(NETWORKS)} and torchvision.models"
-        raise NetworkError(f"there is no network '{name}'; {hint}")
+        raise UserError(f"there is no network '{name}'; {hint}")
     network.apply(initialise)
     network.eval()
     try:
@@ -111,16 +107,16 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
             shape = tuple(network(torch.zeros(1, channels, size, size)).shape)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise NetworkError(
+        raise UserError(
             f"{name} does not take images of {size}×{size} pixels with {channels} channels ({reason}): give another resize= or crop="
         ) from error
     if shape != (1, classes):
-        raise NetworkError(f"{name} gives outputs of shape {shape}, not one number per class")
+        raise UserError(f"{name} gives outputs of shape {shape}, not one number per class")
     return network.train()
 
 
 def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> None:
-    """Raises NetworkError as `build_network` does for the first name that is wrong."""
+    """Raises UserError as `build_network` does for the first name that is wrong."""
     for name in names:
         build_network(name, channels, classes, size)
 

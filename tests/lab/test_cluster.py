@@ -20,7 +20,7 @@ import train
 from agreement.record import read_epochs
 from lab import cluster
 from lab.cluster import run_on_cluster
-from lab.errors import TaskError
+from lab.errors import UserError
 
 EPOCHS = 60  # enough that the accidents below happen in the middle
 RECIPE = [
@@ -213,13 +213,13 @@ def test_a_task_for_a_gpu_goes_to_a_worker_that_offers_one(scheduler, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("function", ["not_installed_there:function", f"{__name__}:not_installed_there"])
 def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, function):
-    with pytest.raises(TaskError, match=r"in the same version.*not_installed_there"):
+    with pytest.raises(UserError, match=r"in the same version.*not_installed_there"):
         run_on_cluster(function, {"a": ()}, scheduler, on_gpu=False, work=tmp_path)
 
 
 @pytest.mark.slow
 def test_a_folder_that_is_not_shared_is_one_line(scheduler, tmp_path):
-    with pytest.raises(TaskError, match=r"elsewhere is not there on worker .*workers must share the current folder"):
+    with pytest.raises(UserError, match=r"elsewhere is not there on worker .*workers must share the current folder"):
         run_on_cluster(SPAN, {"a": (tmp_path, "a")}, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
 
 

@@ -14,7 +14,7 @@ from torchvision import transforms
 from lab.data import DATASETS, load
 from lab.data.cifar10 import read_reference
 from lab.data.images import as_network_input
-from lab.errors import DataError
+from lab.errors import UserError
 from lab.settings import compose
 
 
@@ -149,12 +149,12 @@ def test_resizing_equals_torchvisions(height, width, size):
 def test_images_that_are_no_squares_need_a_crop(pets):
     data = load(configuration(pets))
     with pytest.raises(
-        DataError, match=r"^the train images are 32 to 40 pixels wide and high: give resize= and crop=.*$"
+        UserError, match=r"^the train images are 32 to 40 pixels wide and high: give resize= and crop=.*$"
     ):
         data.size(None)
     assert data.size(32) == 32
     with pytest.raises(
-        DataError, match=r"^crop=33 is larger than a train image with a side of 32 pixels.*at least 33$"
+        UserError, match=r"^crop=33 is larger than a train image with a side of 32 pixels.*at least 33$"
     ):
         data.size(33)
 
@@ -163,7 +163,7 @@ def test_test_images_too_small_for_the_crop(pets):
     Image.open(pets / "test/cat/0.png").resize((20, 50)).save(pets / "test/cat/0.png")
     data = load(configuration(pets))
     assert isinstance(data.test.images, list)
-    with pytest.raises(DataError, match=r"^crop=32 is larger than a test image with a side of 20 pixels"):
+    with pytest.raises(UserError, match=r"^crop=32 is larger than a test image with a side of 20 pixels"):
         data.size(32)
 
 
@@ -171,7 +171,7 @@ def test_test_images_too_small_for_the_crop(pets):
 
 
 def told(config) -> str:
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(UserError) as raised:
         load(config)
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -359,7 +359,7 @@ def test_cifar10_that_cannot_be_downloaded(tmp_path, monkeypatch):
 def test_a_damaged_reference_is_named(tmp_path, content, name, array):
     path = tmp_path / "reference.npz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"reference\.npz: cannot be read as published"):
+    with pytest.raises(UserError, match=r"reference\.npz: cannot be read as published"):
         read_reference(path, name, array)
 
 
@@ -370,7 +370,7 @@ def test_train_and_test_of_different_sizes(tmp_path, monkeypatch):
             for i in range(2):
                 Image.fromarray(np.full((side, side, 3), i, np.uint8)).save(tmp_path / part / label / f"{i}.png")
     data = DATASETS["folder"](compose(["data=folder", "resize=null", "crop=null", "batch_size=2", f"root={tmp_path}"]))
-    with pytest.raises(DataError, match="train and test images are 32 to 48 pixels wide and high: give resize="):
+    with pytest.raises(UserError, match="train and test images are 32 to 48 pixels wide and high: give resize="):
         data.size(None)
     assert data.size(32) == 32
 
@@ -378,12 +378,12 @@ def test_train_and_test_of_different_sizes(tmp_path, monkeypatch):
         raise OSError("no network in tests")
 
     monkeypatch.setattr("lab.data.cifar10.fetch", offline)
-    with pytest.raises(DataError, match="holds no CIFAR-10"):  # whatever else lies in root
+    with pytest.raises(UserError, match="holds no CIFAR-10"):  # whatever else lies in root
         DATASETS["cifar10"](cifar_configuration(tmp_path))
 
 
 def test_a_preset_without_its_function(monkeypatch):
     config = compose(["data=voc"])
     monkeypatch.delitem(DATASETS, "voc")
-    with pytest.raises(DataError, match=r"training\.data\.DATASETS has no function of that name"):
+    with pytest.raises(UserError, match=r"training\.data\.DATASETS has no function of that name"):
         load(config)

@@ -7,7 +7,7 @@ import skimage.data
 from PIL import Image
 
 from lab.data import load
-from lab.errors import DataError
+from lab.errors import UserError
 from lab.settings import compose
 
 
@@ -54,14 +54,14 @@ def test_another_sample_can_be_tested_on(root):
 def test_a_name_that_does_not_parse(root, name):
     folder = root / "KTH-TIPS2-b/grass/sample_b"
     next(folder.iterdir()).rename(folder / name)
-    with pytest.raises(DataError, match=f"{name}: the name is not of the form"):
+    with pytest.raises(UserError, match=f"{name}: the name is not of the form"):
         load(configuration(root))
 
 
 def test_what_is_missing_is_told(root, tmp_path):
-    with pytest.raises(DataError, match="kth-tips2-b_col"):
+    with pytest.raises(UserError, match="kth-tips2-b_col"):
         load(configuration(tmp_path / "nowhere"))
     folder = root / "KTH-TIPS2-b/grass/sample_a"
     folder.rename(folder.with_name("sample_e"))
-    with pytest.raises(DataError, match="needs a folder sample_a"):
+    with pytest.raises(UserError, match="needs a folder sample_a"):
         load(configuration(root))

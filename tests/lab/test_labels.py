@@ -5,7 +5,7 @@ import pytest
 
 from lab.data.examples import Data, Split
 from lab.data.labels import with_random_labels
-from lab.errors import DataError
+from lab.errors import UserError
 
 
 def data(multi_label: bool = False) -> Data:
@@ -33,5 +33,5 @@ def test_the_draw_is_fixed_by_the_seed_and_nothing_is_drawn_at_0():
 
 
 def test_sets_of_labels_are_refused():
-    with pytest.raises(DataError, match="sets of labels"):
+    with pytest.raises(UserError, match="sets of labels"):
         with_random_labels(data(multi_label=True), 0.5, 0)

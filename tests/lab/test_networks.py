@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lab.errors import NetworkError
+from lab.errors import UserError
 from lab.networks import NETWORKS, build_network, known_networks
 
 
@@ -137,7 +137,7 @@ def test_known_networks():
 
 
 def told(name: str, size: int, channels: int = 3) -> str:
-    with pytest.raises(NetworkError) as raised:
+    with pytest.raises(UserError) as raised:
         build_network(name, channels, 10, size)
     assert "\n" not in str(raised.value)
     return str(raised.value)

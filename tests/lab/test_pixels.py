@@ -14,7 +14,7 @@ from lab.batches import Batches
 from lab.data import images as files
 from lab.data import load
 from lab.data.pixels import PixelFile, share, take
-from lab.errors import DataError
+from lab.errors import UserError
 from lab.settings import compose
 
 
@@ -116,7 +116,7 @@ def test_the_file_is_made_once_and_anew_when_an_image_changes(photographs, tmp_p
 def test_a_bad_image_is_named_before_training_or_left_out(photographs, tmp_path):
     bad = photographs / "train/cat/2.png"
     bad.write_bytes(bad.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"2\.png"):
+    with pytest.raises(UserError, match=r"2\.png"):
         load(configuration(photographs, tmp_path, "memory=0"))
     data = load(configuration(photographs, tmp_path, "memory=0", "skip_bad_images=true"))
     assert len(data.train) == 7 and "cat/2.png" not in data.train.ids

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import processes as parallel
-from lab.errors import TaskError
+from lab.errors import UserError
 from lab.processes import Watch, by_name, run_tasks, side_by_side, warm_up
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def test_at_most_so_many_at_once_and_no_fewer(tmp_path, workers):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("no good"), KeyError("a"), FileNotFoundError(2, "No such file", "x.png"), TaskError("one line")],
+    [ValueError("no good"), KeyError("a"), FileNotFoundError(2, "No such file", "x.png"), UserError("one line")],
 )
 def test_exceptions_arrive_as_they_are(error):
     with pytest.raises(type(error)) as raised:
@@ -142,7 +142,7 @@ def test_the_first_failure_ends_the_others_and_starts_no_more(tmp_path):
     ("sign", "told"), [(signal.SIGKILL, "killed, perhaps for want of memory"), (signal.SIGSEGV, "exit status -11")]
 )
 def test_a_process_that_dies(sign, told):
-    with pytest.raises(TaskError, match=rf"^a training process died \({told}.*\); the same command resumes.*$"):
+    with pytest.raises(UserError, match=rf"^a training process died \({told}.*\); the same command resumes.*$"):
         run_tasks(die, [(sign,)], 1)
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from agreement.record import LearningRecord, begin_record
 from lab import networks, ranks
 from lab.data.pixels import share
-from lab.errors import RankError
+from lab.errors import UserError
 from lab.networks.fused import NormReluPool
 from lab.ranks import led, run_on_ranks
 from lab.settings import compose
@@ -150,7 +150,7 @@ def test_shares_are_the_whole_batch_in_order(monkeypatch):
             weights.append(ranks.weight(size, part))
         assert taken == list(range(size))
         assert np.mean(weights) == pytest.approx(1)
-    with pytest.raises(RankError, match="a batch of 5 is too small for 3 processes"):
+    with pytest.raises(UserError, match="a batch of 5 is too small for 3 processes"):
         ranks.share(5)
 
 

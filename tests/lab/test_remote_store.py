@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lab import tracking
-from lab.tracking import MetricLog, StoreError, begin_run, ending, experiment_id, open_store
+from lab.errors import UserError
+from lab.tracking import MetricLog, begin_run, ending, experiment_id, open_store
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def server(place, port):
 
 
 def told(action) -> str:
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(UserError) as raised:
         action()
     assert "\n" not in str(raised.value)
     return str(raised.value)

@@ -11,11 +11,11 @@ from omegaconf.errors import ReadonlyConfigError
 from rich.console import Console
 
 from curricula import PACING
+from lab.errors import UserError
 from lab.help import print_help
 from lab.settings import (
     PRESETS,
     Configuration,
-    ConfigurationError,
     architectures,
     compose,
     compose_sweep,
@@ -27,7 +27,7 @@ PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def told(*words: str) -> str:
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(UserError) as raised:
         compose(list(words))
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -207,7 +207,7 @@ LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 def test_any_word_composes_or_is_told_in_one_line(word):
     try:
         compose([word])
-    except ConfigurationError as error:
+    except UserError as error:
         assert "\n" not in str(error)
 
 
@@ -218,7 +218,7 @@ def test_any_value_composes_or_is_told_in_one_line(key, value):
     try:
         config = compose([f"{key}={value}"])
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except ConfigurationError as error:
+    except UserError as error:
         assert "\n" not in str(error)
 
 
@@ -250,7 +250,7 @@ def test_a_sweep_composes_every_combination():
     ],
 )
 def test_a_sweep_that_cannot_be_meant(word, told):
-    with pytest.raises(ConfigurationError) as error:
+    with pytest.raises(UserError) as error:
         compose_sweep([word])
     assert told in str(error.value)
 
@@ -268,7 +268,7 @@ def test_null_and_quotes_mean_what_they_do_in_yaml(word, name):
 
 @pytest.mark.parametrize("word", ["label_noise=0.4", "budget=0.1", "metric=segments"])
 def test_what_a_mode_does_not_look_at_is_told(word):
-    with pytest.raises(ConfigurationError, match="--mode measure does not look at it, --mode curriculum does"):
+    with pytest.raises(UserError, match="--mode measure does not look at it, --mode curriculum does"):
         compose([word])
 
 

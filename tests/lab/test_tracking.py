@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lab import browse, tracking
-from lab.settings import ConfigurationError
-from lab.tracking import MetricLog, StoreError, begin_run, ending, experiment_id, open_store
+from lab.errors import UserError
+from lab.tracking import MetricLog, begin_run, ending, experiment_id, open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +46,7 @@ def elsewhere(code: str, folder: Path, *, environment: dict[str, str] | None = N
 
 
 def told(action=open_store) -> str:
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(UserError) as raised:
         action()
     assert "\n" not in str(raised.value) and str(raised.value).startswith("MLflow store ")
     return str(raised.value)
@@ -340,9 +340,9 @@ def test_a_store_that_was_moved(place, client, monkeypatch):
     client.set_terminated(run)
     moved = place.rename(place.with_name("moved"))
     monkeypatch.chdir(moved)
-    with pytest.raises(StoreError, match=r"this store was made elsewhere .*: move the folder back"):
+    with pytest.raises(UserError, match=r"this store was made elsewhere .*: move the folder back"):
         experiment_id(open_store(), "tests")
-    with pytest.raises(ConfigurationError, match=r"it is finished, without a summary; .*: was the store moved\?"):
+    with pytest.raises(UserError, match=r"it is finished, without a summary; .*: was the store moved\?"):
         browse.show(open_store(), open_store().get_run(run), None, as_json=False)
     assert not place.exists()
 
@@ -350,6 +350,6 @@ def test_a_store_that_was_moved(place, client, monkeypatch):
 def test_an_experiment_that_was_deleted(client):
     client.delete_experiment(experiment_id(client, "tests"))
     with pytest.raises(
-        StoreError, match=r"the experiment tests was deleted; `MLFLOW_TRACKING_URI=.* mlflow experiments restore"
+        UserError, match=r"the experiment tests was deleted; `MLFLOW_TRACKING_URI=.* mlflow experiments restore"
     ):
         experiment_id(client, "tests")

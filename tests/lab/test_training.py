@@ -17,7 +17,7 @@ from torch import nn
 from agreement.record import LearningRecord, read_epochs
 from lab import networks, ranks
 from lab import training as loop
-from lab.errors import RankError, TaskError, TrainingError
+from lab.errors import UserError
 from lab.processes import PROCESSES, run_tasks, side_by_side, warm_up
 from lab.settings import compose
 from lab.training import (
@@ -238,7 +238,7 @@ def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
     whole = (folder / "network-1" / "train-probability.npy").read_bytes()
     path = folder / "network-1" / name
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(TaskError, match=r"network-1 is damaged, .*; remove it") as told:
+    with pytest.raises(UserError, match=r"network-1 is damaged, .*; remove it") as told:
         trained(folder, config)
     assert "\n" not in str(told.value)
     shutil.rmtree(folder / "network-1")
@@ -284,9 +284,7 @@ def test_networks_epochs_and_seeds_draw_differently(begun):
 def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_record(begun):
     """The first epoch is sound; from the second on the learning rate is absurd."""
     folder = begun()
-    with pytest.raises(
-        TrainingError, match=r"^network 1 \(lenet5\): the loss is no longer a number in epoch 2; .*lr.*$"
-    ):
+    with pytest.raises(UserError, match=r"^network 1 \(lenet5\): the loss is no longer a number in epoch 2; .*lr.*$"):
         trained(folder, settings("epochs=3", "schedule=step", "step_epochs=1", "step_factor=1e12"))
     record = LearningRecord(folder)
     assert record.epochs == 1
@@ -295,7 +293,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_record(begun):
 
 def test_a_loss_that_is_no_number_in_the_first_epoch(begun):
     folder = begun(networks=("lenet5", "lenet5"))
-    with pytest.raises(TrainingError, match=r"^network 2 \(lenet5\): .* in epoch 1;"):
+    with pytest.raises(UserError, match=r"^network 2 \(lenet5\): .* in epoch 1;"):
         trained(folder, settings("lr=1e9"), k=1)
     assert read_epochs(folder / "network-2") == []
 
@@ -407,13 +405,13 @@ def test_optimizers_do_what_torchs_do(words):
 def test_a_batch_too_small_for_the_ranks_is_told_before_any_training(begun, monkeypatch):
     folder = begun()
     monkeypatch.setattr(ranks, "count", lambda: 23)  # 300 examples leave 44 for the last batch
-    with pytest.raises(RankError, match="a batch of 44 is too small for 23 processes"):
+    with pytest.raises(UserError, match="a batch of 44 is too small for 23 processes"):
         trained(folder, settings())
     assert not (folder / "network-1" / "epochs.jsonl").exists()
 
 
 def test_a_gpu_that_is_not_there():
-    with pytest.raises(TrainingError, match=r"^device=cuda: .*device=cpu$"):
+    with pytest.raises(UserError, match=r"^device=cuda: .*device=cpu$"):
         choose_device("cuda")
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lab.data import load
 from lab.data.voc import CLASSES
-from lab.errors import DataError
+from lab.errors import UserError
 from lab.settings import compose
 
 OBJECT = "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
@@ -103,26 +103,26 @@ def test_without_search_difficulty_a_note_says_where_it_goes(root):
 )
 def test_a_wrong_annotation_is_named(root, objects, told):
     annotate(root / "VOCdevkit", "2012", "2008_000002", *objects)
-    with pytest.raises(DataError, match=r"2008_000002\.xml") as error:
+    with pytest.raises(UserError, match=r"2008_000002\.xml") as error:
         load(configuration(root))
     assert told in str(error.value) and "\n" not in str(error.value)
 
 
 def test_missing_files_are_named(root):
     (root / "VOCdevkit/VOC2012/JPEGImages/2008_000002.jpg").unlink()
-    with pytest.raises(DataError, match=r"2008_000002.jpg: there is no such image"):
+    with pytest.raises(UserError, match=r"2008_000002.jpg: there is no such image"):
         load(configuration(root))
     (root / "VOCdevkit/VOC2012/Annotations/2008_000001.xml").write_text("<annotation>")
-    with pytest.raises(DataError, match=r"2008_000001.xml: is not an annotation"):
+    with pytest.raises(UserError, match=r"2008_000001.xml: is not an annotation"):
         load(configuration(root))
     (root / "VOCdevkit/VOC2012/ImageSets/Main/val.txt").unlink()
-    with pytest.raises(DataError, match="needs VOC2007"):
+    with pytest.raises(UserError, match="needs VOC2007"):
         load(configuration(root))
 
 
 def test_a_bad_difficulty_file_is_named(root):
     (root / "VSD_dataset.csv").write_text("2008_000001,quick\n")
-    with pytest.raises(DataError, match=r"VSD_dataset\.csv: expected lines"):
+    with pytest.raises(UserError, match=r"VSD_dataset\.csv: expected lines"):
         load(configuration(root))
 
 
@@ -146,7 +146,7 @@ LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
 def test_an_annotation_that_is_no_annotation_is_refused(root, text, told):
     path = root / "VOCdevkit/VOC2012/Annotations/2008_000002.xml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(DataError, match=r"2008_000002\.xml") as error:
+    with pytest.raises(UserError, match=r"2008_000002\.xml") as error:
         load(configuration(root))
     assert told in str(error.value) and "\n" not in str(error.value)
 
@@ -154,12 +154,12 @@ def test_an_annotation_that_is_no_annotation_is_refused(root, text, told):
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "caf\udce9", "a\0b"])
 def test_a_list_that_leads_out_of_the_folder_is_refused(root, name):
     (root / "VOCdevkit/VOC2012/ImageSets/Main/train.txt").write_bytes(name.encode(errors="surrogateescape"))
-    with pytest.raises(DataError, match=r"VOC2012"):
+    with pytest.raises(UserError, match=r"VOC2012"):
         load(configuration(root))
 
 
 @pytest.mark.parametrize("content", [b"2008_000001," + b"1" * 200_000, b"2008_000001,\xff\n", b"a,1,2\n", b'"'])
 def test_a_damaged_difficulty_file_is_named(root, content):
     (root / "VSD_dataset.csv").write_bytes(content)
-    with pytest.raises(DataError, match=r"VSD_dataset\.csv"):
+    with pytest.raises(UserError, match=r"VSD_dataset\.csv"):
         load(configuration(root))
