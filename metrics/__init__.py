@@ -1,43 +1,31 @@
 """Image statistics: one file per statistic, one table of them per data set.
 
-A statistic is a plain function: a uint8 image (H, W) or (H, W, 3) in, a float out. To add one, write the function and
-put it in ``STATISTICS``; the table, its cache and everything built on them take it from there.
+A statistic is a plain function: a uint8 image (H, W) or (H, W, 3) in, a float out. To add one, write the function,
+decorate it with ``version(1)`` and put it in ``STATISTICS``; the table, its cache and everything built on them take it
+from there.
 """
 
-from collections.abc import Callable
+from metrics.edges import boundary_map as boundary_map
+from metrics.edges import edges as edges
+from metrics.entropy import entropy as entropy
+from metrics.entropy import entropy_map as entropy_map
+from metrics.frequency import dct as dct
+from metrics.frequency import frequencies as frequencies
+from metrics.frequency import frequency as frequency
+from metrics.frequency import important_coefficients as important_coefficients
+from metrics.gradient import gradient as gradient
+from metrics.images import luminance as luminance
+from metrics.images import read_image as read_image
+from metrics.segments import segment_map as segment_map
+from metrics.segments import segments as segments
+from metrics.table import statistics_table as statistics_table
+from metrics.versions import Statistic
+from metrics.versions import version as version
 
-import numpy as np
-
-from metrics.edges import boundary_map, edges
-from metrics.entropy import entropy, entropy_map
-from metrics.frequency import coefficients, dct, frequencies, frequency
-from metrics.gradient import gradient
-from metrics.images import luminance, read_image
-from metrics.segments import segment_map, segments
-from metrics.table import statistics_table
-
-STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
+STATISTICS: dict[str, Statistic] = {
     "entropy": entropy,
     "frequency": frequency,
     "segments": segments,
     "edges": edges,
     "gradient": gradient,
 }
-
-__all__ = [
-    "STATISTICS",
-    "boundary_map",
-    "coefficients",
-    "dct",
-    "edges",
-    "entropy",
-    "entropy_map",
-    "frequencies",
-    "frequency",
-    "gradient",
-    "luminance",
-    "read_image",
-    "segment_map",
-    "segments",
-    "statistics_table",
-]

@@ -5,10 +5,12 @@ import math
 import numpy as np
 
 from metrics.images import check_image
+from metrics.versions import version
 
 _DRAWS = ((56, 6), (80, 4), (160, 2), (math.inf, 1))  # side of a square image up to which, how many
 
 
+@version(1)
 def edges(image: np.ndarray, draws: int | None = None, seed: int = 0) -> float:
     """Sum over the boundary map of an image.
 

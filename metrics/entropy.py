@@ -3,10 +3,12 @@
 import numpy as np
 
 from metrics.images import luminance
+from metrics.versions import version
 
 WINDOW = 10  # pixels, high and wide
 
 
+@version(1)
 def entropy(image: np.ndarray) -> float:
     """Mean over all windows of 10 x 10 pixels of the Shannon entropy of their luminance.
 

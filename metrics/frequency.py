@@ -3,11 +3,13 @@
 import numpy as np
 
 from metrics.images import check_image, luminance
+from metrics.versions import version
 
 KEPT = 0.9998  # of the norm of all coefficients
 _SLAB = 2**17  # pixels transformed at once: they stay in the processor's cache
 
 
+@version(1)
 def frequency(image: np.ndarray) -> float:
     """Percentage of frequency coefficients needed to reach 99.98 % of the norm of all.
 
@@ -17,7 +19,7 @@ def frequency(image: np.ndarray) -> float:
 
     Returns
     -------
-    ``100 (c - 1) / (H W)`` per cent, with c from ``coefficients``: from 0 (constant images, black ones too) to just
+    ``100 (c - 1) / (H W)`` per cent, with c from ``important_coefficients``: from 0 (constant images, black ones too) to just
     under 100. The paper's code subtracts the one.
 
     Raises
@@ -35,10 +37,10 @@ def frequency(image: np.ndarray) -> float:
     >>> frequency(np.array([[0, 200], [200, 200]], np.uint8))
     75.0
     """
-    return 100 * (coefficients(image) - 1) / (image.shape[0] * image.shape[1])
+    return 100 * (important_coefficients(image) - 1) / (image.shape[0] * image.shape[1])
 
 
-def coefficients(image: np.ndarray) -> int:
+def important_coefficients(image: np.ndarray) -> int:
     """The smallest number c >= 1 of coefficients, largest magnitudes first, whose norm is 99.98 % of that of all.
 
     Parameters and errors as for ``frequency``.

@@ -3,8 +3,10 @@
 import numpy as np
 
 from metrics.images import luminance
+from metrics.versions import version
 
 
+@version(1)
 def gradient(image: np.ndarray) -> float:
     """Mean over all pixels of Sobel's gradient magnitude of the luminance.
 

@@ -7,6 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 # of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+DECODING = 1  # raised when a file is decoded to other values than before: what was computed from them is then not used
 
 
 def read_image(path: str | Path) -> np.ndarray:

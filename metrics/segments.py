@@ -3,8 +3,10 @@
 import numpy as np
 
 from metrics.images import check_image
+from metrics.versions import version
 
 
+@version(1)
 def segments(image: np.ndarray) -> float:
     """Number of segments of the graph-based segmentation of Felzenszwalb and Huttenlocher.
 

@@ -9,22 +9,21 @@ import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import metrics
-from metrics.fingerprint import fingerprint
 from metrics.frequency import frequencies, frequency
-from metrics.images import check_image, read_image
+from metrics.images import DECODING, check_image, read_image
+from metrics.versions import version_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Statistic = Callable[[np.ndarray], float]
-
-_SHARD_SECONDS = 20.0  # what a call that is cut off loses at most, and a chunk
+_KEEP_SECONDS = 20.0  # what a call that is cut off loses at most, and a chunk
 _CHUNK = 16  # images a thread takes at a time: as many decoded images are in memory per thread
 
 
@@ -44,12 +43,13 @@ def statistics_table(
         paths of image files, which are decoded one chunk at a time.
     ids : N different integers or N different strings, the names of the images.
     names : which of ``metrics.STATISTICS`` to compute; all by default.
-    cache : folder for one parquet file per statistic, made if it does not exist. A later call with the same images,
-        ids and definition of the statistic (its code, see ``metrics.fingerprint``) reads it instead of computing;
-        whatever differs is noticed by its content. A damaged file is computed anew. A call that takes long keeps what
-        it has every 20 seconds, in files that it deletes in the end; if it is cut off, the next call goes on there.
+    cache : folder for one file per statistic, made if it does not exist. A later call with the same images, ids and
+        ``metrics.version`` of the statistic reads it instead of computing; images count by their content. A statistic
+        without a version is not kept. A damaged file is computed anew. A call that takes long writes what it has
+        every 20 seconds; if it is cut off, the next call goes on there.
     workers : number of threads; by default one per core that this process may use.
-    progress : called as ``progress(done, total)`` with numbers of images, from the calling thread, as work proceeds.
+    progress : called as ``progress(done, total)`` with numbers of images, from the calling thread: before the first
+        image and as work proceeds.
 
     Returns
     -------
@@ -73,28 +73,19 @@ def statistics_table(
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
 
-    columns: dict[str, np.ndarray] = {}
-    files: dict[str, Path] = {}
-    if cache is not None:
-        content = _content(images, index)
-        for name in names:
-            definition = fingerprint(metrics.STATISTICS[name])
-            if definition is not None:
-                key = hashlib.sha256(json.dumps([content, name, definition]).encode()).hexdigest()
-                files[name] = Path(cache) / f"{re.sub(r'[^A-Za-z0-9-]', '-', name)}-{key[:32]}.parquet"
-                column = _load(files[name], index)
-                if column is not None:
-                    columns[name] = column
+    files = {} if cache is None else _files(Path(cache), names, _content(images, index.tolist()))
+    columns = {name: _load(files.get(name), len(index)) for name in names}
+    _complete(columns, images, index.tolist(), workers or _cores(), progress)
+    return pd.DataFrame({name: columns[name].values for name in names}, index=index, dtype=np.float64)
 
-    missing = {name: metrics.STATISTICS[name] for name in names if name not in columns}
-    shards = {name: _Shards(files[name], index) for name in missing if name in files}
-    computed = _compute(images, index.tolist(), missing, workers or _cores(), progress, shards)
-    for name, column in computed.items():
-        if name in files:
-            _save(files[name], index, column)
-            shards[name].delete()
-    columns |= computed
-    return pd.DataFrame({name: columns[name] for name in names}, index=index, dtype=np.float64)
+
+@dataclass(frozen=True)
+class _Column:
+    """Values of a statistic, float64 (N,), which of them are known, bool (N,), and the file that keeps them, if any."""
+
+    values: np.ndarray
+    known: np.ndarray
+    path: Path | None
 
 
 def _index(ids: Sequence[int] | Sequence[str]) -> "pd.Index":
@@ -114,86 +105,48 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _compute(
+def _complete(
+    columns: dict[str, _Column],
     images: Any,
     ids: list[Any],
-    statistics: dict[str, Statistic],
     workers: int,
     progress: Callable[[int, int], object] | None,
-    shards: dict[str, "_Shards"],
-) -> dict[str, np.ndarray]:
-    """One float64 column (N,) per statistic. What the shards hold is not computed; what is computed is put there."""
+) -> None:
+    """Compute the values that are not known, chunk by chunk, and write them to the columns' files."""
     total = len(ids)
-    columns, known = {}, {}
-    for name in statistics:
-        columns[name], known[name] = shards[name].load() if name in shards else (np.empty(total), np.zeros(total, bool))
+    missing = {name: column for name, column in columns.items() if not column.known.all()}
 
-    def measure(start: int) -> int:
+    def measure(start: int) -> slice:
         part = slice(start, min(start + _CHUNK, total))
-        unknown = [name for name in statistics if not known[name][part].all()]
+        unknown = [name for name in missing if not missing[name].known[part].all()]
         if unknown:
             chunk = [_image(images[i], ids[i]) for i in range(part.start, part.stop)]
             for name in unknown:
-                columns[name][part] = _values(name, statistics[name], chunk, ids[part])
-        return part.stop - part.start
+                missing[name].values[part] = _values(name, chunk, ids[part])
+        return part
 
-    done = kept = 0
-    kept_at = time.monotonic()
     if progress is not None:
-        progress(0 if statistics else total, total)  # before the first images, which may wait for a compiler
-    if statistics:
-        # threads suffice: nearly all time is spent in code that runs without Python's global lock
-        threads, wait = ThreadPoolExecutor(workers), True
-        try:
-            for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
-                done += chunk.result()  # in order, so that of several errors always the first is told
-                if time.monotonic() - kept_at >= _SHARD_SECONDS:
-                    for name in shards:
-                        if not known[name][kept:done].all():
-                            shards[name].save(columns[name], kept, done)
-                    kept, kept_at = done, time.monotonic()
-                if progress is not None:
-                    progress(done, total)
-        except (
-            KeyboardInterrupt
-        ):  # who stops the program does not wait for the chunks in progress: they may take minutes
-            wait = False
-            raise
-        finally:
-            threads.shutdown(wait, cancel_futures=True)
-    return columns
-
-
-class _Shards:
-    """Parts of a column that is not complete yet, each a file named after the whole one's and the rows it holds."""
-
-    def __init__(self, path: Path, index: "pd.Index") -> None:
-        self._path, self._index = path, index
-
-    def _files(self) -> list[tuple[Path, int, int]]:
-        files = []
-        for path in self._path.parent.glob(f"{self._path.stem}.*-*.parquet"):
-            rows = re.fullmatch(r"(\d+)-(\d+)", path.stem.removeprefix(f"{self._path.stem}."))
-            if rows:
-                files.append((path, int(rows[1]), int(rows[2])))
-        return files
-
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The column, float64 (N,), and which of its values are known, bool (N,)."""
-        column, known = np.empty(len(self._index)), np.zeros(len(self._index), bool)
-        for path, start, end in self._files():
-            part = _load(path, self._index[start:end])
-            if part is not None:
-                column[start:end], known[start:end] = part, True
-        return column, known
-
-    def save(self, column: np.ndarray, start: int, end: int) -> None:
-        path = self._path.with_name(f"{self._path.stem}.{start}-{end}.parquet")
-        _save(path, self._index[start:end], column[start:end])
-
-    def delete(self) -> None:
-        for path, _, _ in self._files():
-            path.unlink(missing_ok=True)
+        progress(0 if missing else total, total)  # before the first images, which may wait for a compiler
+    if not missing:
+        return
+    # threads suffice: nearly all time is spent in code that runs without Python's global lock
+    threads, wait, kept_at = ThreadPoolExecutor(workers), True, time.monotonic()
+    try:
+        for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
+            part = chunk.result()  # in order, so that of several errors the first is always the one raised
+            for column in missing.values():
+                column.known[part] = True
+            if part.stop == total or time.monotonic() - kept_at >= _KEEP_SECONDS:
+                for column in missing.values():
+                    _save(column)
+                kept_at = time.monotonic()
+            if progress is not None:
+                progress(part.stop, total)
+    except KeyboardInterrupt:  # who stops the program does not wait for the chunks in progress: they may take minutes
+        wait = False
+        raise
+    finally:
+        threads.shutdown(wait, cancel_futures=True)
 
 
 def _image(image: np.ndarray | str | Path, image_id: int | str) -> np.ndarray:
@@ -206,7 +159,8 @@ def _image(image: np.ndarray | str | Path, image_id: int | str) -> np.ndarray:
         raise ValueError(f"image {image_id!r}: {error}") from error
 
 
-def _values(name: str, statistic: Statistic, chunk: list[np.ndarray], ids: list[Any]) -> np.ndarray:
+def _values(name: str, chunk: list[np.ndarray], ids: list[Any]) -> np.ndarray:
+    statistic = metrics.STATISTICS[name]
     if statistic is frequency and len({image.shape for image in chunk}) == 1:
         return frequencies(np.stack(chunk))  # the same values, in half the time for small images
     values = np.empty(len(chunk))
@@ -218,14 +172,10 @@ def _values(name: str, statistic: Statistic, chunk: list[np.ndarray], ids: list[
     return values
 
 
-def _content(images: Any, index: "pd.Index") -> str:
+def _content(images: Any, ids: list[Any]) -> str:
     """Digest of all images, bytes and shapes, and their ids. Files count by their bytes, not by name or date."""
-    digest = hashlib.sha256(json.dumps([index.tolist(), fingerprint(read_image)]).encode())
-    if isinstance(images, np.ndarray) and images.dtype == np.uint8:
-        digest.update(repr(images.shape).encode())
-        digest.update(np.ascontiguousarray(images).data)
-        return digest.hexdigest()
-    for image, image_id in zip(images, index.tolist(), strict=True):
+    digest = hashlib.sha256(json.dumps([ids, DECODING]).encode())
+    for image, image_id in zip(images, ids, strict=True):
         if isinstance(image, str | os.PathLike):
             try:
                 content = Path(image).read_bytes()
@@ -237,38 +187,46 @@ def _content(images: Any, index: "pd.Index") -> str:
     return digest.hexdigest()
 
 
-def _save(path: Path, index: "pd.Index", column: np.ndarray) -> None:
-    """Write a column under a temporary name and rename it, so that no reader ever meets half a file."""
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
+def _files(cache: Path, names: Sequence[str], content: str) -> dict[str, Path]:
+    """The file of each statistic that has a version, named after the images' content, the statistic and its version."""
+    files = {}
+    for name in names:
+        statistic = metrics.STATISTICS[name]
+        number = version_of(statistic)
+        if number is not None:
+            # the module tells a statistic from another that took its name
+            key = hashlib.sha256(json.dumps([content, name, statistic.__module__, number]).encode()).hexdigest()
+            files[name] = cache / f"{re.sub(r'[^A-Za-z0-9-]', '-', name)}-v{number}-{key[:32]}.npz"
+    return files
 
-    table = pa.table({"id": index.tolist(), "value": column}, metadata={"sha256": _digest(column)})
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+def _load(path: Path | None, number: int) -> _Column:
+    """The column that a file holds; of unknown values if there is no such file, or it is damaged."""
+    if path is not None and path.is_file():
         try:
-            parquet.write_table(table, temporary)
-            temporary.replace(path)
+            with np.load(path, allow_pickle=False) as file:  # a zip file, whose check sums are verified
+                values, known = file["values"], file["known"]
+            if (values.shape, known.shape) == ((number,), (number,)) and (values.dtype, known.dtype) == (float, bool):
+                return _Column(values, known, path)
+        except Exception:  # a damaged file may fail in any way
+            pass
+    return _Column(np.zeros(number), np.zeros(number, bool), path)
+
+
+def _save(column: _Column) -> None:
+    """Write a column under a temporary name and rename it, so that no reader ever meets half a file."""
+    if column.path is None:
+        return
+    temporary = column.path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        column.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                np.savez(file, values=column.values, known=column.known)
+            temporary.replace(column.path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        warnings.warn(f"statistics are not kept for the next run, {path} cannot be written: {error}", stacklevel=4)
-
-
-def _load(path: Path, index: "pd.Index") -> np.ndarray | None:
-    """The column of a file, or None if there is no such file or it is not as it was written."""
-    import pyarrow.parquet as parquet
-
-    if not path.is_file():
-        return None
-    try:
-        table = parquet.read_table(path)
-        column = np.ascontiguousarray(table["value"].to_numpy(), np.float64)
-        intact = table["id"].to_pylist() == index.tolist() and table.schema.metadata[b"sha256"] == _digest(column)
-    except Exception:  # a damaged file may fail in any way
-        return None
-    return column if intact else None
-
-
-def _digest(column: np.ndarray) -> bytes:
-    return hashlib.sha256(column.tobytes()).hexdigest().encode()
+        warnings.warn(
+            f"statistics are not kept for the next run, {column.path} cannot be written: {error}", stacklevel=4
+        )

@@ -16,8 +16,7 @@ from agreement.record import replace_text, save_array
 from lab.data.examples import Data, Split
 from lab.data.pixels import PixelFile, begins_of, write_pixels
 from lab.errors import UserError
-from metrics.fingerprint import fingerprint
-from metrics.images import FORMATS, read_image
+from metrics.images import DECODING, FORMATS, read_image
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 BLOCK = 512  # images decoded, and resized, before they are written
@@ -164,8 +163,7 @@ def on_disk(files: Files, config: Any) -> tuple[PixelFile, np.ndarray, list[str]
     """
     stats = [path.stat() for path in files.paths]
     named = [[str(path), s.st_size, s.st_mtime_ns] for path, s in zip(files.paths, stats, strict=True)]
-    code = [fingerprint(read_image), fingerprint(as_network_input)]  # another version may decode differently
-    key = hashlib.sha256(json.dumps([config.resize, named, code]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([config.resize, named, DECODING]).encode()).hexdigest()[:32]
     folder = Path(config.cache).expanduser().absolute() / "pixels"
     path, about = folder / f"{key}.npy", folder / f"{key}.json"
     if not is_whole(path, about):

@@ -159,6 +159,7 @@ def test_what_another_version_or_a_full_disk_left_is_made_anew(photographs, tmp_
     as_network_input = files.as_network_input
     with monkeypatch.context() as patch:
         patch.setattr(files, "as_network_input", inverted)
+        patch.setattr(files, "DECODING", 0)
         other = load(config).train.images[0].copy()
     images = load(config).train.images
     assert np.array_equal(images[0], 255 - other)
