@@ -25,14 +25,21 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from metrics import boundary_map, edges, gradient
-from metrics.decimated_cuts import _brought_back, _decimated, _smallest, _whitened, eigenvectors
-from metrics.edge_features import edge_features
 from metrics.edges import default_draws
-from metrics.mutual_information import pmi_of_random_pairs
-from metrics.neighbourhood import all_pairs, ordered
-from metrics.oriented_strength import oriented_strength
-from metrics.pair_affinity import affinities, feature_levels
-from metrics.regression_trees import fit_trees, predict
+from metrics.edges._affinity import (
+    PLACE_OF,
+    RADIUS,
+    affinities,
+    all_pairs,
+    feature_levels,
+    fit_trees,
+    ordered,
+    pmi_of_random_pairs,
+    predict,
+)
+from metrics.edges._cuts import _brought_back, _decimated, _smallest, _whitened, eigenvectors
+from metrics.edges._features import edge_features
+from metrics.edges._strength import oriented_strength
 
 FOLDERS = {"cifar10": "t*/*/*.png", "imagenette": "*/*/*.JPEG", "VOCdevkit": "*/JPEGImages/*.jpg"}
 DRAWS = (1, 2, 3, 4, 6, 8)
@@ -86,13 +93,13 @@ def stages(image: np.ndarray, rounds: int) -> dict[str, float]:
     affinity = timed("all affinities", lambda: affinities(features, levels, values, state))
 
     def both_decimated() -> list[np.ndarray]:
-        kept, way = _decimated(affinity)
-        return [*_decimated(kept), way]
+        kept, way = _decimated(affinity, PLACE_OF, RADIUS)
+        return [*_decimated(kept, PLACE_OF, RADIUS), way]
 
     small, *ways = timed("decimation", both_decimated)
     _, vectors = timed(f"eigenvectors of {small[0].size} pixels", lambda: _smallest(small))
     vectors = vectors.reshape(*small.shape[1:], -1)[..., 1:]
-    large = timed("bringing back", lambda: _brought_back(ways[1], _brought_back(ways[0], vectors)))
+    large = timed("bringing back", lambda: _brought_back(ways[1], _brought_back(ways[0], vectors, RADIUS), RADIUS))
     timed("whitening", lambda: _whitened(large.reshape(height * width, -1)))
     found = eigenvectors(affinity)
     timed("oriented strength", lambda: oriented_strength(*found))

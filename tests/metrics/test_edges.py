@@ -15,15 +15,25 @@ from PIL import Image
 from skimage.color import rgb2lab, rgb2xyz
 
 from metrics import STATISTICS, boundary_map, edges, statistics_table
-from metrics.decimated_cuts import _smallest, eigenvectors
-from metrics.edge_features import edge_features
 from metrics.edges import default_draws
-from metrics.mutual_information import _places, _side_by_side, pmi_of_random_pairs
-from metrics.neighbourhood import OFFSETS, all_pairs, pixels_of
-from metrics.oriented_strength import oriented_strength
-from metrics.pair_affinity import affinities, feature_levels
-from metrics.random_numbers import below, normal_pair, uniform
-from metrics.regression_trees import fit_trees, predict
+from metrics.edges._affinity import (
+    OFFSETS,
+    _places,
+    _side_by_side,
+    affinities,
+    all_pairs,
+    below,
+    feature_levels,
+    fit_trees,
+    normal_pair,
+    pixels_of,
+    pmi_of_random_pairs,
+    predict,
+    uniform,
+)  # fmt: skip
+from metrics.edges._cuts import _smallest, eigenvectors
+from metrics.edges._features import _lab, edge_features
+from metrics.edges._strength import oriented_strength
 
 
 def state(seed: int = 0) -> np.ndarray:
@@ -87,8 +97,6 @@ def test_features(photographs):
 
 
 def test_white_has_no_colour():
-    from metrics.edge_features import _lab
-
     ramp = np.repeat(np.linspace(0, 1, 9)[:, np.newaxis, np.newaxis], 3, axis=2)
     grey = _lab(ramp)
     np.testing.assert_allclose(grey[..., 1:], 0, atol=1e-9)

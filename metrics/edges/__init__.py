@@ -57,10 +57,10 @@ def boundary_map(image: np.ndarray, draws: int | None = None, seed: int = 0) -> 
     -------
     float64 array (ceil(H / 2), ceil(W / 2)), at least 0, without an upper limit.
     """
-    from metrics.decimated_cuts import eigenvectors, kept_pixels  # here, because numba takes long to import
-    from metrics.edge_features import edge_features
-    from metrics.oriented_strength import oriented_strength
-    from metrics.pair_affinity import affinities, feature_levels
+    from metrics.edges._affinity import affinities, feature_levels  # here, because numba takes long to import
+    from metrics.edges._cuts import eigenvectors, kept_pixels
+    from metrics.edges._features import edge_features
+    from metrics.edges._strength import oriented_strength
 
     check_image(image)
     height, width = image.shape[:2]

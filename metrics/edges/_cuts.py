@@ -5,9 +5,9 @@ are carried over to every second pixel of every second row, twice, by way of the
 """
 
 import numpy as np
+from numba import njit
 
-from metrics.compiled import compiled
-from metrics.neighbourhood import PLACE_OF, RADIUS, all_pairs
+from metrics.edges._affinity import PLACE_OF, RADIUS, all_pairs
 
 _VECTORS = 100
 _DECIMATIONS = 2
@@ -27,7 +27,7 @@ def eigenvectors(affinity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    affinity : float64 array (41, H, W), see ``metrics.neighbourhood``; positive beside 0 at ``o = 0``, and H and W such
+    affinity : float64 array (41, H, W), a symmetric matrix as in ``_affinity.py``; positive beside 0 at ``o = 0``, and H and W such
         that at least two pixels are kept.
 
     Returns
@@ -44,17 +44,17 @@ def eigenvectors(affinity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, height, width = affinity.shape
     ways_back = []
     for _ in range(_DECIMATIONS):
-        affinity, way_back = _decimated(affinity)
+        affinity, way_back = _decimated(affinity, PLACE_OF, RADIUS)
         ways_back.append(way_back)
     eigenvalues, vectors = _smallest(affinity)
     vectors = vectors.reshape(*affinity.shape[1:], -1)[..., 1:]
     for way_back in reversed(ways_back):
-        vectors = _brought_back(way_back, vectors)
+        vectors = _brought_back(way_back, vectors, RADIUS)
     return _whitened(vectors.reshape(height * width, -1)).reshape(-1, height, width), eigenvalues[1:]
 
 
-@compiled
-def _decimated(affinity):
+@njit(nogil=True, cache=True)
+def _decimated(affinity, place_of, radius):
     """Affinity of the pixels whose row and column are odd, and the way back.
 
     The way back, (H, W, 6, 6), holds of each pixel how much of it belongs to each kept pixel around it, beginning
@@ -66,18 +66,18 @@ def _decimated(affinity):
     near = np.empty((_REACH * _REACH, 2), np.int64)
     shares = np.empty(_REACH * _REACH)
     for y in range(height):
-        top = (y - RADIUS) // 2
+        top = (y - radius) // 2
         for x in range(width):
-            left = (x - RADIUS) // 2
+            left = (x - radius) // 2
             found, total = 0, np.finfo(np.float64).eps
             for i in range(max(top, 0), min(top + _REACH, height // 2)):
                 for j in range(max(left, 0), min(left + _REACH, width // 2)):
                     down, right = 2 * i + 1 - y, 2 * j + 1 - x
-                    if down * down + right * right <= RADIUS * RADIUS:
+                    if down * down + right * right <= radius * radius:
                         if down > 0 or (down == 0 and right >= 0):
-                            share = affinity[PLACE_OF[down, right + RADIUS], y, x]
+                            share = affinity[place_of[down, right + radius], y, x]
                         else:
-                            share = affinity[PLACE_OF[-down, RADIUS - right], 2 * i + 1, 2 * j + 1]
+                            share = affinity[place_of[-down, radius - right], 2 * i + 1, 2 * j + 1]
                         near[found, 0], near[found, 1], shares[found] = i, j, share
                         total += share
                         found += 1
@@ -85,20 +85,20 @@ def _decimated(affinity):
                 i, j = near[one]
                 way_back[y, x, i - top, j - left] = shares[one] / total
                 for other in range(one, found):  # in reading order
-                    place = PLACE_OF[near[other, 0] - i, near[other, 1] - j + RADIUS]
+                    place = place_of[near[other, 0] - i, near[other, 1] - j + radius]
                     kept[place, i, j] += shares[one] * shares[other] / total
     return kept, way_back
 
 
-@compiled
-def _brought_back(way_back, vectors):
+@njit(nogil=True, cache=True)
+def _brought_back(way_back, vectors, radius):
     """Vectors (H // 2, W // 2, K) of the kept pixels to all pixels (H, W, K)."""
     height, width = way_back.shape[:2]
     everywhere = np.zeros((height, width, vectors.shape[2]))
     for y in range(height):
-        top = (y - RADIUS) // 2
+        top = (y - radius) // 2
         for x in range(width):
-            left = (x - RADIUS) // 2
+            left = (x - radius) // 2
             for i in range(max(top, 0), min(top + _REACH, height // 2)):
                 for j in range(max(left, 0), min(left + _REACH, width // 2)):
                     share = way_back[y, x, i - top, j - left]
