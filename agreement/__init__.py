@@ -4,52 +4,36 @@ Importing it takes no longer than numpy, for training loops that only record: pa
 functions that need them.
 """
 
-from agreement.correlation import correlation_table, spearman, statistic_curve
-from agreement.explained import explained_variance
-from agreement.kinds import agreement_by_kind
-from agreement.learning_order import agreed, forgetting_events, learned_epoch, mean_correctness, rank_concordance
-from agreement.measures import (
-    accuracy,
-    accuracy_deviation,
-    chance_agreement,
-    exact_match,
-    excess_agreement,
-    false_positive_agreement,
-    hacohen_agreement,
-    hacohen_true_positive_agreement,
-    lower_bound,
-    mean_accuracy,
-    mistaken_alike,
-    true_positive_agreement,
-)
-from agreement.partial import partial_correlations
-from agreement.record import LearningRecord
-from agreement.recorder import LearningRecorder
-
-__all__ = [
-    "LearningRecord",
-    "LearningRecorder",
-    "accuracy",
-    "accuracy_deviation",
-    "agreed",
-    "agreement_by_kind",
-    "chance_agreement",
-    "correlation_table",
-    "exact_match",
-    "excess_agreement",
-    "explained_variance",
-    "false_positive_agreement",
-    "forgetting_events",
-    "hacohen_agreement",
-    "hacohen_true_positive_agreement",
-    "learned_epoch",
-    "lower_bound",
-    "mean_accuracy",
-    "mean_correctness",
-    "mistaken_alike",
-    "partial_correlations",
-    "rank_concordance",
-    "spearman",
-    "statistic_curve",
-    "true_positive_agreement",
-]
+from agreement.analysis import Findings as Findings
+from agreement.analysis import analyse as analyse
+from agreement.analysis import compare_orders as compare_orders
+from agreement.analysis import curves_of as curves_of
+from agreement.analysis import examples_table as examples_table
+from agreement.correlation import correlation_table as correlation_table
+from agreement.correlation import partial_correlations as partial_correlations
+from agreement.correlation import spearman as spearman
+from agreement.correlation import statistic_curve as statistic_curve
+from agreement.explained import explained_variance as explained_variance
+from agreement.learning_order import agreed as agreed
+from agreement.learning_order import confidence_and_variability as confidence_and_variability
+from agreement.learning_order import forgetting_events as forgetting_events
+from agreement.learning_order import learned_epoch as learned_epoch
+from agreement.learning_order import mean_correctness as mean_correctness
+from agreement.learning_order import rank_concordance as rank_concordance
+from agreement.learning_order import shared_mistakes as shared_mistakes
+from agreement.measures import accuracy as accuracy
+from agreement.measures import accuracy_deviation as accuracy_deviation
+from agreement.measures import agreement_by_kind as agreement_by_kind
+from agreement.measures import chance_agreement as chance_agreement
+from agreement.measures import exact_match as exact_match
+from agreement.measures import excess_agreement as excess_agreement
+from agreement.measures import false_positive_agreement as false_positive_agreement
+from agreement.measures import hacohen_agreement as hacohen_agreement
+from agreement.measures import hacohen_true_positive_agreement as hacohen_true_positive_agreement
+from agreement.measures import lower_bound as lower_bound
+from agreement.measures import mean_accuracy as mean_accuracy
+from agreement.measures import same_wrong_class as same_wrong_class
+from agreement.measures import true_positive_agreement as true_positive_agreement
+from agreement.record import LearningRecord as LearningRecord
+from agreement.recorder import LearningRecorder as LearningRecorder
+from agreement.recorder import RecordWriter as RecordWriter

@@ -62,13 +62,16 @@ def _sort(pairs: Pairs) -> tuple[np.ndarray, ...]:
 
 
 @numba.njit(nogil=True, cache=True)
-def _count(indices, weights, column):
+def _count(indices: np.ndarray, weights: np.ndarray, column: int) -> None:
     for index in indices:
         weights[index, column] += 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _weighted_correlations(weights, member, ends_tie, class_start, y_cell, y_start, unsorted, unsorted_y_cell):
+def _weighted_correlations(
+    weights: np.ndarray, member: np.ndarray, ends_tie: np.ndarray, class_start: np.ndarray, y_cell: np.ndarray,
+    y_start: np.ndarray, unsorted: np.ndarray, unsorted_y_cell: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """Correlation of the residuals in each resample of a block, (BLOCK,), ranks taken anew; NaN where nothing varies.
 
     Sorted once, examples stay sorted in every resample: ranks are running sums of weights. All sums within a class are

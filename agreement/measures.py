@@ -8,7 +8,7 @@ Sources: Pliushch et al., "When Deep Classifiers Agree" (2021), called "the pape
 Agree: Neural Networks Share Classification Order on Real Datasets" (ICML 2020).
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 
@@ -110,12 +110,12 @@ def false_positive_agreement(predictions: np.ndarray | list[np.ndarray], labels:
     return _fraction(*np.transpose(counts))
 
 
-def mistaken_alike(predictions: np.ndarray | list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+def same_wrong_class(predictions: np.ndarray | list[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """Whether all networks predict the same wrong class for an example, boolean (T, N): see figure 1 of the paper.
 
     What `false_positive_agreement` counts; errors as there.
 
-    >>> mistaken_alike(np.array([[[3, 1, 2]], [[3, 2, 2]]]), np.array([1, 1, 2]))
+    >>> same_wrong_class(np.array([[[3, 1, 2]], [[3, 2, 2]]]), np.array([1, 1, 2]))
     array([[ True, False, False]])
     """
     networks, labels = _check_labelled(predictions, labels)
@@ -154,6 +154,32 @@ def hacohen_true_positive_agreement(correct: np.ndarray, per_example: bool = Fal
     if not per_example:
         return mean_accuracy(correct)
     return np.array([right.mean(axis=0) for right in _by_epoch(check_correct(correct))])
+
+
+def agreement_by_kind(correct: np.ndarray, kinds: np.ndarray) -> dict[Hashable, np.ndarray]:
+    """Fraction of the examples of each kind that all networks get right in each epoch, kind to (T,), kinds sorted.
+
+    `correct` is boolean (K, T, N); `kinds` (N,) holds names or numbers, of which None and NaN belong to no kind. Counted
+    against all examples of the kind, not only those that some network gets right: the paper's illumination and rotation
+    in figures 5 and 7. Raises ValueError if shapes differ or `correct` is not boolean (K, T, N).
+
+    >>> agreement_by_kind(np.array([[[True, False, True]]]), np.array(["top", "top", "side"]))
+    {'side': array([1.]), 'top': array([0.5])}
+    """
+    import pandas as pd  # here: see `agreement`
+
+    correct = check_correct(correct)
+    kinds = np.asarray(kinds, None if isinstance(kinds, np.ndarray) else object)  # NaN among names would become one
+    if kinds.shape != correct.shape[2:]:
+        raise ValueError(f"kinds must have shape {correct.shape[2:]}, one per example, not {kinds.shape}")
+    codes, names = pd.factorize(kinds, sort=True)
+    known = codes >= 0
+    sizes = np.bincount(codes[known], minlength=len(names))
+    shared = [
+        np.bincount(codes[known & correct[:, epoch].all(axis=0)], minlength=len(names))
+        for epoch in range(correct.shape[1])
+    ]
+    return dict(zip(names.tolist(), np.transpose(shared) / sizes[:, None], strict=True))
 
 
 def exact_match(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:

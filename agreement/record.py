@@ -14,10 +14,8 @@ Where an example has any number of classes, a label and a prediction are sets, a
 class c is there: two are equal where they match exactly, which is when the paper counts such an example as correct.
 """
 
-import io
 import json
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,105 +25,6 @@ import numpy as np
 
 FORMAT = 1
 SPLITS = ("train", "test")
-
-
-class Recorder:
-    """Writes one network's part of the record. Feed it batches in any order, then end the epoch.
-
-    folder: where the network's files go. sizes: number of examples of each split. classes: number of labels there can be.
-    finished: epochs to keep from an earlier attempt (those beyond are cut off), for a training that resumes.
-    """
-
-    def __init__(self, folder: Path, sizes: Mapping[str, int], classes: int, finished: int = 0):
-        folder.mkdir(parents=True, exist_ok=True)
-        predicted = np.min_scalar_type(max(classes, 1) - 1)
-        self.rows = {}
-        for split, size in sizes.items():
-            self.rows[split, "predictions"] = GrowingArray(
-                folder / f"{split}-predictions.npy", size, predicted, finished
-            )
-            self.rows[split, "probability"] = GrowingArray(
-                folder / f"{split}-probability.npy", size, np.dtype(np.uint8), finished
-            )
-        self.seen = {split: np.zeros(size, bool) for split, size in sizes.items()}
-        self.lines = folder / "epochs.jsonl"
-        kept = read_epochs(folder)[:finished]
-        if len(kept) < finished:
-            raise ValueError(f"{self.lines} holds {len(kept)} epochs, not the {finished} to resume from")
-        replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
-
-    def update(self, split: str, indices: Any, predictions: Any, probability: Any) -> None:
-        """Note a batch: indices (B,) into the split, predicted classes (B,), probabilities of the true class (B,) in [0, 1]."""
-        self.seen[split][indices] = True
-        self.rows[split, "predictions"].row[indices] = predictions
-        self.rows[split, "probability"].row[indices] = np.rint(np.multiply(probability, 255))
-
-    def end_epoch(self, **numbers: float) -> None:
-        """Append what `update` gathered as the next epoch, with the epoch's numbers. Raises ValueError where examples are missing."""
-        for split, seen in self.seen.items():
-            if missing := int((~seen).sum()):
-                raise ValueError(
-                    f"{missing:,} of {len(seen):,} {split} examples were not noted in this epoch: every epoch needs all of "
-                    "them (a DataLoader with drop_last=True leaves some out)"
-                )
-        for seen in self.seen.values():
-            seen[:] = False
-        for array in self.rows.values():
-            array.append()
-        with self.lines.open("a") as file:
-            file.write(json.dumps(numbers) + "\n")
-
-
-class GrowingArray:
-    """A (rows, size) .npy file that grows by a row at a time and can be read, memory-mapped, at any moment."""
-
-    def __init__(self, path: Path, size: int, dtype: np.dtype, rows: int):
-        self.path, self.rows = path, rows
-        self.row = np.zeros(size, dtype)
-        size_on_disk = len(self.header()) + rows * self.row.nbytes
-        with path.open("r+b" if rows else "w+b") as file:
-            begin = file.read(len(self.header()))
-            known = begin in {self.header(n) for n in range(rows, rows + 2)} and path.stat().st_size >= size_on_disk
-            if rows and not known:
-                raise ValueError(f"{path} is not the array of {rows} epochs of {size} examples to resume from")
-            file.seek(0)
-            file.write(self.header())
-            file.truncate(size_on_disk)
-
-    def header(self, rows: int | None = None) -> bytes:
-        # numpy pads the header for a first axis of any length, so its size never changes
-        text = io.BytesIO()
-        shape = (self.rows if rows is None else rows, len(self.row))
-        np.lib.format.write_array_header_1_0(
-            text, {"descr": self.row.dtype.str, "fortran_order": False, "shape": shape}
-        )
-        return text.getvalue()
-
-    def append(self) -> None:
-        with self.path.open("r+b") as file:
-            file.seek(len(self.header()) + self.rows * self.row.nbytes)
-            file.write(self.row.tobytes())
-            file.flush()
-            self.rows += 1
-            file.seek(0)
-            file.write(self.header())
-
-
-def begin_record(
-    folder: Path,
-    networks: Sequence[str],
-    classes: Sequence[str],
-    labels: Mapping[str, np.ndarray],
-    ids: Mapping[str, Sequence[str]],
-    multi_label: bool = False,
-) -> None:
-    """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for split in labels:
-        save_array(folder / f"{split}-labels.npy", labels[split])
-        replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
-    about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "multi_label": multi_label}
-    replace_text(folder / "record.json", json.dumps(about))
 
 
 @dataclass(frozen=True)
@@ -170,11 +69,16 @@ class LearningRecord:
         return self.about.get("multi_label", False)
 
     @property
-    def kinds_of_label(self) -> int:
+    def number_of_labels(self) -> int:
         """How many labels there can be: the classes, or the sets of them."""
         return 2 ** len(self.classes) if self.multi_label else len(self.classes)
 
-    def in_words(self, label: int) -> str:
+    @property
+    def sets_of(self) -> int:
+        """The number of classes where a label is a set of them, else 0."""
+        return len(self.classes) if self.multi_label else 0
+
+    def label_name(self, label: int) -> str:
         """The name of a label's class, or of its classes, joined by commas."""
         return ", ".join(self.classes[c] for c in classes_in(label, len(self.classes), self.multi_label))
 
@@ -189,9 +93,9 @@ class LearningRecord:
         """Classes of the examples, int64 (N,)."""
         path = self.folder / f"{split}-labels.npy"
         labels = load_array(path, dimensions=1)
-        if labels.size and not 0 <= labels.min() <= labels.max() < self.kinds_of_label:
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.number_of_labels:
             raise ValueError(
-                f"{path} has labels from {labels.min()} to {labels.max()}, the record {self.kinds_of_label}"
+                f"{path} has labels from {labels.min()} to {labels.max()}, the record {self.number_of_labels}"
             )
         return labels
 

@@ -36,7 +36,7 @@ MEASURES = ("correct from predictions", "agreement measures", "order of learning
 
 def make_up(folder: Path, examples: int, networks: int, epochs: int) -> None:
     """A learning record of that many train examples, and its statistics, as files in `folder`."""
-    from agreement.record import Recorder, begin_record
+    from agreement.recorder import RecordWriter, begin_record
 
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CLASSES, examples)
@@ -56,7 +56,7 @@ def make_up(folder: Path, examples: int, networks: int, epochs: int) -> None:
     )
     for k in range(networks):
         taste = difficulty + rng.normal(scale=0.5, size=examples).astype(np.float32)
-        recorder = Recorder(
+        recorder = RecordWriter(
             folder / "record" / f"network-{k + 1}", {"train": examples, "test": examples // 25}, CLASSES
         )
         for epoch in range(epochs):
@@ -111,10 +111,10 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
     import pandas as pd
 
     import agreement
+    from agreement.analysis import curves_of
     from agreement.record import LearningRecord
     from curricula import PacedSampler, order
-    from curricula.scores import RECORD_SCORES, agreement_score
-    from lab.measure import curves_of
+    from curricula.scores import SCORES, agreement_score
 
     small = np.arange(20.0)
     agreement.correlation_table({"x": small}, small, np.zeros(20), 1)  # loads compiled code
@@ -145,7 +145,7 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
         "GB": max(parts.found[name]["GB"] for name in MEASURES),
     }
     probability = record.probability("train")
-    for name, score in RECORD_SCORES.items():
+    for name, score in SCORES.items():
         parts.part(f"score {name}", lambda score=score: score(correct, probability))
     scores = agreement_score(correct, probability)
     ordered = parts.part("scores to order", lambda: order(scores, "curriculum", labels), 3)

@@ -34,7 +34,7 @@ from PIL import Image
 from precision import gigaflops
 from torch import Tensor, nn
 
-from agreement.record import begin_record
+from agreement.recorder import begin_record
 from lab.data import load
 from lab.data.examples import Data, Split
 from lab.data.pixels import share, take

@@ -1,12 +1,19 @@
 """Arms against the baseline over paired seeds: means, intervals, corrected p-values, a sentence that claims no more."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agreement.record import read_lines
 from curricula.significance import check_numbers, detectable_effect, holm, seeds_needed, sign_flip_test, smallest_p
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,137 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
         )
     found = f"{c.detectable * scale:.{_digits(c.detectable * scale, math.inf)}f}"
     return f"{nothing} a difference of {found} {unit} would have been found with 80 % probability."
+
+
+def answer(comparisons: Mapping[str, Comparison], table: "pd.DataFrame", guess: float) -> str:
+    """The one question answered, claiming no more than the corrected test and the interval allow.
+
+    table: see `table_of`. guess: the test accuracy of always naming the commonest class.
+    """
+    found = comparisons.get("curriculum")
+    if found is None:
+        return ""
+    if not found.shown:
+        return "These seeds show no difference from shuffled training."
+    if table.loc["shuffled", "test_at_best_low"] <= guess:
+        return f"These trainings cannot tell: shuffled is not shown to beat naming the commonest class, {guess:.1%}."
+    if found.difference < 0:
+        return "No: it was worse than shuffled training."
+    random = comparisons.get("random")
+    if random is not None and random.shown and random.difference > 0:
+        return "It was better than shuffled training, but a random order under the same pacing was, too."
+    return "It was better than shuffled training."
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What distinguishes one training of a comparison from the others.
+
+    order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
+    applies; the shuffled baseline always draws from all.
+    """
+
+    name: str
+    seed: int
+    order: np.ndarray
+    paced: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all trainings of a comparison gave, per arm.
+
+    steps: (E,) optimiser steps of the evaluations. validation: (S, E) accuracy. drawn: (E, parts) shares of the draws,
+    mean over seeds. at_best, at_end: (S,) test accuracy at the best validation step and at the last step.
+    """
+
+    steps: np.ndarray
+    validation: dict[str, np.ndarray]
+    drawn: dict[str, np.ndarray]
+    at_best: dict[str, np.ndarray]
+    at_end: dict[str, np.ndarray]
+
+
+def read_outcome(arms: Sequence[Arm], folders: Sequence[Path]) -> Outcome:
+    """From the folders that `lab.arm.train_arm` wrote, one for each of the arms with its seed."""
+    names = list(dict.fromkeys(arm.name for arm in arms))
+    read: dict[str, list[tuple[list[float], np.ndarray, float, float]]] = {name: [] for name in names}
+    for arm, folder in zip(arms, folders, strict=True):
+        lines = read_lines(folder / "evaluations.jsonl")
+        result = json.loads((folder / "result.json").read_text())
+        accuracy = [line["validation/accuracy"] for line in lines]
+        drawn = np.load(folder / "drawn.npy", allow_pickle=False)
+        read[arm.name].append((accuracy, drawn, result["test/accuracy_at_best"], result["test/accuracy"]))
+        steps = np.array([line["step"] for line in lines])
+    validation, drawn, at_best, at_end = (
+        {name: np.array([each[part] for each in read[name]]) for name in names} for part in range(4)
+    )
+    shares = {name: (counts / counts.sum(axis=2, keepdims=True)).mean(axis=0) for name, counts in drawn.items()}
+    return Outcome(steps, validation, shares, at_best, at_end)
+
+
+def table_of(outcome: Outcome, comparisons: dict[str, Comparison]) -> "pd.DataFrame":
+    """One row per arm: means with 95 % intervals, and the paired differences from the baseline.
+
+    Test accuracies and the area under the validation curve are fractions; `steps_until` is the median over seeds of the
+    first step at which the validation accuracy reaches what the baseline of the same seed ends with.
+    """
+    import pandas as pd  # here, because it takes long to import
+
+    final = outcome.validation["shuffled"][:, -1]
+    rows = {}
+    for arm, curve in outcome.validation.items():
+        row: dict[str, float] = {}
+        numbers = {"test_at_best": outcome.at_best[arm], "test_at_end": outcome.at_end[arm]}
+        if len(outcome.steps) > 1:
+            numbers["validation_area"] = area_under_curve(outcome.steps, curve)
+        for name, values in numbers.items():
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
+        row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
+        if arm in comparisons:
+            c = comparisons[arm]
+            row |= {name: getattr(c, name) for name in ("difference", "low", "high", "p", "corrected_p", "effect_size", "detectable")}  # fmt: skip
+        rows[arm] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def area_under_curve(steps: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean height of a curve from its first to its last step, in the unit of `values`: area by trapezoids over width.
+
+    steps: (E,), ascending, at least two. values: (..., E). Returns (...,), a float for one curve. Raises ValueError for
+    other shapes or steps that do not ascend.
+
+    >>> float(area_under_curve(np.array([0, 10, 20]), np.array([0.0, 1.0, 1.0])))
+    0.75
+    """
+    steps, values = _check_curves(steps, values)
+    if len(steps) < 2:
+        raise ValueError("an area needs at least two evaluations, not 1")
+    areas = np.diff(steps) * (values[..., 1:] + values[..., :-1]) / 2
+    return areas.sum(axis=-1) / (steps[-1] - steps[0])
+
+
+def steps_until(steps: np.ndarray, values: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
+    """The first of `steps` at which a curve is at or above the threshold; `inf` where it never is.
+
+    steps: (E,), ascending. values: (..., E). threshold: one for all curves, or (...,). Returns float64 (...,). No
+    interpolation: between two evaluations nothing was measured.
+
+    >>> float(steps_until(np.array([100, 200, 300]), np.array([0.5, 0.7, 0.6]), 0.6))
+    200.0
+    """
+    steps, values = _check_curves(steps, values)
+    reached = values >= np.asarray(threshold)[..., None]
+    return np.where(reached.any(axis=-1), steps[reached.argmax(axis=-1)], np.inf)
+
+
+def _check_curves(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    steps, values = np.asarray(steps, float), np.asarray(values, float)
+    if steps.ndim != 1 or len(steps) == 0 or values.shape[-1:] != steps.shape:
+        raise ValueError(f"values must have one column per step, not shape {values.shape} for steps {steps.shape}")
+    if not (np.diff(steps) > 0).all():
+        raise ValueError(f"steps must ascend, not {steps.tolist()}")
+    return steps, values
 
 
 def _digits(width: float, bound: float) -> int:

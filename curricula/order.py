@@ -1,10 +1,9 @@
 """Orders of the examples, from scores; lower scores are easier."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-
-from curricula.names import unknown
 
 ARMS = ("shuffled", "curriculum", "anti", "random")
 
@@ -82,6 +81,18 @@ def combine(scores: Sequence[np.ndarray]) -> np.ndarray:
     combined = np.full(table.shape[1], np.nan)
     combined[complete] = rankdata(table[:, complete], axis=1).mean(axis=0)
     return combined
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """Message for a `name` that is none of `known`, with the nearest ones first: no name is ever guessed silently.
+
+    >>> unknown("arm", "anti-curr", ["shuffled", "curriculum", "anti"])
+    "unknown arm 'anti-curr': did you mean anti? There are shuffled, curriculum, anti"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.5)
+    question = f": did you mean {' or '.join(close)}? There" if close else "; there"
+    return f"unknown {kind} {name!r}{question} are {', '.join(known)}"
 
 
 def _balanced(ordered: np.ndarray, labels: np.ndarray) -> np.ndarray:

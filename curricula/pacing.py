@@ -18,38 +18,44 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+Steps = float | np.ndarray  # a step or an array of steps
+Counts = int | np.ndarray  # numbers of examples, like the steps
 
-def linear(t, T, N, a=0.8, b=0.2):
+
+def linear(t: Steps, T: float, N: int, a: float = 0.8, b: float = 0.2) -> Counts:
     """B + (N − B) s, where B = bN and s = t/(aT) (Wu et al.)."""
     return _grow(lambda s: s, t, T, N, a, b)
 
 
-def quadratic(t, T, N, a=0.8, b=0.2):
+def quadratic(t: Steps, T: float, N: int, a: float = 0.8, b: float = 0.2) -> Counts:
     """B + (N − B) s²: slow at first (Wu et al.)."""
     return _grow(np.square, t, T, N, a, b)
 
 
-def root(t, T, N, a=0.8, b=0.2):
+def root(t: Steps, T: float, N: int, a: float = 0.8, b: float = 0.2) -> Counts:
     """B + (N − B) √s: fast at first (Wu et al.)."""
     return _grow(np.sqrt, t, T, N, a, b)
 
 
-def exp(t, T, N, a=0.8, b=0.2):
+def exp(t: Steps, T: float, N: int, a: float = 0.8, b: float = 0.2) -> Counts:
     """B + (N − B) (e^{10 s} − 1) / (e^{10} − 1): nearly all examples come in at the end (Wu et al.)."""
     return _grow(lambda s: np.expm1(10 * s) / np.expm1(10), t, T, N, a, b)
 
 
-def log(t, T, N, a=0.8, b=0.2):
+def log(t: Steps, T: float, N: int, a: float = 0.8, b: float = 0.2) -> Counts:
     """B + (N − B) (1 + ln(s + e^{−10}) / 10): most examples come in at the beginning (Wu et al.)."""
     return _grow(lambda s: 1 + np.log(s + math.exp(-10)) / 10, t, T, N, a, b)
 
 
-def step(t, T, N, a=0.8, b=0.2):
+def step(t: Steps, T: float, N: int, a: float = 0.8, b: float = 0.2) -> Counts:
     """B until step aT, then N (Wu et al.)."""
     return _grow(np.zeros_like, t, T, N, a, b)
 
 
-def fixed_exponential(t, T, N, a=None, b=None, start=0.04, factor=1.9, step_length=100):
+def fixed_exponential(
+    t: Steps, T: float, N: int, a: float | None = None, b: float | None = None, start: float = 0.04, factor: float = 1.9,
+    step_length: float = 100,
+) -> Counts:  # fmt: skip
     """N · min(start · factor^⌊t/step_length⌋, 1) (H&W).
 
     Without `a` and `b` the parameters are H&W's: a step length in optimiser steps, whatever T, so that all examples are
@@ -60,7 +66,10 @@ def fixed_exponential(t, T, N, a=None, b=None, start=0.04, factor=1.9, step_leng
     return _staircase(levels, [step_length] * (len(levels) - 1), t, T, N, a)
 
 
-def varied_exponential(t, T, N, a=None, b=None, start=0.04, factor=1.9, step_lengths: Sequence[float] | None = None):
+def varied_exponential(
+    t: Steps, T: float, N: int, a: float | None = None, b: float | None = None, start: float = 0.04, factor: float = 1.9,
+    step_lengths: Sequence[float] | None = None,
+) -> Counts:  # fmt: skip
     """N · min(start · factor^{number of steps completed at t}, 1), where each step has a length of its own (H&W).
 
     `step_lengths` are in optimiser steps; the last holds for all further ones, as in the authors' code. H&W tune each
@@ -77,14 +86,17 @@ def varied_exponential(t, T, N, a=None, b=None, start=0.04, factor=1.9, step_len
     return _staircase(levels, (lengths + lengths[-1:] * rises)[:rises], t, T, N, a)
 
 
-def single_step(t, T, N, a=None, b=None, start=0.04, step_length=100):
+def single_step(
+    t: Steps, T: float, N: int, a: float | None = None, b: float | None = None, start: float = 0.04,
+    step_length: float = 100,
+) -> Counts:  # fmt: skip
     """N · start until step `step_length`, then N (H&W); `b` replaces `start`, and aT the step length."""
     start = start if b is None else b
     _check_fraction("start", start)
     return _staircase([start, 1.0], [step_length], t, T, N, a)
 
 
-PACING: dict[str, Callable] = {
+PACING: dict[str, Callable[..., Counts]] = {
     "log": log,
     "exp": exp,
     "step": step,
@@ -97,7 +109,9 @@ PACING: dict[str, Callable] = {
 }
 
 
-def _grow(share: Callable, t, T, N, a, b):
+def _grow(
+    share: Callable[[np.ndarray], np.ndarray], t: Steps, T: float, N: int, a: float, b: float
+) -> Counts:  # fmt: skip
     """B + (N − B) · share(s) for s = t/(aT) < 1, else N; `share` maps [0, 1] to [0, 1]."""
     t = _check(t, T, N)
     _check_end(a)
@@ -107,7 +121,9 @@ def _grow(share: Callable, t, T, N, a, b):
     return _whole(np.where(s < 1, b * N + (N - b * N) * share(s), N), N)
 
 
-def _staircase(levels: Sequence[float] | np.ndarray, lengths: Sequence[float], t, T, N, a):
+def _staircase(
+    levels: Sequence[float] | np.ndarray, lengths: Sequence[float], t: Steps, T: float, N: int, a: float | None
+) -> Counts:
     """N · levels[k] after k of the steps with these lengths; with `a` they are scaled to end at aT together."""
     t = _check(t, T, N)
     for length in lengths:
@@ -132,12 +148,12 @@ def _levels(start: float, factor: float) -> np.ndarray:
     return np.append(start * factor ** np.arange(rises), 1.0)
 
 
-def _whole(count: np.ndarray, N: int):
+def _whole(count: np.ndarray, N: int) -> Counts:
     count = np.clip(np.rint(count), 1, N).astype(np.int64)
     return count if count.ndim else count.item()
 
 
-def _check(t, T, N) -> np.ndarray:
+def _check(t: Steps, T: float, N: int) -> np.ndarray:
     """`t` as a float array."""
     if not (0 < T < math.inf):
         raise ValueError(f"a training must have at least one step, not T = {T}")
@@ -149,12 +165,12 @@ def _check(t, T, N) -> np.ndarray:
     return t
 
 
-def _check_end(a) -> None:
+def _check_end(a: float) -> None:
     if not (0 < a < math.inf):
         raise ValueError(f"a, the fraction of the training until all examples are in, must be above 0, not {a}")
 
 
-def _check_fraction(name: str, fraction) -> None:
+def _check_fraction(name: str, fraction: float) -> None:
     if not (0 < fraction <= 1):
         raise ValueError(
             f"{name}, the fraction of the examples to begin with, must be above 0 and at most 1, not {fraction}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
-from curricula.names import unknown
+from curricula.order import unknown
 from curricula.pacing import PACING
 
 _CHUNK = 64  # batches converted at a time: what lies in the cache together
@@ -128,7 +128,9 @@ class PacedSampler(Sampler[list[int]]):
             raise ValueError(f"the step must be in 0 to {self.steps}, not {state['step']}")
         self.seed, self.step = int(state["seed"]), int(state["step"])
 
-    def _pacing(self, pacing: str | Callable | None, a: float | None, b: float | None) -> Callable[[int], float]:
+    def _pacing(
+        self, pacing: str | Callable[[int], float] | None, a: float | None, b: float | None
+    ) -> Callable[[int], float]:
         """From step to number of examples."""
         if pacing is None:
             return lambda step: len(self.order)

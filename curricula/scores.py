@@ -1,7 +1,7 @@
 """Scores: how hard an example is, lower is easier; from a learning record or from a file.
 
 Image statistics are scores as they are. Adding a score that is read off a learning record is one function of
-(correct, probability) and one line in RECORD_SCORES.
+(correct, probability) and one line in SCORES.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ def forgetting_score(correct: np.ndarray, probability: Probability) -> np.ndarra
     return np.where(correct.any(axis=(0, 1)), events, np.inf)
 
 
-RECORD_SCORES: dict[str, Callable[[np.ndarray, Probability], np.ndarray]] = {
+SCORES: dict[str, Callable[[np.ndarray, Probability], np.ndarray]] = {
     "agreement": agreement_score,
     "confidence": confidence_score,
     "forgetting": forgetting_score,

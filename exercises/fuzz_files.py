@@ -26,7 +26,8 @@ with atheris.instrument_imports(include=[*READERS, "omegaconf"]):
     from omegaconf import OmegaConf
 
     import lab.settings as conf
-    from agreement.record import LearningRecord, Recorder, begin_record
+    from agreement.record import LearningRecord
+    from agreement.recorder import RecordWriter, begin_record
     from curricula.scores import read_scores
     from lab.data import voc
     from lab.data.cifar10 import read_reference
@@ -162,7 +163,7 @@ def record_of(folder: Path) -> None:
     labels = {"train": np.arange(6) % 3, "test": np.arange(3)}
     begin_record(folder, ["lenet5"] * 2, ["cat", "dog", "emu"], labels, {s: [f"{s}{i}" for i in range(len(n))] for s, n in labels.items()})  # fmt: skip
     for k in range(2):
-        recorder = Recorder(folder / f"network-{k + 1}", {split: len(n) for split, n in labels.items()}, 3)
+        recorder = RecordWriter(folder / f"network-{k + 1}", {split: len(n) for split, n in labels.items()}, 3)
         for epoch in (1, 2):
             for split, n in labels.items():
                 recorder.update(split, np.arange(len(n)), n, np.full(len(n), 0.5))
@@ -184,7 +185,7 @@ def record(data: bytes) -> str:
         assert correct.shape == (len(read.networks), read.epochs, 6) and correct.dtype == bool
         assert len(read.ids("train")) == 6
         assert all(array.shape == (read.epochs, 6) for array in read.probability("train"))
-        assert all(isinstance(read.in_words(label), str) for label in read.labels("train"))
+        assert all(isinstance(read.label_name(label), str) for label in read.labels("train"))
         assert read.series("lr").shape == (len(read.networks), read.epochs)
     except ValueError as error:
         return named(error, str(folder))

@@ -21,7 +21,8 @@ from curricula import (
     order,
     seeds_needed,
 )
-from curricula.scores import RECORD_SCORES
+from curricula.comparison import Arm, answer, read_outcome, table_of
+from curricula.scores import SCORES
 from lab import tracking
 from lab.data import load
 from lab.data.examples import Data
@@ -29,10 +30,10 @@ from lab.data.pixels import share, take
 from lab.engine import check_networks, run, settled
 from lab.errors import UserError
 from lab.ordering import check_metric, scores_of
-from lab.outcome import Arm, log_outcome, pacing_curve, read_outcome, table_of
+from lab.outcome import log_outcome, pacing_curve
 from lab.processes import Watch, side_by_side, under_torchrun
 from lab.progress import Progress
-from lab.report.comparison_summary import answer, print_comparison
+from lab.report.comparison_summary import print_comparison
 from lab.report.summary import as_text
 from lab.settings import nearest, plain, settings_of
 from lab.views import describe
@@ -100,10 +101,8 @@ def run_comparison(config: Any, console: Any) -> str:
 def check(config: Any, console: Any) -> None:
     """What can be wrong with a comparison before anything is loaded; says so if the seeds are too few to show anything."""
     parts = check_metric(config.metric)
-    if config.measurement and not {*parts} & {*RECORD_SCORES}:
-        raise UserError(
-            f"measurement={config.measurement}: metric={config.metric} reads none; {', '.join(RECORD_SCORES)} do"
-        )
+    if config.measurement and not {*parts} & {*SCORES}:
+        raise UserError(f"measurement={config.measurement}: metric={config.metric} reads none; {', '.join(SCORES)} do")
     if under_torchrun():
         raise UserError(
             "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "

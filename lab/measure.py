@@ -3,10 +3,9 @@
 import json
 import shutil
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 import agreement
-from agreement.record import LearningRecord, begin_record, read_epochs
+from agreement.analysis import Findings
+from agreement.record import LearningRecord, read_epochs
+from agreement.recorder import begin_record
 from lab import tracking
 from lab.data import load
 from lab.data.examples import Data
@@ -27,32 +28,12 @@ from lab.processes import Watch, processes, side_by_side
 from lab.progress import Progress
 from lab.report.page import measurement_report, write_page
 from lab.report.page_plots import plot_script
-from lab.report.per_example import examples_table
 from lab.report.summary import as_text, headline, print_measurement
 from lab.settings import architectures, nearest, settings_of
 from lab.statistics import annotated, kinds_of, statistics_of
 from lab.views import describe
 from lab.work import attempt_of, discard, unfinished
 from metrics import STATISTICS
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What a measurement found, as plain arrays and tables.
-
-    curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: for each split, see
-    `agreement.correlation_table`, and as `others_fixed_...` `agreement.partial_correlations`; explained: see
-    `agreement.explained_variance`. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
-    networks' learned epochs. never_learned: fraction of the train examples.
-    """
-
-    curves: dict[str, dict[str, np.ndarray]]
-    statistics: dict[str, pd.DataFrame]
-    correlations: dict[str, pd.DataFrame]
-    by_kind: dict[str, dict[str, dict[Hashable, np.ndarray]]]
-    explained: dict[str, float]
-    concordance: float
-    never_learned: float
 
 
 def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str, str] | None = None) -> str:
@@ -92,7 +73,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
             record = LearningRecord(work / "record")
-            findings = analyse(record, statistics, kinds, config)
+            findings = agreement.analyse(record, statistics, kinds, config.statistics, config.resamples, config.seed)
             progress.say("writing report, figures, tables and metrics")
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
             shutil.rmtree(work / "findings", ignore_errors=True)  # half-written by an attempt that was cut off
@@ -174,54 +155,6 @@ def train_all(
         raise watch.error
 
 
-def analyse(
-    record: LearningRecord,
-    statistics: dict[str, pd.DataFrame],
-    kinds: dict[str, dict[str, np.ndarray]],
-    config: Any,
-) -> Findings:
-    """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
-    curves, learned, correlations, by_kind = {}, {}, {}, {}
-    for split in ("train", "test"):
-        correct = record.correct(split)
-        curves[split] = curves_of(record, split, correct, statistics[split])
-        columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
-        learned[split] = agreement.learned_epoch(correct)
-        table = agreement.correlation_table(columns, learned[split], labels, config.resamples, config.seed)
-        # what others found of the examples, such as a C-score, does not count as a cause among others
-        images = {name: column for name, column in columns.items() if name in config.statistics}
-        partial = agreement.partial_correlations(columns, learned[split], labels, fixed=images).drop(columns="n")
-        if len(images) == 1:  # no others
-            partial.loc[list(images)] = np.nan
-        correlations[split] = table.join(partial.add_prefix("others_fixed_"))
-        by_kind[split] = {name: agreement.agreement_by_kind(correct, values) for name, values in kinds[split].items()}
-        if split == "train":
-            explained = agreement.explained_variance(images, learned[split], labels, seed=config.seed)
-            concordance = agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
-    never = float(np.isinf(learned["train"]).mean())
-    return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)
-
-
-def curves_of(
-    record: LearningRecord, split: str, correct: np.ndarray, statistics: pd.DataFrame
-) -> dict[str, np.ndarray]:
-    """What changes over the epochs, name to (T,). correct: boolean (K, T, N), as from `record.correct(split)`."""
-    predictions = record.predictions(split)
-    return {
-        "accuracy": agreement.mean_accuracy(correct),
-        "accuracy_deviation": agreement.accuracy_deviation(correct),
-        "agreed": agreement.agreed(correct).mean(axis=1),
-        "agreement": agreement.true_positive_agreement(correct),
-        "lower_bound": agreement.lower_bound(correct),
-        "chance_agreement": agreement.chance_agreement(correct),
-        "excess_agreement": agreement.excess_agreement(correct),
-        "false_positive_agreement": agreement.false_positive_agreement(predictions, record.labels(split)),
-        "hacohen_agreement": agreement.hacohen_agreement(predictions),
-        "hacohen_true_positive_agreement": agreement.hacohen_true_positive_agreement(correct),
-        "loss": record.series(f"{split}/loss").mean(axis=0),
-    } | {f"agreed_{name}": agreement.statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
-
-
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
     """Curves as metrics; tables, and what else is in the folder, as artifacts."""
     log = tracking.MetricLog(client)
@@ -249,7 +182,7 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
 
 def write_examples(record: LearningRecord, statistics: dict[str, pd.DataFrame], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    table = examples_table(record, statistics)
+    table = agreement.examples_table(record, statistics)
     table.to_parquet(folder / "scores.parquet")
     table.to_csv(folder / "scores.csv", index=False)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from agreement.record import LearningRecord
 from curricula import combine
-from curricula.scores import RECORD_SCORES, read_scores
+from curricula.scores import SCORES, read_scores
 from lab import tracking
 from lab.browse import find
 from lab.data import ANNOTATIONS
@@ -23,7 +23,7 @@ from metrics import STATISTICS
 def check_metric(metric: str) -> list[str]:
     """The parts of `metric`, joined by +; raises UserError for one that is not known."""
     parts: list[str] = []
-    known = [*STATISTICS, *ANNOTATIONS, *RECORD_SCORES, "file:PATH"]
+    known = [*STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
     for part in map(str.strip, metric.split("+")):
         if parts and parts[-1].startswith("file:") and part not in known and not part.startswith("file:"):
             parts[-1] += f"+{part}"  # a file may be called so
@@ -51,9 +51,9 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
                 raise UserError(f"metric={part}: the train set of data={config.data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
-        elif part in RECORD_SCORES:
+        elif part in SCORES:
             record, run = measurement(config, train, client)
-            columns.append(RECORD_SCORES[part](record.correct("train"), record.probability("train")))
+            columns.append(SCORES[part](record.correct("train"), record.probability("train")))
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:

@@ -1,9 +1,6 @@
 """What the trainings of a comparison gave: read from their folders, tabulated, logged; and pacing functions drawn."""
 
-import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,82 +8,11 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from agreement.record import read_lines
-from curricula import PACING, Comparison, area_under_curve, mean_interval, steps_until
+from curricula import PACING, Comparison, Outcome
 from lab import tracking
 from lab.report.comparison_summary import verdicts
 from lab.report.page import comparison_page, write_page
 from lab.settings import settings_of
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What distinguishes one training of a comparison from the others.
-
-    order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
-    applies; the shuffled baseline always draws from all.
-    """
-
-    name: str
-    seed: int
-    order: np.ndarray
-    paced: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What all trainings of a comparison gave, per arm.
-
-    steps: (E,) optimiser steps of the evaluations. validation: (S, E) accuracy. drawn: (E, parts) shares of the draws,
-    mean over seeds. at_best, at_end: (S,) test accuracy at the best validation step and at the last step.
-    """
-
-    steps: np.ndarray
-    validation: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
-    at_best: dict[str, np.ndarray]
-    at_end: dict[str, np.ndarray]
-
-
-def read_outcome(arms: Sequence[Arm], folders: Sequence[Path]) -> Outcome:
-    """From the folders that `lab.arm.train_arm` wrote, one for each of the arms with its seed."""
-    names = list(dict.fromkeys(arm.name for arm in arms))
-    read: dict[str, list[tuple]] = {name: [] for name in names}
-    for arm, folder in zip(arms, folders, strict=True):
-        lines = read_lines(folder / "evaluations.jsonl")
-        result = json.loads((folder / "result.json").read_text())
-        accuracy = [line["validation/accuracy"] for line in lines]
-        drawn = np.load(folder / "drawn.npy", allow_pickle=False)
-        read[arm.name].append((accuracy, drawn, result["test/accuracy_at_best"], result["test/accuracy"]))
-        steps = np.array([line["step"] for line in lines])
-    validation, drawn, at_best, at_end = (
-        {name: np.array([each[part] for each in read[name]]) for name in names} for part in range(4)
-    )
-    shares = {name: (counts / counts.sum(axis=2, keepdims=True)).mean(axis=0) for name, counts in drawn.items()}
-    return Outcome(steps, validation, shares, at_best, at_end)
-
-
-def table_of(outcome: Outcome, comparisons: dict[str, Comparison]) -> pd.DataFrame:
-    """One row per arm: means with 95 % intervals, and the paired differences from the baseline.
-
-    Test accuracies and the area under the validation curve are fractions; `steps_until` is the median over seeds of the
-    first step at which the validation accuracy reaches what the baseline of the same seed ends with.
-    """
-    final = outcome.validation["shuffled"][:, -1]
-    rows = {}
-    for arm, curve in outcome.validation.items():
-        row: dict[str, float] = {}
-        numbers = {"test_at_best": outcome.at_best[arm], "test_at_end": outcome.at_end[arm]}
-        if len(outcome.steps) > 1:
-            numbers["validation_area"] = area_under_curve(outcome.steps, curve)
-        for name, values in numbers.items():
-            row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
-        row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
-        if arm in comparisons:
-            c = comparisons[arm]
-            row |= {name: getattr(c, name) for name in ("difference", "low", "high", "p", "corrected_p", "effect_size", "detectable")}  # fmt: skip
-        rows[arm] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
 def log_outcome(

@@ -40,7 +40,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
                 run = measured(client, parent, name) or measure(config, console, parent, {"sweep_value": name})
                 with tracking.store_errors():
                     records[name] = LearningRecord(Path(client.download_artifacts(run, "record")))
-            curves, orders = compare_records(records)
+            curves, orders = agreement.compare_orders(records)
             log_sweep(client, parent, curves, orders, first)
             summary = as_text(lambda console: print_sweep(console, curves, orders, parent))
             describe(client, parent, headline(orders), summary)
@@ -66,30 +66,6 @@ def measured(client: Any, parent: str, name: str) -> str | None:
         runs = client.search_runs(experiments, words, max_results=1000)
     tags = {run.info.run_id: run.data.tags for run in runs if run.data.tags.get("sweep_value") == name}
     return next((run for run in tags if not is_being_worked_on(tags[run].get("attempt", ""))), None)
-
-
-def compare_records(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[str, np.ndarray]], pd.DataFrame]:
-    """Curves (T,) of each record's train set, and how far the records agree on the order of learning.
-
-    The latter is Spearman's correlation of the joint learned epochs of the train examples, a row and a column per record;
-    NaN where two have not the same examples.
-    """
-    curves, learned, ids = {}, {}, {}
-    for name, record in records.items():
-        correct = record.correct("train")
-        curves[name] = {
-            "accuracy": agreement.mean_accuracy(correct),
-            "agreement": agreement.true_positive_agreement(correct),
-            "lower_bound": agreement.lower_bound(correct),
-            "chance_agreement": agreement.chance_agreement(correct),
-        }
-        learned[name], ids[name] = agreement.learned_epoch(correct), record.ids("train")
-    orders = pd.DataFrame(
-        [[agreement.spearman(learned[a], learned[b]) if ids[a] == ids[b] else np.nan for b in records] for a in records],
-        index=pd.Index(list(records), name="measurement"),
-        columns=list(records),
-    )  # fmt: skip
-    return curves, orders
 
 
 def headline(orders: pd.DataFrame) -> str:

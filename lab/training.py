@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agreement.record import SPLITS, LearningRecord, Recorder
+from agreement.record import SPLITS, LearningRecord
+from agreement.recorder import RecordWriter
 from lab import ranks
 from lab.batches import Batches, losses_of, predicted
 from lab.errors import Diverged, UserError
@@ -57,7 +58,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
     finished = load_checkpoint(checkpoint, network, optimizer, schedule)
     sizes = {split: len(batches) for split, batches in splits.items()}
     try:
-        recorder = Recorder(folder, sizes, record.kinds_of_label, finished) if ranks.rank() == 0 else None
+        recorder = RecordWriter(folder, sizes, record.number_of_labels, finished) if ranks.rank() == 0 else None
     except ValueError as error:
         raise damaged(folder) from error
     trained = ranks.data_parallel(network, device)  # when all have read the checkpoint
@@ -138,7 +139,7 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
 
 
 def note(
-    recorder: Recorder | None, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches
+    recorder: RecordWriter | None, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches
 ) -> dict[str, float]:
     """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy.
 

@@ -62,23 +62,3 @@ def print_comparison(
 
 def verdicts(comparisons: Mapping[str, Comparison]) -> list[str]:
     return [verdict(comparison) for comparison in comparisons.values()]
-
-
-def answer(comparisons: Mapping[str, Comparison], table: pd.DataFrame, guess: float) -> str:
-    """The one question answered, claiming no more than the corrected test and the interval allow.
-
-    table: see `lab.outcome.table_of`. guess: the test accuracy of always naming the commonest class.
-    """
-    found = comparisons.get("curriculum")
-    if found is None:
-        return ""
-    if not found.shown:
-        return "These seeds show no difference from shuffled training."
-    if table.loc["shuffled", "test_at_best_low"] <= guess:
-        return f"These trainings cannot tell: shuffled is not shown to beat naming the commonest class, {guess:.1%}."
-    if found.difference < 0:
-        return "No: it was worse than shuffled training."
-    random = comparisons.get("random")
-    if random is not None and random.shown and random.difference > 0:
-        return "It was better than shuffled training, but a random order under the same pacing was, too."
-    return "It was better than shuffled training."

@@ -80,12 +80,14 @@ def chosen_examples(record: LearningRecord, name: str, split: Split, seed: int) 
     correct = record.correct(name)
     groups = example_figures.typical_examples(correct, SHOWN, seed)
     chosen = np.concatenate(list(groups.values()))
-    alike = agreement.mistaken_alike([network[:, chosen] for network in record.predictions(name)], split.labels[chosen])
+    alike = agreement.same_wrong_class(
+        [network[:, chosen] for network in record.predictions(name)], split.labels[chosen]
+    )
     places = dict(
         zip(groups, np.split(np.arange(len(chosen)), np.cumsum([*map(len, groups.values())])[:-1]), strict=True)
     )
     images = [split.original(i) for i in chosen]
-    return places, images, correct[:, :, chosen], alike, [record.in_words(label) for label in split.labels[chosen]]
+    return places, images, correct[:, :, chosen], alike, [record.label_name(label) for label in split.labels[chosen]]
 
 
 def draw_examples(

@@ -55,7 +55,7 @@ def examples_figure(
 
     groups: name to indices of examples, as from `typical_examples`. images: uint8 (H, W[, 3]) by index. correct: boolean
     (K, T, N). alike: boolean (T, N), whether all networks are wrong in the same way, as from
-    `agreement.mistaken_alike`. captions: (N,), an example's class, say.
+    `agreement.same_wrong_class`. captions: (N,), an example's class, say.
     """
     rows = max(1, *(len(chosen) for chosen in groups.values()))
     width, height = GROUP * len(groups), rows + 1.25

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agreement import forgetting_events, learned_epoch, mean_correctness, mistaken_alike
+from agreement import confidence_and_variability, forgetting_events, learned_epoch, mean_correctness, shared_mistakes
 from agreement.record import classes_in
 from curricula.scores import agreement_score
 from lab.report.page_images import IMAGE_CHARACTERS, image_address
 
 SAMPLE = 4000  # images of the gallery: more are no easier to look through, and a browser draws a point for each
-MISTAKES = 48  # of each split
 DIGITS = 4  # significant ones of numbers in the page
-BLOCK = 65_536  # examples
 
 
 @dataclass(frozen=True)
@@ -36,46 +34,6 @@ class Examples:
     statistics: pd.DataFrame
 
 
-def confidence_and_variability(probability: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the epochs of the probability given to the label, and its standard deviation over them; each (N,).
-
-    probability: K arrays (T, N) in 1/255. Both are taken for each network and averaged over networks, so that networks
-    that differ do not make an example look variable. Swayamdipta et al., "Dataset Cartography: Mapping and Diagnosing
-    Datasets with Training Dynamics" (EMNLP 2020), where there is one network.
-    """
-    mean = np.mean([network.mean(axis=0) for network in probability], axis=0) / 255
-    deviation = np.mean([deviation_over_epochs(network) for network in probability], axis=0) / 255
-    return mean, deviation
-
-
-def deviation_over_epochs(network: np.ndarray) -> np.ndarray:
-    """Standard deviation over the first axis of (T, N), a block of examples at a time: numpy makes (T, N) float64 of all."""
-    blocks = -(-network.shape[1] // BLOCK)
-    return np.concatenate([block.std(axis=0) for block in np.array_split(network, blocks, axis=1)])
-
-
-def agreed_mistakes(
-    predictions: Sequence[np.ndarray], probability: Sequence[np.ndarray], labels: np.ndarray, most: int = MISTAKES
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Examples that all networks take for the same wrong class, at most `most`, the most confident mistakes first.
-
-    predictions, probability: K arrays (T, N), the latter in 1/255; labels (N,). Returns the examples' indices, the class
-    that the networks take each for, and the last epoch, from 1, in which they do; each (n,).
-
-    An example counts if networks agree so in any epoch of the second half of the training: early mistakes say little, and
-    in the end networks may know even wrong labels by heart. Confident is who leaves the label little probability, on
-    average over these epochs. Of the first 50 of CIFAR-10 (five LeNet5, 15 epochs) the people of CIFAR-10N would give 30 %
-    another label, of all images 9 %.
-    """
-    begin = len(predictions[0]) // 2
-    together = mistaken_alike([network[begin:] for network in predictions], labels)
-    chosen = np.flatnonzero(together.any(axis=0))
-    left = np.mean([network[begin:, chosen].mean(axis=0) for network in probability], axis=0)
-    chosen = chosen[np.argsort(left, kind="stable")[:most]]
-    last = len(predictions[0]) - 1 - together[::-1, chosen].argmax(axis=0)
-    return chosen, predictions[0][last, chosen], last + 1
-
-
 def spread(place: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
     """Indices of at most `size` examples, evenly spaced in the order of learning within each class.
 
@@ -90,13 +48,13 @@ def example_facts(train: Examples, test: Examples, classes: Sequence[str], multi
     """The page's examples as plain lists, ready for JSON.
 
     sample: how many of the train examples are in the gallery (they come first, first learned to never learned). train,
-    test: sizes of the splits. mistakes: per split what `agreed_mistakes` finds, examples by position. labels: per label the
+    test: sizes of the splits. mistakes: per split what `shared_mistakes` finds, examples by position. labels: per label the
     name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
     """
     names = names_of(train, test)
     place = agreement_score(correct_of(train), train.probability)
-    wrong, wrong_said, wrong_epoch = agreed_mistakes(train.predictions, train.probability, train.labels)
-    test_wrong, test_said, test_epoch = agreed_mistakes(test.predictions, test.probability, test.labels)
+    wrong, wrong_said, wrong_epoch = shared_mistakes(train.predictions, train.probability, train.labels)
+    test_wrong, test_said, test_epoch = shared_mistakes(test.predictions, test.probability, test.labels)
     sample = spread(place, train.labels, SAMPLE)
     addresses = [image_address(train.images[i]) for i in sample]
     size = sum(map(len, addresses))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agreement.record import GrowingArray, LearningRecord, Recorder, begin_record, read_epochs, replace_text
+from agreement.record import LearningRecord, read_epochs, replace_text
+from agreement.recorder import GrowingArray, RecordWriter, begin_record
 
 SIZES = {"train": 7, "test": 3}
 
@@ -17,7 +18,7 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
 
 
-def epoch_of(recorder: Recorder, epoch: int, classes: int = 10) -> dict[str, np.ndarray]:
+def epoch_of(recorder: RecordWriter, epoch: int, classes: int = 10) -> dict[str, np.ndarray]:
     """Write an epoch of made-up predictions, in two batches out of order. Returns what the arrays should hold."""
     draw = np.random.default_rng(epoch)
     row = {}
@@ -39,7 +40,7 @@ def begun(folder: Path, networks: int = 2, classes: int = 10) -> dict[str, np.nd
 
 def test_it_grows_row_by_row_and_numpy_reads_it_at_any_moment(tmp_path):
     """Past 10 and 100 rows, where the count in the header takes another digit."""
-    recorder = Recorder(tmp_path, SIZES, 10)
+    recorder = RecordWriter(tmp_path, SIZES, 10)
     early = arrays(tmp_path)
     assert {name: array.shape for name, array in early.items()} == {
         "train-predictions": (0, 7), "train-probability": (0, 7), "test-predictions": (0, 3), "test-probability": (0, 3),
@@ -55,7 +56,7 @@ def test_it_grows_row_by_row_and_numpy_reads_it_at_any_moment(tmp_path):
 
 
 def test_a_reader_of_an_earlier_moment_keeps_what_it_saw(tmp_path):
-    recorder = Recorder(tmp_path, SIZES, 10)
+    recorder = RecordWriter(tmp_path, SIZES, 10)
     first = epoch_of(recorder, 1)
     early = arrays(tmp_path)
     epoch_of(recorder, 2)
@@ -66,12 +67,12 @@ def test_a_reader_of_an_earlier_moment_keeps_what_it_saw(tmp_path):
 def test_resuming_cuts_off_what_lies_beyond(tmp_path_factory, kept, more, torn):
     """An earlier attempt wrote `more` epochs than count, or died with part of the next row written."""
     folder = tmp_path_factory.mktemp("record")
-    recorder = Recorder(folder, SIZES, 10)
+    recorder = RecordWriter(folder, SIZES, 10)
     written = [epoch_of(recorder, epoch) for epoch in range(1, kept + min(more, 1) + 1)]
     for path in folder.glob("train-*.npy"):
         with path.open("ab") as file:
             file.write(b"\7" * torn)
-    resumed = Recorder(folder, SIZES, 10, finished=kept)
+    resumed = RecordWriter(folder, SIZES, 10, finished=kept)
     assert len(read_epochs(folder)) == kept
     for name, array in arrays(folder).items():
         assert array.shape == (kept, SIZES[name.split("-")[0]])
@@ -85,7 +86,7 @@ def test_resuming_cuts_off_what_lies_beyond(tmp_path_factory, kept, more, torn):
 def test_a_death_in_the_middle_of_an_epochs_end_loses_that_epoch_alone(tmp_path, monkeypatch):
     """Some arrays have the row, others not; the line of numbers, written last, decides."""
     labels = begun(tmp_path, networks=1)
-    recorder = Recorder(tmp_path / "network-1", SIZES, 10)
+    recorder = RecordWriter(tmp_path / "network-1", SIZES, 10)
     first = epoch_of(recorder, 1)
     append, calls = GrowingArray.append, []
 
@@ -102,26 +103,26 @@ def test_a_death_in_the_middle_of_an_epochs_end_loses_that_epoch_alone(tmp_path,
     assert record.epochs == 1
     assert sorted(len(array) for array in arrays(tmp_path / "network-1").values()) == [1, 1, 2, 2]
     np.testing.assert_array_equal(record.correct("train")[0, 0], first["train-predictions"] == labels["train"])
-    second = epoch_of(Recorder(tmp_path / "network-1", SIZES, 10, finished=1), 2)
+    second = epoch_of(RecordWriter(tmp_path / "network-1", SIZES, 10, finished=1), 2)
     np.testing.assert_array_equal(arrays(tmp_path / "network-1")["test-predictions"][1], second["test-predictions"])
 
 
 @pytest.mark.parametrize("tail", ['{"epoch": 3, "lo', '{"epoch": 3, "loss": 0.3}', "{"])
 def test_a_last_line_still_being_written_is_not_counted(tmp_path, tail):
-    recorder = Recorder(tmp_path, SIZES, 10)
+    recorder = RecordWriter(tmp_path, SIZES, 10)
     epoch_of(recorder, 1)
     epoch_of(recorder, 2)
     with (tmp_path / "epochs.jsonl").open("a") as file:
         file.write(tail)
     assert [line["epoch"] for line in read_epochs(tmp_path)] == [1, 2]
-    epoch_of(Recorder(tmp_path, SIZES, 10, finished=2), 3)
+    epoch_of(RecordWriter(tmp_path, SIZES, 10, finished=2), 3)
     assert [line["epoch"] for line in read_epochs(tmp_path)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("classes", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16), (1000, np.uint16)])
 def test_classes_beyond_256_take_two_bytes(tmp_path, classes, dtype):
     folder = tmp_path / "not" / "there yet"
-    recorder = Recorder(folder, {"test": 2}, classes)
+    recorder = RecordWriter(folder, {"test": 2}, classes)
     recorder.update("test", np.arange(2), np.array([0, classes - 1]), np.zeros(2))
     recorder.end_epoch(epoch=1)
     predictions = arrays(folder)["test-predictions"]
@@ -132,7 +133,7 @@ def test_classes_beyond_256_take_two_bytes(tmp_path, classes, dtype):
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20))
 def test_probabilities_are_kept_to_half_a_255th(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("record")
-    recorder = Recorder(folder, {"test": len(values)}, 10)
+    recorder = RecordWriter(folder, {"test": len(values)}, 10)
     recorder.update("test", np.arange(len(values)), np.zeros(len(values), int), np.float32(values))
     recorder.end_epoch(epoch=1)
     np.testing.assert_allclose(arrays(folder)["test-probability"][0] / 255, values, rtol=0, atol=0.5 / 255 + 1e-6)
@@ -149,34 +150,34 @@ def test_probabilities_are_kept_to_half_a_255th(tmp_path_factory, values):
     ],
 )
 def test_a_record_of_something_else_is_refused_and_left_as_it_is(tmp_path, sizes, classes, finished):
-    recorder = Recorder(tmp_path, SIZES, 10)
+    recorder = RecordWriter(tmp_path, SIZES, 10)
     for epoch in range(1, 4 if finished == 1 else 3):
         epoch_of(recorder, epoch)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises((ValueError, FileNotFoundError), match=r"to resume from|No such file"):
-        Recorder(tmp_path, sizes, classes, finished)
+        RecordWriter(tmp_path, sizes, classes, finished)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_header_of_fewer_epochs_than_finished_is_refused(tmp_path):
-    recorder = Recorder(tmp_path, SIZES, 10)
+    recorder = RecordWriter(tmp_path, SIZES, 10)
     for epoch in (1, 2):
         epoch_of(recorder, epoch)
     with (tmp_path / "test-probability.npy").open("r+b") as file:
         file.write(recorder.rows["test", "probability"].header(1))
     with pytest.raises(ValueError, match="not the array of 2 epochs of 3 examples to resume from"):
-        Recorder(tmp_path, SIZES, 10, finished=2)
+        RecordWriter(tmp_path, SIZES, 10, finished=2)
 
 
 def test_numbers_of_fewer_epochs_than_finished_are_refused(tmp_path):
-    epoch_of(Recorder(tmp_path, SIZES, 10), 1)
+    epoch_of(RecordWriter(tmp_path, SIZES, 10), 1)
     (tmp_path / "epochs.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"epochs\.jsonl holds 0 epochs, not the 1 to resume from"):
-        Recorder(tmp_path, SIZES, 10, finished=1)
+        RecordWriter(tmp_path, SIZES, 10, finished=1)
 
 
 def test_batches_of_the_wrong_size_are_refused(tmp_path):
-    recorder = Recorder(tmp_path, SIZES, 10)
+    recorder = RecordWriter(tmp_path, SIZES, 10)
     with pytest.raises(ValueError):
         recorder.update("train", np.arange(3), np.zeros(2, int), np.zeros(3))
     with pytest.raises(IndexError):
@@ -185,7 +186,7 @@ def test_batches_of_the_wrong_size_are_refused(tmp_path):
 
 def test_the_reader_gives_what_was_written(tmp_path):
     labels = begun(tmp_path)
-    rows = [epoch_of(Recorder(tmp_path / f"network-{k}", SIZES, 10), k) for k in (1, 2)]
+    rows = [epoch_of(RecordWriter(tmp_path / f"network-{k}", SIZES, 10), k) for k in (1, 2)]
     record = LearningRecord(tmp_path)
     assert record.networks == ["lenet5", "lenet5"]
     assert record.classes[9] == "class 9"
@@ -206,7 +207,7 @@ def test_the_reader_gives_what_was_written(tmp_path):
 def test_only_epochs_that_all_networks_finished_count(tmp_path):
     begun(tmp_path)
     for k, epochs in ((1, 3), (2, 2)):
-        recorder = Recorder(tmp_path / f"network-{k}", SIZES, 10)
+        recorder = RecordWriter(tmp_path / f"network-{k}", SIZES, 10)
         for epoch in range(1, epochs + 1):
             epoch_of(recorder, epoch)
     record = LearningRecord(tmp_path)
@@ -219,7 +220,7 @@ def test_only_epochs_that_all_networks_finished_count(tmp_path):
 def test_a_record_whose_networks_have_not_all_begun_has_no_epochs(tmp_path):
     """Networks queue; a run interrupted before the last began leaves such a record."""
     begun(tmp_path)
-    epoch_of(Recorder(tmp_path / "network-1", SIZES, 10), 1)
+    epoch_of(RecordWriter(tmp_path / "network-1", SIZES, 10), 1)
     record = LearningRecord(tmp_path)
     assert record.epochs == 0
     assert record.correct("train").shape == (2, 0, 7)
@@ -232,8 +233,8 @@ def test_a_label_may_be_a_set_of_classes(tmp_path):
     labels = {"train": np.array([0, 2, 3]), "test": np.array([2, 2, 2])}
     begin_record(tmp_path / "a" / "b", ["x"], ["cat", "dog"], labels, dict.fromkeys(labels, "abc"), multi_label=True)
     record = LearningRecord(str(tmp_path / "a" / "b"))
-    assert record.multi_label and record.kinds_of_label == 4
-    assert [record.in_words(label) for label in record.labels("train")] == ["", "dog", "cat, dog"]
+    assert record.multi_label and record.number_of_labels == 4
+    assert [record.label_name(label) for label in record.labels("train")] == ["", "dog", "cat, dog"]
     assert record.labels("test").tolist() == [2, 2, 2]
     labels["test"][0] = 4
     begin_record(tmp_path, ["x"], ["cat", "dog"], labels, dict.fromkeys(labels, "abc"), multi_label=True)
@@ -244,13 +245,13 @@ def test_a_label_may_be_a_set_of_classes(tmp_path):
 def test_a_label_in_words(tmp_path):
     begun(tmp_path)
     record = LearningRecord(tmp_path)
-    assert not record.multi_label and record.in_words(np.int64(3)) == "class 3"
+    assert not record.multi_label and record.label_name(np.int64(3)) == "class 3"
 
 
 def test_labels_above_256_classes_compare_rightly(tmp_path):
     """Class 256 is not class 0."""
     begin_record(tmp_path, ["lenet5"], [str(c) for c in range(300)], {"test": np.array([256, 0])}, {"test": ["a", "b"]})
-    recorder = Recorder(tmp_path / "network-1", {"test": 2}, 300)
+    recorder = RecordWriter(tmp_path / "network-1", {"test": 2}, 300)
     recorder.update("test", np.arange(2), np.array([256, 256]), np.ones(2))
     recorder.end_epoch(epoch=1)
     assert LearningRecord(tmp_path).correct("test").tolist() == [[[True, False]]]
@@ -278,7 +279,7 @@ def test_it_is_as_small_as_promised(tmp_path):
     headers = 0
     for epochs in (2, 6):
         folder = tmp_path / str(epochs)
-        recorder = Recorder(folder, sizes, 10)
+        recorder = RecordWriter(folder, sizes, 10)
         for epoch in range(1, epochs + 1):
             for split, size in sizes.items():
                 recorder.update(split, np.arange(size), np.zeros(size, int), np.zeros(size))
@@ -331,7 +332,7 @@ def test_replacing_a_text_leaves_nothing_half_written(tmp_path):
 def test_a_damaged_file_is_named(tmp_path, file, content):
     begun(tmp_path)
     for k in (1, 2):
-        recorder = Recorder(tmp_path / f"network-{k}", SIZES, 10)
+        recorder = RecordWriter(tmp_path / f"network-{k}", SIZES, 10)
         for epoch in (1, 2):
             epoch_of(recorder, epoch)
     read_all(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from measurement import Store, program, words
 from playwright.sync_api import sync_playwright
 
-from agreement.record import begin_record
+from agreement.recorder import begin_record
 from docs.screenshots import FLAGS
 from lab.data.pixels import share
 from lab.processes import warm_up

@@ -20,11 +20,10 @@ from rich.console import Console
 import train
 from curricula import compare as compare_arms
 from curricula import corrupt_labels
+from curricula.comparison import Outcome, answer, table_of
 from lab import tracking
 from lab.compare import commonest, held_out, warn_of_examples_never_drawn, with_steps
 from lab.data import mnist5k
-from lab.outcome import Outcome, table_of
-from lab.report.comparison_summary import answer
 from lab.settings import PROGRAM, compose
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from agreement.record import LearningRecord, begin_record
+from agreement.record import LearningRecord
+from agreement.recorder import begin_record
 from lab import networks, ranks
 from lab.data.pixels import share
 from lab.errors import UserError

@@ -75,18 +75,20 @@ def test_a_sweep_is_one_run_of_measurements_and_goes_on_where_it_stopped(place, 
 
 
 def test_other_examples_have_no_common_order(tmp_path):
-    from agreement.record import LearningRecord, Recorder, begin_record
+    from agreement import compare_orders
+    from agreement.record import LearningRecord
+    from agreement.recorder import RecordWriter, begin_record
 
     records = {}
     for name, ids in (("a", ["0", "1"]), ("b", ["0", "2"])):
         labels = {split: np.array([0, 1]) for split in ("train", "test")}
         begin_record(tmp_path / name, ["x"], ["cat", "dog"], labels, {split: ids for split in labels})
-        recorder = Recorder(tmp_path / name / "network-1", {"train": 2, "test": 2}, 2)
+        recorder = RecordWriter(tmp_path / name / "network-1", {"train": 2, "test": 2}, 2)
         for split in labels:
             recorder.update(split, [0, 1], [0, 0], [1, 1])
         recorder.end_epoch()
         records[name] = LearningRecord(tmp_path / name)
-    _, orders = sweep.compare_records(records)
+    _, orders = compare_orders(records)
     assert np.isnan(orders.loc["a", "b"]) and orders.loc["a", "a"] == 1
 
 

@@ -5,7 +5,6 @@ import io
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,18 +12,18 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from agreement.record import LearningRecord, Recorder, begin_record
+from agreement.analysis import analyse
+from agreement.learning_order import confidence_and_variability, shared_mistakes
+from agreement.record import LearningRecord
+from agreement.recorder import RecordWriter, begin_record
 from curricula import compare
+from curricula.comparison import Outcome, table_of
 from lab.data.examples import Split
-from lab.measure import analyse
-from lab.outcome import Outcome, table_of
 from lab.report import page_examples
 from lab.report.page import comparison_page, measurement_report, write_page
 from lab.report.page_examples import (
     Examples,
-    agreed_mistakes,
     class_facts,
-    confidence_and_variability,
     example_facts,
     numbers,
     spread,
@@ -54,7 +53,7 @@ def write_record(folder: Path, splits: dict[str, Split], epochs: int, networks: 
     begin_record(folder, ["lenet5"] * networks, CLASSES, labels, {name: split.ids for name, split in splits.items()})
     begins = {name: draw.uniform(0, epochs, len(split)) for name, split in splits.items()}
     for k in range(networks):
-        recorder = Recorder(folder / f"network-{k + 1}", {name: len(split) for name, split in splits.items()}, 3)
+        recorder = RecordWriter(folder / f"network-{k + 1}", {name: len(split) for name, split in splits.items()}, 3)
         for epoch in range(1, epochs + 1):
             for name, split in splits.items():
                 right = (begins[name] < epoch) & (draw.random(len(split)) < 0.95)
@@ -79,7 +78,7 @@ def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs
         tables["train"].iloc[3, 0] = np.nan
         tables["test"]["only <test>"] = draw.normal(size=len(splits["test"]))
     kinds = {name: split.annotations for name, split in splits.items()}
-    findings = analyse(record, tables, kinds, SimpleNamespace(statistics=list(STATISTICS), resamples=20, seed=0))
+    findings = analyse(record, tables, kinds, list(STATISTICS), resamples=20)
     return measurement_report(findings, record, splits, f"lenet5 on {SCRIPT}", {"root": SCRIPT, "epochs": epochs})
 
 
@@ -180,18 +179,18 @@ def test_confidence_and_variability():
     np.testing.assert_allclose(variability, [0, 0.5])
 
 
-def test_agreed_mistakes():
+def test_shared_mistakes():
     """Of the second half of the epochs, the least probability of the label first."""
     labels = np.zeros(6, int)
     one = np.array([[1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 2], [1, 2, 1, 1, 0, 2], [0, 2, 1, 2, 0, 1]])
     other = one.copy()
     other[2:, 5] = 0
     probability = [np.array([[0] * 6, [0] * 6, [30, 20, 10, 30, 0, 0], [30, 20, 10, 20, 0, 0]])] * 2
-    chosen, said, epoch = agreed_mistakes([one, other], probability, labels)
+    chosen, said, epoch = shared_mistakes([one, other], probability, labels)
     assert chosen.tolist() == [2, 1, 3, 0] and said.tolist() == [1, 2, 2, 1] and epoch.tolist() == [4, 4, 4, 3]
-    assert agreed_mistakes([one, other], probability, labels, most=2)[0].tolist() == [2, 1]
-    assert agreed_mistakes([one[:1]], [probability[0][:1]], labels)[2].tolist() == [1] * 6
-    assert [len(part) for part in agreed_mistakes([0 * one] * 2, probability, labels)] == [0, 0, 0]
+    assert shared_mistakes([one, other], probability, labels, most=2)[0].tolist() == [2, 1]
+    assert shared_mistakes([one[:1]], [probability[0][:1]], labels)[2].tolist() == [1] * 6
+    assert [len(part) for part in shared_mistakes([0 * one] * 2, probability, labels)] == [0, 0, 0]
 
 
 def test_the_sample_is_spread_over_the_order_of_every_class():
