@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 
 from agreement.record import replace_text, save_array
@@ -30,11 +31,11 @@ from lab.data.pixels import share, take
 from lab.engine import check_networks, run, settled
 from lab.errors import UserError
 from lab.ordering import check_metric, scores_of
-from lab.outcome import log_outcome, pacing_curve
+from lab.outcome import pacing_curve
 from lab.processes import Watch, side_by_side, under_torchrun
 from lab.progress import Progress
+from lab.report import write_comparison
 from lab.report.comparison_summary import print_comparison
-from lab.report.summary import as_text
 from lab.settings import nearest, plain, settings_of
 from lab.views import describe
 from lab.work import TERMS, attempt_of, discard, unfinished
@@ -83,19 +84,40 @@ def run_comparison(config: Any, console: Any) -> str:
                 table = table_of(outcome, comparisons)
                 told = answer(comparisons, table, commonest(data.test.labels))
                 findings = work / "findings"
-                log_outcome(client, parent, outcome, table, comparisons, told, config, len(train.labels), findings)
                 if reused:
                     notes.append(
                         f"{reused} of {len(children)} trainings had been done before on identical terms and were used again"
                     )
-
-                def show(console: Any) -> None:
-                    print_comparison(console, table, comparisons, config, notes, told, parent)
-
-                describe(client, parent, told, as_text(show))
-        show(console)
+                summary = write_comparison(
+                    findings,
+                    outcome,
+                    table,
+                    comparisons,
+                    told,
+                    pacing_curve(config, [config.pacing], config.steps, len(train.labels)),
+                    config.metric,
+                    f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds",
+                    notes,
+                    settings_of(config, "curriculum"),
+                    parent,
+                )
+                log_outcome(client, parent, table, findings)
+                describe(client, parent, told, summary)
+        print_comparison(console, outcome, table, comparisons, told, config.metric, notes, parent)
         discard(work)
     return parent
+
+
+def log_outcome(client: Any, run: str, table: pd.DataFrame, folder: Path) -> None:
+    """The comparison's numbers as metrics of the parent run; the folder as its artifacts."""
+    log = tracking.MetricLog(client)
+    for arm, row in table.iterrows():
+        wanted = ("test_at_best", "difference", "corrected_p")
+        # step 0: single numbers, which MLflow's charts draw as bars
+        log.log(run, 0, {f"comparison/{name}_{arm}": row[name] for name in wanted if name in row})
+    log.flush()
+    with tracking.store_errors():
+        client.log_artifacts(run, str(folder))
 
 
 def check(config: Any, console: Any) -> None:

@@ -1,17 +1,10 @@
 """The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
 
-import json
-import shutil
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from omegaconf import OmegaConf
 
 import agreement
 from agreement.analysis import Findings
@@ -26,9 +19,9 @@ from lab.engine import check_networks, run, settled
 from lab.errors import UserError
 from lab.processes import Watch, processes, side_by_side
 from lab.progress import Progress
-from lab.report.page import measurement_report, write_page
+from lab.report import write_measurement
 from lab.report.page_plots import plot_script
-from lab.report.summary import as_text, headline, print_measurement
+from lab.report.summary import headline, print_measurement
 from lab.settings import architectures, nearest, settings_of
 from lab.statistics import annotated, kinds_of, statistics_of
 from lab.views import describe
@@ -76,42 +69,21 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             findings = agreement.analyse(record, statistics, kinds, config.statistics, config.resamples, config.seed)
             progress.say("writing report, figures, tables and metrics")
             title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
-            shutil.rmtree(work / "findings", ignore_errors=True)  # half-written by an attempt that was cut off
-            with drawn_beside(findings, record, splits, title, config.seed, work / "findings" / "figures"):
-                page = measurement_report(findings, record, splits, title, settings_of(config, "measure"))
-                write_page(work / "findings" / "report.html", page)
-                write_examples(record, statistics, work / "findings")
-            log_findings(client, parent, findings, config, work / "findings")
-            summary = as_text(lambda console: print_measurement(console, findings, config, parent))
+            settings = settings_of(config, "measure")
+            folder = work / "findings"
+            summary = write_measurement(folder, findings, record, splits, title, settings, config.seed, parent)
+            log_findings(client, parent, findings, config, folder)
             describe(client, parent, headline(findings.curves["train"]), summary)
-        print_measurement(console, findings, config, parent)
+        print_measurement(console, findings, parent)
         discard(work)
     return parent
 
 
 def prepare_report() -> None:
     """Import, load and make what the findings will need and takes seconds: while networks train, this process only waits."""
-    import lab.report.draw  # noqa: F401
-
     few = np.arange(4.0)
     agreement.correlation_table({"x": few}, few, few // 2, resamples=1)
     plot_script()
-
-
-@contextmanager
-def drawn_beside(*arguments: Any) -> Iterator[None]:
-    """`draw_measurement` in a thread, which waits for processes, while the block runs; it ends at once when that fails."""
-    from lab.report.draw import draw_measurement  # here, because matplotlib takes long to import
-
-    stopped = threading.Event()
-    with ThreadPoolExecutor(1) as thread:
-        drawn = thread.submit(draw_measurement, *(*arguments, lambda: not stopped.is_set()))
-        try:
-            yield
-            drawn.result()
-        except BaseException:  # Ctrl-C among them
-            stopped.set()
-            raise
 
 
 def train_all(
@@ -168,23 +140,8 @@ def log_findings(client: Any, run: str, findings: Findings, config: Any, folder:
     )
     log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
     log.flush()
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, table in findings.correlations.items():
-        table.to_csv(folder / ("correlations.csv" if split == "train" else f"correlations-{split}.csv"))
-    (folder / "explained_variance.json").write_text(json.dumps(findings.explained, indent=1))
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
-    for split, table in findings.statistics.items():
-        table.to_parquet(folder / f"statistics-{split}.parquet")
     with tracking.store_errors():
         client.log_artifacts(run, str(folder))
-
-
-def write_examples(record: LearningRecord, statistics: dict[str, pd.DataFrame], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    table = agreement.examples_table(record, statistics)
-    table.to_parquet(folder / "scores.parquet")
-    table.to_csv(folder / "scores.csv", index=False)
 
 
 def log_record(client: Any, run: str, record: Path) -> None:

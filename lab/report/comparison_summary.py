@@ -1,6 +1,6 @@
 """What a comparison of arms found, in words and a table for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,20 @@ from lab.settings import PROGRAM
 
 def print_comparison(
     console: Any,
+    outcome: Any,
     table: pd.DataFrame,
     comparisons: Mapping[str, Comparison],
-    config: Any,
-    notes: list[str],
-    told: str,
+    answer: str,
+    metric: str,
+    notes: Sequence[str],
     run: str,
 ) -> None:
-    """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words. told: see `answer`."""
+    """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words. answer: the function's sentence."""
 
     def say(text: str, **style: Any) -> None:
         console.print(text, highlight=False, **style)
 
-    say(f"\n[bold]Does training in order of {escape(config.metric)} help?[/]  {told}")
+    say(f"\n[bold]Does training in order of {escape(metric)} help?[/]  {answer}")
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     shown.add_column("arm", no_wrap=True)
     headings = ("test\nacc.", "±", "at the\nend", "area", "steps to\nmatch")
@@ -44,8 +45,9 @@ def print_comparison(
             cells += [f"{100 * row['difference']:+.2f}", bounds, small(row["corrected_p"])]
         shown.add_row(str(arm), *cells)
     console.print(shown)
+    seeds, steps = len(outcome.at_best["shuffled"]), outcome.steps[-1]
     say(
-        f"Per cent, mean and half of the 95 % interval over {config.seeds} seeds of {config.steps} optimiser step{'s' * (config.steps > 1)}. "
+        f"Per cent, mean and half of the 95 % interval over {seeds} seeds of {steps} optimiser step{'s' * (steps > 1)}. "
         "test acc.: accuracy at the step of the best validation accuracy; the differences, paired by seed, are of it. at the "
         "end: after the last step. area: mean height of the validation curve. steps to match: when the validation accuracy "
         "reaches what shuffled ends with. p: exact sign-flip test, Holm-corrected over arms.",

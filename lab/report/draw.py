@@ -1,6 +1,6 @@
 """The figures of a measurement, in the paper's style, as files."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 import agreement
 from agreement.record import LearningRecord
 from lab.data.examples import Split
-from lab.processes import run_tasks, side_by_side
 from lab.report import example_figures, figures, map_figures, overlay_figures
 
 SHOWN = 5  # examples of each group in the picture of typical ones
@@ -18,27 +17,21 @@ SHOWN = 5  # examples of each group in the picture of typical ones
 def draw_measurement(
     findings: Any,
     record: LearningRecord,
-    splits: dict[str, Split],
+    splits: Mapping[str, Split],
     what: str,
     seed: int,
     folder: Path,
-    wanted: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Everything that `lab.measure.Findings` hold and what its examples look like, into `folder`, on all cores.
+    """Everything that `lab.measure.Findings` hold and what its examples look like, into `folder`.
 
-    what: networks and data set, for the titles. seed: of the choice of examples. wanted: turns false where it is to stop.
+    what: networks and data set, for the titles. seed: of the choice of examples.
     """
-    tasks: list[tuple] = [(draw_mistakes, findings.curves, what, folder)]
+    draw_mistakes(findings.curves, what, folder)
     for name, split in splits.items():
         title = f"{what}, {name} set"
         columns = {column: values.to_numpy() for column, values in findings.statistics[name].items()}
-        tasks.append((draw_curves, findings.curves[name], columns, findings.by_kind[name], name, title, folder))
-        tasks.append((draw_examples, *chosen_examples(record, name, split, seed), name, title, folder))
-    run_tasks(draw, tasks, side_by_side(len(tasks), 0, on_gpu=False)[0], wanted)
-
-
-def draw(function: Any, *arguments: Any) -> None:
-    function(*arguments)
+        draw_curves(findings.curves[name], columns, findings.by_kind[name], name, title, folder)
+        draw_examples(*chosen_examples(record, name, split, seed), name=name, title=title, folder=folder)
 
 
 def draw_mistakes(curves: Any, what: str, folder: Path) -> None:
@@ -75,7 +68,7 @@ def draw_curves(
         figures.save(figure, folder, f"{split}-agreement-{name}")
 
 
-def chosen_examples(record: LearningRecord, name: str, split: Split, seed: int) -> tuple:
+def chosen_examples(record: LearningRecord, name: str, split: Split, seed: int) -> tuple[Any, Any, Any, Any, Any]:
     """The first five arguments of `examples_figure`: small parts of what the record and the split hold."""
     correct = record.correct(name)
     groups = example_figures.typical_examples(correct, SHOWN, seed)

@@ -32,7 +32,7 @@ def as_text(show: Callable[[Any], None]) -> str:
     return text.getvalue().strip() + "\n"
 
 
-def print_measurement(console: Any, findings: Any, config: Any, run: str) -> None:
+def print_measurement(console: Any, findings: Any, run: str) -> None:
     """Accuracy and agreement at a few epochs, correlations with the learned epoch, and where the run lies."""
 
     def say(text: str, **style: Any) -> None:
@@ -110,6 +110,37 @@ def order_in_words(findings: Any) -> str:
     return (
         f"The networks' learning orders agree with a concordance (Kendall's W) of {findings.concordance:.2f}; {never}"
     )
+
+
+def print_sweep(console: Any, curves: Mapping[str, Any], orders: pd.DataFrame, run: str) -> None:
+    """Agreement of each measurement at its middle and end, and the rank correlations of their orders."""
+    console.print("\n[bold]Agreement of the networks in each measurement[/]  train set, per cent")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("measurement")
+    for heading in ("epoch", "accuracy", "agreement", "lower\nbound", "chance"):
+        table.add_column(heading, justify="right")
+    for name, curve in curves.items():
+        for t in sorted({(len(curve["accuracy"]) + 1) // 2, len(curve["accuracy"])}):
+            values = (curve[key][t - 1] for key in ("accuracy", "agreement", "lower_bound", "chance_agreement"))
+            table.add_row(escape(name), str(t), *(f"{100 * value:.1f}" for value in values))
+    console.print(table)
+    console.print("[bold]Do the measurements agree on the order?[/]  Spearman's rho of their learned epochs")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in orders:
+        table.add_column(escape(name), justify="right")
+    for name, row in orders.iterrows():
+        table.add_row(escape(str(name)), *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
+    console.print(table)
+    console.print(f"Run {run} holds the figure and the table. To look at it:\n  {PROGRAM} --mode ui", highlight=False)
+
+
+def sweep_headline(orders: pd.DataFrame) -> str:
+    """How far the measurements agree on the order, two by two."""
+    pairs = orders.to_numpy()[np.triu_indices(len(orders), 1)]
+    if np.isnan(pairs).all():
+        return "The measurements are of different examples."
+    return f"The orders of any two measurements correlate with rho {np.nanmin(pairs):.2f} to {np.nanmax(pairs):.2f}."
 
 
 def chosen_epochs(epochs: int) -> list[int]:

@@ -30,7 +30,6 @@ from PIL import Image
 
 import train
 from agreement.record import LearningRecord, read_epochs
-from lab.measure import drawn_beside
 from lab.processes import PROCESSES
 
 
@@ -117,16 +116,6 @@ def wait_for_finding(place: Path, file: str) -> None:
     while not list(place.glob(f"mlruns/unfinished/*/findings/{file}")):
         assert time.monotonic() < end, f"{file} is not made"
         time.sleep(0.002)
-
-
-def test_figures_are_not_waited_for_when_the_program_is_stopped(monkeypatch):
-    def draw(*arguments):
-        while arguments[-1]():
-            time.sleep(0.001)
-
-    monkeypatch.setattr("lab.report.draw.draw_measurement", draw)
-    with pytest.raises(KeyboardInterrupt), drawn_beside():
-        raise KeyboardInterrupt
 
 
 def measure_in(place: Path, arguments: list[str]) -> None:
