@@ -55,7 +55,7 @@ def window_entropies(values: np.ndarray, window: int) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _enter(codes, counts, top, bottom, left, right):
+def _enter(codes: np.ndarray, counts: np.ndarray, top: int, bottom: int, left: int, right: int) -> int:
     gained = 0
     for y in range(np.uint64(top), np.uint64(bottom)):
         for x in range(np.uint64(left), np.uint64(right)):
@@ -66,7 +66,7 @@ def _enter(codes, counts, top, bottom, left, right):
 
 
 @njit(nogil=True, cache=True)
-def _leave(codes, counts, top, bottom, left, right):
+def _leave(codes: np.ndarray, counts: np.ndarray, top: int, bottom: int, left: int, right: int) -> int:
     lost = 0
     for y in range(np.uint64(top), np.uint64(bottom)):
         for x in range(np.uint64(left), np.uint64(right)):
@@ -77,7 +77,7 @@ def _leave(codes, counts, top, bottom, left, right):
 
 
 @njit(nogil=True, cache=True)
-def _codes(values):
+def _codes(values: np.ndarray) -> tuple[np.ndarray, int]:
     """Number the distinct values 0, 1, 2, ... in order of appearance, by a hash table of their bits."""
     bits = values.reshape(-1).view(np.uint64)
     size_log2 = 1

@@ -5,6 +5,8 @@ form. Whole buckets are left out, from the smallest energies on, for as long as 
 bucket in which that ends is sorted.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -32,14 +34,14 @@ def coefficient_counts(transformed: np.ndarray, kept: float) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _count(energies, kept):
+def _count(energies: np.ndarray, kept: float) -> int:
     bits = energies.view(np.uint64) >> _SHIFT  # ordered as the energies are, which are not negative
     top = np.int64(bits.max())
     bucket = np.empty(energies.size, np.uint8)
     size = np.zeros(_BUCKETS, np.int64)
     held = np.zeros(_BUCKETS)
     for i in range(energies.size):
-        b = min(top - np.int64(bits[i]), _BUCKETS - 1)
+        b: Any = min(top - np.int64(bits[i]), _BUCKETS - 1)
         bucket[i] = b
         size[b] += 1
         held[b] += energies[i]

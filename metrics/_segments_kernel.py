@@ -60,7 +60,7 @@ def felzenszwalb(image: np.ndarray) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _smooth(image):
+def _smooth(image: np.ndarray) -> np.ndarray:
     """Convolve along each row with the Gaussian, border pixels repeated, and transpose, as the original does."""
     height, width, channels = image.shape
     smoothed = np.empty((width, height, channels), np.float32)
@@ -75,7 +75,7 @@ def _smooth(image):
 
 
 @njit(nogil=True, cache=True)
-def _edges(image):
+def _edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Edges to the right, lower, lower-right and upper-right neighbour, pixel by pixel.
 
     Returns their weights, the colour distances, and their numbers ``4 * pixel + direction``.
@@ -102,7 +102,7 @@ def _edges(image):
 
 
 @njit(nogil=True, cache=True)
-def _distance(image, y, x, to_y, to_x):
+def _distance(image: np.ndarray, y: int, x: int, to_y: int, to_x: int) -> float:
     last = image.shape[2] - 1
     red = image[y, x, 0] - image[to_y, to_x, 0]
     green = image[y, x, last // 2] - image[to_y, to_x, last // 2]
@@ -111,7 +111,7 @@ def _distance(image, y, x, to_y, to_x):
 
 
 @njit(nogil=True, cache=True)
-def _ends(edge, width):
+def _ends(edge: int, width: int) -> tuple[np.int64, np.int64]:
     """The two pixels that an edge joins."""
     pixel = np.int64(edge >> 2)
     direction = edge & 3
@@ -125,7 +125,7 @@ def _ends(edge, width):
 
 
 @njit(nogil=True, cache=True)
-def _sorted_by_weight(weights, edges):
+def _sorted_by_weight(weights: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Stable radix sort of the edges: the bits of non-negative floats are ordered as the floats are.
 
     Overwrites the arrays it is given.
@@ -154,7 +154,7 @@ def _sorted_by_weight(weights, edges):
 
 
 @njit(nogil=True, cache=True)
-def _root(parent, pixel):
+def _root(parent: np.ndarray, pixel: np.int64) -> np.int64:
     while parent[pixel] != pixel:
         parent[pixel] = parent[parent[pixel]]
         pixel = np.int64(parent[pixel])
@@ -162,7 +162,7 @@ def _root(parent, pixel):
 
 
 @njit(nogil=True, cache=True)
-def _join(parent, size, a, b):
+def _join(parent: np.ndarray, size: np.ndarray, a: np.int64, b: np.int64) -> np.int64:
     """Merge two components and return the root of both."""
     if size[a] < size[b]:
         a, b = b, a
@@ -172,7 +172,7 @@ def _join(parent, size, a, b):
 
 
 @njit(nogil=True, cache=True)
-def _numbered(parent):
+def _numbered(parent: np.ndarray) -> np.ndarray:
     number = np.full(parent.size, -1, np.int32)
     numbers = np.empty(parent.size, np.int32)
     found = 0

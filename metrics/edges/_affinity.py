@@ -139,7 +139,7 @@ def pmi_of_random_pairs(
 
 
 @njit(nogil=True, cache=True)
-def _side_by_side(height, width, state):
+def _side_by_side(height: int, width: int, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of pixels a few apart, on opposite sides of random pixels: first and second pixels."""
     centre = np.zeros(height * width, np.bool_)
     for _ in range(_DRAWN_PIXELS):
@@ -160,7 +160,7 @@ def _side_by_side(height, width, state):
 
 
 @njit(nogil=True, cache=True)
-def _places(height, width, number, state):
+def _places(height: int, width: int, number: int, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Draw from all pairs at most five pixels apart: places in the flat matrix, and how often each was drawn."""
     pixels = height * width
     drawn = np.zeros(len(OFFSETS) * pixels, np.uint16)
@@ -174,7 +174,7 @@ def _places(height, width, number, state):
 
 
 @njit(nogil=True, cache=True)
-def _density_of_pixels(points, features, first, second):
+def _density_of_pixels(points: np.ndarray, features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Density of the features of each pixel that is in a pair; 0 elsewhere."""
     used = np.zeros(len(features), np.bool_)
     used[first] = True
@@ -186,7 +186,7 @@ def _density_of_pixels(points, features, first, second):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
-def _density(points, queries):
+def _density(points: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Density of ``points`` (d, M) at ``queries`` (d, N) by a product of Epanetchnikov kernels; 0 without points.
 
     Only points near in the first three of the d numbers are looked at, by way of a grid as wide as the kernel.
@@ -303,7 +303,14 @@ def fit_trees(
 
 
 @njit(nogil=True, cache=True)
-def _fit(packed, weights, values, state, nodes, predictions):
+def _fit(
+    packed: np.ndarray,
+    weights: np.ndarray,
+    values: np.ndarray,
+    state: np.ndarray,
+    nodes: np.ndarray,
+    predictions: np.ndarray,
+) -> None:
     # of each level the count and the sum of the targets, and as bits which levels there are; all 0 between calls
     sums, present = np.zeros((_TRIED, LEVELS, 2)), np.zeros((_TRIED, _WORDS), np.uint64)
     spare = np.empty_like(packed)
@@ -338,7 +345,15 @@ def _fit(packed, weights, values, state, nodes, predictions):
 
 
 @njit(nogil=True, cache=True)
-def _best_split(here, weights, features, count, total, sums, present):
+def _best_split(
+    here: np.ndarray,
+    weights: np.ndarray,
+    features: np.ndarray,
+    count: float,
+    total: float,
+    sums: np.ndarray,
+    present: np.ndarray,
+) -> tuple[int, np.int64, np.int64, float, float]:
     """Where to split, if that lessens the error, else feature -1.
 
     Returns the feature, the two levels next to each other between which to split, and of the samples of the lower
@@ -369,7 +384,8 @@ def _best_split(here, weights, features, count, total, sums, present):
                     gain = left_total * left_total * right_count + right_total * right_total * left_count
                     gain_over = left_count * right_count
                     if gain * best_over > best * gain_over:
-                        best, best_over, feature, low, high = gain, gain_over, features[t], last, level
+                        best, best_over, feature = gain, gain_over, features[t]
+                        low, high = last, level  # type: ignore[assignment]  # numba makes them one type
                         best_count, best_total = left_count, left_total
                 left_count += sums_here[level, 0]
                 left_total += sums_here[level, 1]
@@ -380,7 +396,7 @@ def _best_split(here, weights, features, count, total, sums, present):
 
 
 @njit(nogil=True, cache=True)
-def _add(sums, present, shifted, weight):
+def _add(sums: np.ndarray, present: np.ndarray, shifted: np.uint64, weight: np.ndarray) -> None:
     level = shifted & np.uint64(255)
     sums[level, 0] += weight[0]
     sums[level, 1] += weight[1]
@@ -388,7 +404,7 @@ def _add(sums, present, shifted, weight):
 
 
 @njit(nogil=True, cache=True)
-def _middle(values, low, high):
+def _middle(values: np.ndarray, low: np.int64, high: np.int64) -> np.int64:
     """The highest level whose value is at most the middle of the values of two levels."""
     middle = (values[low] + values[high]) / 2
     while high - low > 1:
@@ -401,7 +417,7 @@ def _middle(values, low, high):
 
 
 @njit(nogil=True, cache=True)
-def _part(here, feature, level, spare):
+def _part(here: np.ndarray, feature: int, level: np.int64, spare: np.ndarray) -> np.int64:
     """Put the samples of at most this level first, and return how many there are."""
     shift, highest = np.uint64(8 * feature), np.uint64(level)
     left, right = np.uint64(0), np.uint64(0)

@@ -54,7 +54,7 @@ def eigenvectors(affinity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(nogil=True, cache=True)
-def _decimated(affinity, place_of, radius):
+def _decimated(affinity: np.ndarray, place_of: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
     """Affinity of the pixels whose row and column are odd, and the way back.
 
     The way back, (H, W, 6, 6), holds of each pixel how much of it belongs to each kept pixel around it, beginning
@@ -91,7 +91,7 @@ def _decimated(affinity, place_of, radius):
 
 
 @njit(nogil=True, cache=True)
-def _brought_back(way_back, vectors, radius):
+def _brought_back(way_back: np.ndarray, vectors: np.ndarray, radius: int) -> np.ndarray:
     """Vectors (H // 2, W // 2, K) of the kept pixels to all pixels (H, W, K)."""
     height, width = way_back.shape[:2]
     everywhere = np.zeros((height, width, vectors.shape[2]))

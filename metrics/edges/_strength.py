@@ -59,7 +59,7 @@ def oriented_strength(vectors: np.ndarray, eigenvalues: np.ndarray) -> np.ndarra
 
 
 @njit(nogil=True, cache=True)
-def _derivatives(vector):
+def _derivatives(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of the smoothed vector downwards and to the right; pixels of the border are repeated outwards."""
     height, width = vector.shape
     smooth, slope = np.empty((height + 2 * _REACH, width)), np.empty((height + 2 * _REACH, width))
@@ -84,14 +84,14 @@ def _derivatives(vector):
 
 
 @njit(nogil=True, cache=True)
-def _mirrored(place, size):
+def _mirrored(place: int, size: int) -> int:
     """Where a place outside the image lies when the image is mirrored at its edges, edge pixels repeated."""
     place %= 2 * size
     return min(place, 2 * size - 1 - place)
 
 
 @njit(nogil=True, cache=True)
-def _closeness(y, x, height, width):
+def _closeness(y: int, x: int, height: int, width: int) -> tuple[float, float]:
     """How close a pixel is to the left or right edge, and to the upper or lower: from 0 to 1 at the edge.
 
     Each counts only between the diagonals of the image that end at that edge.
