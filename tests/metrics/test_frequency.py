@@ -1,7 +1,6 @@
 """Frequency against its definition, coefficient by coefficient, with the transform as a matrix of cosines."""
 
 import numpy as np
-import pytest
 from arbitrary_images import arbitrary_images
 from hypothesis import given, settings
 
@@ -31,6 +30,7 @@ def counted_by_hand(image: np.ndarray) -> int:
 def test_real_images(photographs, digits):
     for image in [photographs[1], photographs[2], *digits[:5]]:
         assert important_coefficients(image) == counted_by_hand(image)
+        assert frequency(np.swapaxes(image, 0, 1)) == frequency(image)
         assert frequency(image) == 100 * (counted_by_hand(image) - 1) / (image.shape[0] * image.shape[1])
 
 
@@ -39,14 +39,6 @@ def test_real_images(photographs, digits):
 def test_arbitrary_images(image):
     np.testing.assert_allclose(dct(image), transformed_by_hand(image), rtol=0, atol=1e-9)
     assert important_coefficients(image) == counted_by_hand(image)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (10, 10), (37, 53)])
-@pytest.mark.parametrize("value", [0, 1, 255])
-def test_a_constant_image_needs_one_coefficient(shape, value):
-    image = np.full(shape, value, np.uint8)
-    assert important_coefficients(image) == 1
-    assert frequency(image) == 0
 
 
 def test_a_single_bright_pixel_needs_nearly_all():
@@ -62,9 +54,3 @@ def test_a_stack_has_the_values_of_its_images(photographs, digits):
     assert large[0, ..., 0].size > 2**17 / 2  # so that a slab does not hold them all
     np.testing.assert_array_equal(frequencies(large), [frequency(image) for image in large])
     assert frequencies(digits[:0]).shape == (0,)
-
-
-def test_any_memory_layout(photographs):
-    image = photographs[0]
-    assert frequency(image) == frequency(np.ascontiguousarray(image)) == frequency(np.asfortranarray(image))
-    assert frequency(image.transpose(1, 0, 2)) == frequency(image)
