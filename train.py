@@ -22,13 +22,10 @@ import warnings
 from typing import Any, NoReturn
 
 from lab.errors import UserError
-from lab.processes import under_torchrun, warm_up
+from lab.processes import ranks_of_torchrun
 from lab.settings import compose, compose_sweep
 
-PHASES = {  # and what the processes need that they train and draw in
-    "measure": ("lab.training", "lab.report.draw"),
-    "curriculum": ("lab.arm",),
-}
+PHASES = ("measure", "curriculum")
 BROWSING = ("list", "show", "export", "ui")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,7 +97,6 @@ def main(arguments: list[str] | None = None) -> int:
             if options.mode != "measure" or options.print_config or options.show_pacing:
                 raise UserError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
             configs = compose_sweep(words)
-            warm_up(*PHASES["measure"])
             from lab.sweep import run_sweep
 
             found = run_sweep(configs, console)
@@ -140,7 +136,6 @@ def run(options: argparse.Namespace, config: Any, console: Any) -> str | None:
 
         show_pacing(config, console)
         return None
-    warm_up(*PHASES[options.mode])  # before the imports below, which take as long as those of the server it starts
     if options.mode == "curriculum":
         from lab.compare import run_comparison
 
@@ -167,7 +162,7 @@ if __name__ == "__main__":
     for each in STOPPING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)
-    if under_torchrun():
+    if ranks_of_torchrun() > 1:
         from lab.ranks import led
 
         status = led(main)

@@ -39,7 +39,7 @@ from lab.data import load
 from lab.data.examples import Data, Split
 from lab.data.pixels import share, take
 from lab.networks import build_network
-from lab.processes import run_tasks, side_by_side, warm_up
+from lab.processes import run_tasks, side_by_side
 from lab.settings import compose
 from lab.training import choose_bf16, train_network
 
@@ -203,7 +203,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, help=f"to train on (default: {IMAGES}), a fifth as many to test")
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
-    warm_up("lab.training")
     name, count, k = options.network, options.images or IMAGES[options.network], options.networks
     config = compose(
         ["data=cifar10", f"root={options.root}", f"network={name}", f"networks={k}", f"epochs={options.epochs}"]

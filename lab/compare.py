@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from agreement.record import replace_text, save_array
+from agreement.record import read_lines, replace_text, save_array
 from curricula import (
     ARMS,
     PACING,
@@ -25,14 +25,15 @@ from curricula import (
 from curricula.comparison import Arm, answer, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
+from lab.arm import train_arm
 from lab.data import load
 from lab.data.examples import Data
 from lab.data.pixels import share, take
-from lab.engine import check_networks, run, settled
 from lab.errors import UserError
+from lab.networks import check_networks
 from lab.ordering import check_metric, scores_of
 from lab.outcome import pacing_curve
-from lab.processes import Watch, side_by_side, under_torchrun
+from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.comparison_summary import print_comparison
@@ -50,9 +51,10 @@ def run_comparison(config: Any, console: Any) -> str:
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    tracking.import_mlflow()  # before what asks the process that imports torch meanwhile
     check_networks([config.network], data.channels, len(data.classes), size)
-    trained = settled(config, console.print)
+    found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
+    trained = OmegaConf.create(plain(config) | found)
+    start_server(train_arm)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(config.arms) * config.seeds
     with Progress(console, trainings, config.evaluations) as progress:
@@ -77,7 +79,7 @@ def run_comparison(config: Any, console: Any) -> str:
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
                     share(part.images, work / name)
                     save_array(work / f"{name}-labels.npy", part.labels)
-                train_all(trained, arms, data, size, work, client, children, progress)
+                train_arms(trained, arms, data, size, work, client, children, progress)
                 progress.say("comparing arms, writing figures and tables")
                 outcome = read_outcome(arms, [folder_of(work, number) for number in range(len(arms))])
                 comparisons = compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
@@ -125,7 +127,7 @@ def check(config: Any, console: Any) -> None:
     parts = check_metric(config.metric)
     if config.measurement and not {*parts} & {*SCORES}:
         raise UserError(f"measurement={config.measurement}: metric={config.metric} reads none; {', '.join(SCORES)} do")
-    if under_torchrun():
+    if ranks_of_torchrun() > 1:
         raise UserError(
             "a comparison under torchrun: its many trainings are better spread one to a device, by engine=dask; "
             "torchrun is for --mode measure"
@@ -317,7 +319,7 @@ def reuse(client: Any, children: list[str], work: Path) -> int:
     return found
 
 
-def train_all(
+def train_arms(
     config: Any,
     arms: list[Arm],
     data: Data,
@@ -331,13 +333,13 @@ def train_all(
     classes, folders = len(data.classes), [folder_of(work, number) for number in range(len(arms))]
     workers, threads = side_by_side(len(arms), config.workers, config.device == "cuda")
     log = tracking.MetricLog(client)
-    rounds = [0] * len(arms)
 
-    def on_lines(new: list[tuple[int, dict[str, float]]]) -> None:
-        for k, line in new:
-            rounds[k] += 1
-            log.log(children[k], int(line["step"]), {name: value for name, value in line.items() if name != "step"})
-            progress.trained(k, rounds[k], f"{arms[k].name}: validation accuracy {line['validation/accuracy']:.1%}")
+    def look() -> None:
+        for k, folder in enumerate(folders):
+            for line in read_lines(folder / "evaluations.jsonl")[progress.done[k] :]:
+                log.log(children[k], int(line["step"]), {name: value for name, value in line.items() if name != "step"})
+                words = f"{arms[k].name}: validation accuracy {line['validation/accuracy']:.1%}"
+                progress.trained(k, progress.done[k] + 1, words)
         log.flush_now_and_then()
 
     def send_results() -> None:
@@ -357,7 +359,5 @@ def train_all(
             save_array(folder / "order.npy", arm.order)  # too large to travel with the task
             about = (arm.name, arm.seed, arm.paced, config.network)
             tasks[folder.name] = (*about, config, work, classes, sets_of, size, threads, folder)
-    with tracking.in_the_end(send_results), Watch(folders, on_lines, "evaluations.jsonl") as watch:
-        run("lab.arm:train_arm", tasks, workers, config, work)
-    if watch.error:
-        raise watch.error
+    with tracking.in_the_end(send_results):
+        train_all(train_arm, tasks, look, workers, config.device == "cuda", work, config.scheduler)

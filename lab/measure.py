@@ -1,10 +1,9 @@
 """The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from omegaconf import OmegaConf
 
 import agreement
 from agreement.analysis import Findings
@@ -15,15 +14,15 @@ from lab.data import load
 from lab.data.examples import Data
 from lab.data.labels import with_random_labels
 from lab.data.pixels import share
-from lab.engine import check_networks, run, settled
 from lab.errors import UserError
-from lab.processes import Watch, processes, side_by_side
+from lab.networks import check_networks
+from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
-from lab.report.page_plots import plot_script
 from lab.report.summary import headline, print_measurement
-from lab.settings import architectures, nearest, settings_of
+from lab.settings import architectures, nearest, plain, settings_of
 from lab.statistics import annotated, kinds_of, statistics_of
+from lab.training import train_network
 from lab.views import describe
 from lab.work import attempt_of, discard, unfinished
 from metrics import STATISTICS
@@ -42,13 +41,14 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    tracking.import_mlflow()  # before what asks the process that imports torch meanwhile
     check_networks(architectures(config), data.channels, len(data.classes), size)
-    trained = settled(config, console.print)
+    found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
+    trained = OmegaConf.create(plain(config) | found)
+    start_server(train_network)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
     threads = side_by_side(len(architectures(config)), config.workers, trained.device == "cuda")[1]
-    with unfinished("measure", trained, data, [f"{threads} threads", f"{processes()} processes"]) as work:
+    with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
         parent, *children = runs_of(client, config, work, sweep, tags or {})
         tracking.log_data(client, parent, config, data)
         with (
@@ -61,7 +61,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
                 for name, split in splits.items()
             }
             with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
-                train_all(trained, data, size, work / "record", client, children, progress)
+                train_networks(trained, data, size, work / "record", client, children, progress)
             progress.say("measuring agreement and correlations")
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
@@ -79,14 +79,7 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     return parent
 
 
-def prepare_report() -> None:
-    """Import, load and make what the findings will need and takes seconds: while networks train, this process only waits."""
-    few = np.arange(4.0)
-    agreement.correlation_table({"x": few}, few, few // 2, resamples=1)
-    plot_script()
-
-
-def train_all(
+def train_networks(
     config: Any, data: Data, size: int, folder: Path, client: Any, children: list[str], progress: Progress
 ) -> None:
     """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
@@ -106,11 +99,12 @@ def train_all(
     workers, threads = side_by_side(len(names), config.workers, config.device == "cuda")
     log = tracking.MetricLog(client)
 
-    def on_epochs(new: list[tuple[int, dict[str, float]]]) -> None:
-        for k, line in new:
-            log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
-            done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
-            progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
+    def look() -> None:
+        for k, path in enumerate(folders):
+            for line in read_epochs(path)[progress.done[k] :]:
+                log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
+                done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
+                progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
         log.flush_now_and_then()
 
     tasks = {
@@ -118,13 +112,8 @@ def train_all(
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
-    preparation = threading.Timer(1, prepare_report)  # when the trainings have been started
-    preparation.daemon = True
-    preparation.start()
-    with tracking.in_the_end(log.flush), Watch(folders, on_epochs) as watch:
-        run("lab.training:train_network", tasks, workers, config, folder.parent)
-    if watch.error:
-        raise watch.error
+    with tracking.in_the_end(log.flush):
+        train_all(train_network, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)
 
 
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:

@@ -1,58 +1,32 @@
-"""Tasks side by side: each in a process of its own, watched from here while it runs.
+"""Trainings side by side: in processes of their own on this machine, on a Dask cluster, or one by one on all ranks of torchrun.
 
-Processes are forked from a server that has imported torch once, so that a task starts in milliseconds. The process that
-starts them need not import it at all: it names their functions.
+A training is a generator function: it yields after every step, so that whoever runs it can look around in between.
+Processes are forked from a server that has imported the training's module, and with it torch, once.
 """
 
 import multiprocessing
 import os
-import pickle
-import pkgutil
 import signal
 import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
-from typing import Any
 
 from lab.errors import UserError
 
 POLL_SECONDS = 0.5
-STOP_SECONDS = 2.0
 PROCESSES = multiprocessing.get_context("forkserver")
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "TORCHELASTIC_RUN_ID")
+Task = Callable[..., Iterable[None] | None]
 
 
-def warm_up(*modules: str) -> None:
-    """Start the server from which tasks are forked, so that it imports their modules while others work."""
-    from multiprocessing import forkserver, resource_tracker
-
-    PROCESSES.set_forkserver_preload(list(modules))
-    with importing_from_here():
-        # Ctrl-C reaches every process of a terminal, and a scheduler may signal all of a job; only this one answers. The
-        # server and all its tasks inherit the mask
-        resource_tracker.ensure_running()  # which would lift it
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def importing_from_here() -> Iterator[None]:
-    """Python started meanwhile imports from this checkout: not from another that is installed, never from the current folder."""
-    names = ("PYTHONPATH", "PYTHONSAFEPATH")
-    own = {name: os.environ[name] for name in names if name in os.environ}
-    path = [str(Path(__file__).parents[1]), *filter(None, [own.get("PYTHONPATH")])]
-    os.environ.update(PYTHONPATH=os.pathsep.join(path), PYTHONSAFEPATH="1")
-    try:
-        yield
-    finally:
-        for name in names:
-            del os.environ[name]
-        os.environ.update(own)
+def ranks_of_torchrun() -> int:
+    """Processes of `torchrun`, of which this is one; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if all(name in os.environ for name in TORCHRUN) else 1
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
@@ -71,90 +45,95 @@ def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
     return min(asked or workers, tasks), max(1, cores // tasks)
 
 
-def run_tasks(
-    task: Callable[..., Any], arguments: Iterable[tuple], workers: int, wanted: Callable[[], bool] = lambda: True
-) -> list[Any]:
-    """What `task(*each)` returns for each of the arguments, at most `workers` at a time, each in a new process.
+def train_all(
+    task: Task,
+    tasks: Mapping[str, tuple],
+    meanwhile: Callable[[], None],
+    workers: int,
+    on_gpu: bool,
+    work: Path,
+    scheduler: str | None,
+) -> None:
+    """Run a training for the arguments of each task; call `meanwhile` about every half second, and once at the end.
 
-    The first exception in a task is raised here, as it is; a process that died, and `wanted` turning false, raise
-    UserError. Either way, and on Ctrl-C, the others are ended at once.
+    workers: how many at a time on this machine. scheduler: of the Dask cluster that trains instead. work: folder of files
+    that the tasks share. The first exception of a task is raised, and ends the others.
     """
-    waiting = list(enumerate(arguments))[::-1]
-    results: list[Any] = [None] * len(waiting)
-    running: dict[Any, tuple[int, Any]] = {}  # number and process by the end of the pipe that its result comes from
+    if scheduler and tasks:
+        from lab.cluster import run_on_cluster
+
+        run_on_cluster(task, tasks, meanwhile, scheduler, on_gpu, work)
+    elif ranks_of_torchrun() > 1 and tasks:
+        from lab.ranks import run_on_ranks
+
+        run_on_ranks(task, tasks.values(), meanwhile)
+    elif tasks:
+        run_tasks(task, tasks.values(), workers, meanwhile)
+    meanwhile()
+
+
+def run_tasks(
+    task: Task, arguments: Iterable[tuple], workers: int, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Run a training for each of the arguments, at most `workers` at a time, each in a new process.
+
+    The first exception in one is raised here, and UserError where a process died; then, and on Ctrl-C, the others are
+    killed at once.
+    """
+    start_server(task)
+    pool = ProcessPoolExecutor(workers, PROCESSES, begin_process, max_tasks_per_child=1)
+    futures = []
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                ours, theirs = PROCESSES.Pipe(duplex=False)
-                number, each = waiting.pop()
-                process = PROCESSES.Process(target=call, args=(theirs, task, each), daemon=True)
-                process.start()
-                theirs.close()
-                running[ours] = number, process
-            ended: list[Any] = connection.wait(list(running), POLL_SECONDS)
-            if not ended and not wanted():
-                raise UserError("cancelled")
-            for ours in ended:
-                number, process = running.pop(ours)
-                try:
-                    results[number], error = ours.recv()
-                except (EOFError, OSError):  # nothing came, or not all of it
-                    process.join()
-                    killed = process.exitcode == -signal.SIGKILL
-                    reason = (
-                        "killed, perhaps for want of memory: try workers=1"
-                        if killed
-                        else f"exit status {process.exitcode}"
-                    )
-                    raise UserError(
-                        f"a training process died ({reason}); the same command resumes from its last epoch"
-                    ) from None
-                process.join()
-                if error is not None:
-                    raise error
-        return results
+        for each in arguments:
+            futures.append(pool.submit(run_through, task, each))
+        going = set(futures)
+        while going:
+            ended, going = wait(going, POLL_SECONDS, FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+            meanwhile()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a training process died, possibly out of memory: try workers=1; the same command resumes from its last epoch"
+        ) from error
     finally:
-        for _, process in running.values():
-            process.kill()
-        for _, process in running.values():
-            process.join()
+        while not all(future.done() for future in futures):  # the pool fails those that wait once one is killed
+            for process in multiprocessing.active_children():
+                process.kill()
+            time.sleep(0.01)
+        pool.shutdown()
 
 
-def call(result: Any, task: Callable[..., Any], arguments: tuple) -> None:
-    """In the new process: run the task, send what it returns or raises, and end when the parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def run_through(task: Task, arguments: tuple, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Run a training in this process to its end, and `meanwhile` about every half second."""
+    looked = time.monotonic()
+    for _ in task(*arguments) or ():
+        if time.monotonic() - looked >= POLL_SECONDS:
+            meanwhile()
+            looked = time.monotonic()
+
+
+def start_server(task: Task) -> None:
+    """Start the server that processes are forked from, if it does not run yet; it imports the module of `task` at once."""
+    PROCESSES.set_forkserver_preload([task.__module__])
+    # Python 3.11 gives the server no other path to import from. Never from the current folder: it may hold a metrics.py
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    # a program that is killed leaves semaphores behind; Python removes them and would print a warning
+    quiet = f"{os.environ.get('PYTHONWARNINGS', '')},ignore:resource_tracker"
+    with environment(PYTHONPATH=path, PYTHONSAFEPATH="1", PYTHONWARNINGS=quiet):
+        resource_tracker.ensure_running()  # which would unblock the signals
+        # Ctrl-C reaches every process of a terminal, and a batch system may signal all of a job; only this process answers
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin_process() -> None:
+    """In a new process, where the server's signals are blocked: let SIGTERM end it, and the end of its parent."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     threading.Thread(target=end_with_parent, daemon=True).start()
-    try:
-        result.send((task(*arguments), None))
-    except Exception as error:
-        result.send((None, portable(error)))
-
-
-def by_name(function: str, *arguments: Any) -> Any:
-    """What a function returns that is named "module:function", so that only the process that calls it imports its module."""
-    return pkgutil.resolve_name(function)(*arguments)
-
-
-def under_torchrun() -> bool:
-    """Whether this is one of several processes of `torchrun`, see `lab.ranks`."""
-    return processes() > 1
-
-
-def processes() -> int:
-    """Of torchrun; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", 1))
-
-
-def portable(error: Exception) -> Exception:
-    """The exception with a note of where it arose; one that cannot be pickled is told by a RuntimeError."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        told: Exception = RuntimeError(f"{type(error).__name__}: {error}")
-    else:
-        told = error
-    told.add_note(f"In the training process:\n{''.join(traceback.format_exception(error))}")
-    return told
 
 
 def end_with_parent() -> None:
@@ -162,48 +141,33 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-class Watch:
-    """Follows the epochs that training networks write, in a thread, and passes new ones on.
+def device_and_precision(
+    device: str, precision: str, scheduler: str | None, say: Callable[[str], None]
+) -> dict[str, str]:
+    """device= and precision= as they come to where the networks will be trained, on this machine or the cluster.
 
-    file: the name of what they write in their folders, a line of numbers at a time. on_epochs: called about every half second with a list of (task, numbers) of the epochs that are new, perhaps empty.
-    An exception it raises is kept in `error` and ends the watching, never the training.
+    say: prints what there is to wait for. Raises UserError where there is no such device or no such cluster.
     """
+    from lab.training import settle
 
-    def __init__(
-        self,
-        folders: list[Path],
-        on_epochs: Callable[[list[tuple[int, dict[str, float]]]], None],
-        file: str = "epochs.jsonl",
-    ):
-        self.folders, self.on_epochs, self.file = folders, on_epochs, file
-        self.seen = [0] * len(folders)
-        self.stopping = threading.Event()
-        self.error: Exception | None = None
-        self.thread = threading.Thread(target=self.follow, daemon=True)
+    if not scheduler:
+        return settle(device, precision)
+    if ranks_of_torchrun() > 1:
+        raise UserError("engine=dask under torchrun: one of them can spread the trainings, not both")
+    from lab.cluster import ask_worker
 
-    def look(self) -> None:
-        from agreement.record import read_lines  # here, so that `warm_up` can come before all that imports slowly
+    on_gpu = {"cpu": False, "cuda": True, "auto": None}[device]
+    return ask_worker(settle, (device, precision), scheduler, on_gpu, say)
 
-        new = []
-        for k, folder in enumerate(self.folders):
-            lines = read_lines(folder / self.file)[self.seen[k] :]
-            self.seen[k] += len(lines)
-            new += [(k, line) for line in lines]
-        self.on_epochs(new)
 
-    def follow(self) -> None:
-        try:
-            while not self.stopping.wait(POLL_SECONDS):
-                self.look()
-            self.look()
-        except Exception as error:
-            self.error = error
-
-    def __enter__(self) -> "Watch":
-        self.thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self.stopping.set()
-        # it may be waiting for a server that does not answer, and someone who stops the program should not
-        self.thread.join(STOP_SECONDS if kind else None)
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Environment variables as given within the block."""
+    before = {name: os.environ[name] for name in variables if name in os.environ}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(before)

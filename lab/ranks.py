@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lab.errors import UserError
 from lab.networks.fused import NormReluPool
+from lab.processes import Task, run_through
 
 PATIENCE = timedelta(days=30)  # between two trainings rank 0 may be busy for long; torchrun notices a rank that died
 LEAST = 2  # examples of a batch for each rank: batch-norm cannot normalise one
@@ -55,7 +56,7 @@ def follow() -> int:
             if asked[0] is None:
                 return 0
             task, arguments = asked[0]
-            task(*arguments)
+            run_through(task, arguments)
         except KeyboardInterrupt:
             return 130
         except UserError:  # rank 0 tells
@@ -65,11 +66,11 @@ def follow() -> int:
             return 1
 
 
-def run_on_ranks(task: Callable[..., None], arguments: Iterable[tuple]) -> None:
-    """On rank 0: call `task(*each)` for each of the arguments, one after the other, on all ranks at once."""
+def run_on_ranks(task: Task, arguments: Iterable[tuple], meanwhile: Callable[[], None] = lambda: None) -> None:
+    """On rank 0: run a training for each of the arguments, one after the other, on all ranks at once."""
     for each in arguments:
         dist.broadcast_object_list([(task, each)])
-        task(*each)
+        run_through(task, each, meanwhile)
 
 
 def share(size: int) -> slice:

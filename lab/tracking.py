@@ -35,14 +35,6 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE}/mlflow.db"
 
 
-def import_mlflow() -> None:
-    """Import what `open_store` needs, which takes seconds; nothing is made or asked yet."""
-    import mlflow
-
-    if tracking_uri().startswith("sqlite:"):
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-
-
 def open_store() -> Any:
     """An MlflowClient on the store, made when missing. Raises UserError where it cannot be read or written."""
     import logging

@@ -11,13 +11,6 @@ from playwright.sync_api import sync_playwright
 from agreement.recorder import begin_record
 from docs.screenshots import FLAGS
 from lab.data.pixels import share
-from lab.processes import warm_up
-
-
-@pytest.fixture(scope="session", autouse=True)
-def warm() -> None:
-    """What tests fork has imported everything; the program itself warms up less."""
-    warm_up("lab.measure", "lab.report.draw", "lab.arm", "lab.training")
 
 
 @pytest.fixture

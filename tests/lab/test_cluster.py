@@ -1,5 +1,6 @@
 """Measurements and comparisons on a real Dask cluster of two workers: what comes of them, and what they survive."""
 
+import importlib
 import itertools
 import json
 import os
@@ -44,7 +45,7 @@ def scheduler(tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("cluster")
     about = folder / "scheduler.json"
     common = ("--no-dashboard", "--scheduler-file", about)
-    worker = ("worker", *common, "--nthreads", 2, "--host", "127.0.0.1", "--local-directory", folder)
+    worker = ("worker", *common, "--nthreads", 1, "--host", "127.0.0.1", "--local-directory", folder)
     processes = [
         start("scheduler", *common, "--host", "127.0.0.1", "--port", 0, "--dashboard-address", "127.0.0.1:0"),
         start(*worker, NAME="one"),
@@ -93,8 +94,6 @@ def local(digits, empty_database, tmp_path_factory) -> dict[str, object]:
     place = tmp_path_factory.mktemp("local")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for name in ("draw.draw_measurement", "measure.write_page"):
-            patch.setattr(f"phases.{name}", lambda *arguments: None)
         assert measure(digits) == 0
     record = record_of(place)
     assert len(record["network-2/epochs.jsonl"]) == EPOCHS
@@ -192,18 +191,20 @@ def test_a_loss_that_is_no_number_is_one_line(scheduler, digits, place, capsys):
     assert not [path for path in place.glob("mlruns/unfinished/*") if path.is_dir()]
 
 
-def span(folder: Path, name: str) -> None:
+def span(folder: Path, name: str) -> Iterator[None]:
     begin = time.monotonic()
     time.sleep(0.5)
+    yield
     (folder / name).write_text(json.dumps([os.environ["NAME"], begin, time.monotonic()]))
 
 
-SPAN = f"{__name__}:span"
+def look() -> None:
+    """What the submitting program does meanwhile."""
 
 
 @pytest.mark.slow
 def test_a_task_for_a_gpu_goes_to_a_worker_that_offers_one(scheduler, tmp_path):
-    run_on_cluster(SPAN, {name: (tmp_path, name) for name in "abc"}, scheduler, on_gpu=True, work=tmp_path)
+    run_on_cluster(span, {name: (tmp_path, name) for name in "abc"}, look, scheduler, on_gpu=True, work=tmp_path)
     where, begins, ends = zip(*(json.loads((tmp_path / name).read_text()) for name in "abc"), strict=True)
     assert set(where) == {"two"}
     in_turn = sorted(zip(begins, ends, strict=True))
@@ -211,22 +212,39 @@ def test_a_task_for_a_gpu_goes_to_a_worker_that_offers_one(scheduler, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", ["not_installed_there:function", f"{__name__}:not_installed_there"])
-def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, function):
+def test_a_program_that_the_workers_lack_is_one_line(scheduler, tmp_path, monkeypatch):
+    (tmp_path / "not_installed_there.py").write_text("def function():\n    yield\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("not_installed_there").function
     with pytest.raises(UserError, match=r"in the same version.*not_installed_there"):
-        run_on_cluster(function, {"a": ()}, scheduler, on_gpu=False, work=tmp_path)
+        run_on_cluster(function, {"a": ()}, look, scheduler, on_gpu=False, work=tmp_path)
 
 
 @pytest.mark.slow
 def test_a_folder_that_is_not_shared_is_one_line(scheduler, tmp_path):
     with pytest.raises(UserError, match=r"elsewhere is not there on worker .*workers must share the current folder"):
-        run_on_cluster(SPAN, {"a": (tmp_path, "a")}, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
+        run_on_cluster(span, {"a": (tmp_path, "a")}, look, scheduler, on_gpu=False, work=tmp_path / "elsewhere")
+
+
+@pytest.mark.slow
+def test_a_worker_with_several_threads_is_refused_in_one_line(scheduler, tmp_path):
+    """Trainings in one process would share torch's random numbers."""
+    worker = start("worker", scheduler, "--nthreads", 3, "--resources", "GPU=1,MANY=1", "--no-dashboard", "--no-nanny")
+    try:
+        with Client(scheduler, set_as_default=False) as client, pytest.MonkeyPatch.context() as patch:
+            client.wait_for_workers(3, timeout=300)
+            patch.setattr(cluster, "GPU", {"MANY": 1})
+            with pytest.raises(UserError, match=r"^the worker tcp://.* has 3 threads: start it with --nthreads 1$"):
+                run_on_cluster(span, {"a": (tmp_path, "a")}, look, scheduler, on_gpu=True, work=tmp_path)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
 
 
 @pytest.mark.slow
 def test_a_task_does_not_begin_while_its_lock_is_held(scheduler, tmp_path):
     """As it is by the same task on a worker that only seemed dead."""
-    arguments = (SPAN, {"a": (tmp_path, "a")}, scheduler, False, tmp_path)
+    arguments = (span, {"a": (tmp_path, "a")}, look, scheduler, False, tmp_path)
     running = threading.Thread(target=run_on_cluster, args=arguments)
     with FileLock(tmp_path / "a.lock"), Client(scheduler, set_as_default=False) as client:
         running.start()

@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from agreement.record import LearningRecord, read_epochs
 from lab import networks, ranks
 from lab import training as loop
 from lab.errors import UserError
-from lab.processes import PROCESSES, run_tasks, side_by_side, warm_up
+from lab.processes import PROCESSES, run_tasks, side_by_side, start_server
 from lab.settings import compose
 from lab.training import (
     choose_device,
@@ -205,7 +204,7 @@ def test_killed_again_and_again_it_ends_with_the_same_record(begun):
     config = settings("epochs=4")
     whole, killed = begun("whole"), begun("killed")
     trained(whole, config)
-    warm_up("lab.training")
+    start_server(train_network)
     kills = 0
     for attempt in range(30):
         process = PROCESSES.Process(target=train_network, args=(0, "lenet5", config, killed, 32, 1))
@@ -249,7 +248,6 @@ def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
 def test_the_number_of_workers_changes_nothing(begun):
     """Five networks one after the other, two at a time and all at once."""
     config, folders = settings("batch_size=100"), {}
-    warm_up("lab.training")
     for asked in (1, 2, 5):
         workers, threads = side_by_side(5, asked, on_gpu=False)
         assert workers == asked
@@ -258,17 +256,6 @@ def test_the_number_of_workers_changes_nothing(begun):
     for k in range(5):
         assert_same(folders[1], folders[2], k)
         assert_same(folders[1], folders[5], k)
-
-
-@pytest.mark.parametrize("words", [["epochs=1"], ["epochs=1", "optimizer=adam", "schedule=one_cycle"]])
-def test_training_does_without_torchs_compiler(begun, words):
-    """Importing it takes as long again as all of torch."""
-    assert run_tasks(has_compiler, [(0, "lenet5", settings(*words), begun(), 32, 1)], 1) == [False]
-
-
-def has_compiler(*arguments) -> bool:
-    train_network(*arguments)
-    return "torch._dynamo" in sys.modules
 
 
 def test_networks_epochs_and_seeds_draw_differently(begun):
