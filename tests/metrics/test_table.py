@@ -73,31 +73,29 @@ def test_arrays_lists_and_files_give_the_same(digits, tmp_path):
         pd.testing.assert_frame_equal(statistics_table(images, range(100), cache=tmp_path / "cache"), expected)
 
 
-def test_images_of_different_sizes(photographs):
+def test_images_of_different_sizes_whatever_the_number_of_workers(photographs):
     images = photographs * 5
-    table = statistics_table(images, range(len(images)), workers=2)
-    np.testing.assert_array_equal(table["frequency"], [metrics.frequency(image) for image in images])
+    for workers in (1, 3):
+        table = statistics_table(images, range(len(images)), workers=workers)
+        for name, function in STATISTICS.items():
+            np.testing.assert_array_equal(table[name], [function(image) for image in photographs] * 5)
 
 
 def test_no_images_give_an_empty_table(digits):
     assert statistics_table(digits[:0], []).shape == (0, len(STATISTICS))
 
 
-def test_threads_work_at_the_same_time(digits, monkeypatch):
-    meeting = threading.Barrier(2, timeout=20)  # passed only by two threads together
+def test_as_many_threads_as_workers_work_at_the_same_time(digits, monkeypatch):
+    for workers in (1, 2):
+        meeting = threading.Barrier(workers, timeout=20)  # passed only by all threads together
 
-    def meet(image):
-        meeting.wait()
-        return threading.get_ident()
+        def meet(image, meeting=meeting):
+            meeting.wait()
+            return threading.get_ident()
 
-    monkeypatch.setitem(STATISTICS, "meet", meet)
-    table = statistics_table(digits[:32], range(32), ["meet"], workers=2)
-    assert table["meet"].nunique() == 2
-
-
-def test_one_worker_is_one_thread(digits, monkeypatch):
-    monkeypatch.setitem(STATISTICS, "thread", lambda image: threading.get_ident())
-    assert statistics_table(digits, range(100), ["thread"], workers=1)["thread"].nunique() == 1
+        monkeypatch.setitem(STATISTICS, "meet", meet)
+        table = statistics_table(digits[:32], range(32), ["meet"], workers=workers)
+        assert table["meet"].nunique() == workers
 
 
 def test_progress_counts_images_in_the_calling_thread(digits, tmp_path):
@@ -118,19 +116,13 @@ def test_progress_counts_images_in_the_calling_thread(digits, tmp_path):
 # errors
 
 
-def test_a_failing_statistic_is_named_with_the_image(digits, monkeypatch):
-    def no_bright_pixels(image):
-        return 1 / (not np.array_equal(image, digits[70]))
-
-    monkeypatch.setitem(STATISTICS, "own", no_bright_pixels)
-    with pytest.raises(ValueError, match="'own' of image 'n70': division by zero"):
+@pytest.mark.parametrize(
+    ("result", "message"), [(lambda zero: 1 / zero, "division by zero"), (lambda zero: "many", "many")]
+)
+def test_a_failing_statistic_is_named_with_the_image(digits, monkeypatch, result, message):
+    monkeypatch.setitem(STATISTICS, "own", lambda image: result(0) if np.array_equal(image, digits[70]) else 1.0)
+    with pytest.raises(ValueError, match=f"'own' of image 'n70': .*{message}"):
         statistics_table(digits, [f"n{n}" for n in range(100)])
-
-
-def test_a_result_that_is_no_number_is_named(digits, monkeypatch):
-    monkeypatch.setitem(STATISTICS, "own", lambda image: "many")
-    with pytest.raises(ValueError, match="'own' of image 0"):
-        statistics_table(digits, range(100), ["own"])
 
 
 @pytest.mark.parametrize("with_cache", [True, False])
@@ -148,7 +140,7 @@ def test_a_bad_image_is_named(digits, tmp_path, with_cache):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"names": ["entropy", "entrpy"]}, "'entrpy'.*entropy, frequency, segments"),
         ({"ids": range(99)}, "100 images but 99 ids"),
@@ -160,8 +152,8 @@ def test_a_bad_image_is_named(digits, tmp_path, with_cache):
         ({"workers": 0}, "0"),
     ],
 )
-def test_bad_arguments_are_told(digits, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_arguments_are_named(digits, options, message):
+    with pytest.raises(ValueError, match=message):
         statistics_table(**{"images": digits, "ids": range(100), **options})
 
 
