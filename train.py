@@ -132,9 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: argparse.Namespace, config: Any, console: Any) -> str | None:
     """Run the configured phase. Returns the id of its run in MLflow, if it made one."""
     if options.show_pacing:
-        from lab.outcome import show_pacing
+        from lab.report import show_pacing
 
-        show_pacing(config, console)
+        show_pacing(console, config.a, config.b)
         return None
     if options.mode == "curriculum":
         from lab.compare import run_comparison

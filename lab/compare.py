@@ -32,11 +32,10 @@ from lab.data.pixels import share, take
 from lab.errors import UserError
 from lab.networks import check_networks
 from lab.ordering import check_metric, scores_of
-from lab.outcome import pacing_curve
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
-from lab.report.comparison_summary import print_comparison
+from lab.report.summary import print_comparison
 from lab.settings import nearest, plain, settings_of
 from lab.views import describe
 from lab.work import TERMS, attempt_of, discard, unfinished
@@ -96,7 +95,7 @@ def run_comparison(config: Any, console: Any) -> str:
                     table,
                     comparisons,
                     told,
-                    pacing_curve(config, [config.pacing], config.steps, len(train.labels)),
+                    pacing_curve(config.pacing, config.steps, len(train.labels), config.a, config.b),
                     config.metric,
                     f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds",
                     notes,
@@ -195,9 +194,18 @@ def with_steps(config: Any, examples: int) -> Any:
     return OmegaConf.create({**plain(config), "steps": steps})
 
 
+def pacing_curve(
+    name: str, steps: int, examples: int, a: float | None, b: float | None
+) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """Some 400 steps, how many examples the pacing function lets in at them, and the number of examples."""
+    t = np.unique(np.linspace(0, steps, 400).astype(int))
+    given = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
+    return t, {name: np.asarray(PACING[name](t, steps, examples, **given))}, examples
+
+
 def warn_of_examples_never_drawn(config: Any, examples: int, console: Any) -> None:
     """H&W's pacing functions count steps, whatever the training's length: a short one may end before all are in."""
-    reached = int(pacing_curve(config, [config.pacing], config.steps, examples)[1][config.pacing][-1])
+    reached = int(pacing_curve(config.pacing, config.steps, examples, config.a, config.b)[1][config.pacing][-1])
     if reached < examples:
         console.print(
             f"pacing={config.pacing} reaches {reached:,} of {examples:,} examples by the end of the {config.steps} steps; "

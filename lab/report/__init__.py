@@ -2,24 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from agreement import Findings, examples_table
+from agreement import Findings, examples_table, same_wrong_class
 from agreement.record import LearningRecord
-from curricula import Comparison, Outcome
+from curricula import PACING, Comparison, Outcome
+from curricula.comparison import verdict
 from lab.data.examples import Split
-from lab.report.comparison_summary import print_comparison, verdicts
-from lab.report.draw import draw_measurement
-from lab.report.page import comparison_page, measurement_report, write_page
-from lab.report.summary import as_text, print_measurement, print_sweep
+from lab.report import pictures, plots, summary
+from lab.report.page import comparison_page, measurement_page
 
-Pacing = tuple[np.ndarray, dict[str, np.ndarray], int]  # steps, sizes by pacing function, number of examples
+SHOWN = 5  # examples of each group in the picture of typical ones
 
 
 def write_measurement(
@@ -38,17 +38,55 @@ def write_measurement(
     run: its id in MLflow.
     """
     empty(folder)
-    for split, table in findings.correlations.items():
-        table.to_csv(folder / ("correlations.csv" if split == "train" else f"correlations-{split}.csv"))
+    for name, table in findings.correlations.items():
+        table.to_csv(folder / ("correlations.csv" if name == "train" else f"correlations-{name}.csv"))
     (folder / "explained_variance.json").write_text(json.dumps(findings.explained, indent=1))
-    for split, table in findings.statistics.items():
-        table.to_parquet(folder / f"statistics-{split}.parquet")
+    for name, table in findings.statistics.items():
+        table.to_parquet(folder / f"statistics-{name}.parquet")
     examples = examples_table(record, findings.statistics)
     examples.to_parquet(folder / "scores.parquet")
     examples.to_csv(folder / "scores.csv", index=False)
-    write_page(folder / "report.html", measurement_report(findings, record, splits, title, settings))
-    draw_measurement(findings, record, splits, title, seed, folder / "figures")
-    return finish(folder, settings, as_text(lambda console: print_measurement(console, findings, run)))
+    images = {name: split.images for name, split in splits.items()}
+    write_page(folder, measurement_page(findings, record, examples, images, title, settings))
+    plots.save(plots.mistakes(findings.curves), folder / "figures", "false-positive-agreement", title)
+    for name, split in splits.items():
+        draw_curves(findings, name, f"{title}, {name} set", folder / "figures")
+        draw_examples(record, name, split, seed, f"{title}, {name} set", folder / "figures")
+    return finish(folder, settings, lambda console: summary.print_measurement(console, findings, run))
+
+
+def draw_curves(findings: Findings, split: str, title: str, folder: Path) -> None:
+    """Agreement over epochs, alone and with each statistic, and the statistics' histograms."""
+    curves, own = findings.curves[split], plots.agreement(findings.curves[split], split)
+    shaded = "shaded: agreement above its lower bound, accuracy ± its deviation over networks"
+    plots.save(own, folder, f"{split}-agreement", title, shaded)
+    for name, values in findings.statistics[split].items():
+        if values.notna().any():
+            shown = plots.shown(curves[f"agreed_{name}"], curves["agreement"])
+            both = plots.under(own, plots.statistic(name, {split: shown}, {split: float(values.mean())}))
+            plots.save(
+                both, folder, f"{split}-agreement-{name}", title, "below: mean of the examples agreed on; thin: of all"
+            )
+            plots.save(plots.histogram(values.to_numpy(), name), folder, f"{split}-histogram-{name}", title)
+    for name, agreed in findings.by_kind[split].items():
+        plots.save(plots.kinds(name, agreed, curves["agreed"], split), folder, f"{split}-agreement-{name}", title, name)
+
+
+def draw_examples(record: LearningRecord, name: str, split: Split, seed: int, title: str, folder: Path) -> None:
+    """Images learned early, late and never, and the statistics of an easy and a hard one."""
+    correct = record.correct(name)
+    groups = pictures.typical_examples(correct, SHOWN, seed)
+    chosen = np.concatenate(list(groups.values()))
+    ends = np.cumsum([*map(len, groups.values())])
+    places = dict(zip(groups, np.split(np.arange(len(chosen)), ends[:-1]), strict=True))
+    same_wrong = same_wrong_class([network[:, chosen] for network in record.predictions(name)], split.labels[chosen])
+    images, captions = [split.original(i) for i in chosen], [record.label_name(each) for each in split.labels[chosen]]
+    chart = pictures.examples(places, images, correct[:, :, chosen], same_wrong, captions)
+    plots.save(chart, folder, f"{name}-examples", title)
+    early, never = places["learned early"], places["never agreed on"]
+    if len(early) and len(never):
+        ends_of_order = {"learned early": images[early[0]], "never agreed on": images[never[0]]}
+        plots.save(pictures.maps(ends_of_order), folder, f"{name}-statistics", title)
 
 
 def write_comparison(
@@ -57,7 +95,7 @@ def write_comparison(
     table: pd.DataFrame,
     comparisons: Mapping[str, Comparison],
     answer: str,
-    pacing: Pacing,
+    pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
     metric: str,
     title: str,
     notes: Sequence[str],
@@ -66,30 +104,28 @@ def write_comparison(
 ) -> str:
     """Write everything that a comparison leaves into a new folder. Returns the summary.
 
-    outcome: what the trainings gave. answer: the question of the comparison, answered in a sentence. metric: what orders
-    the examples. notes: what the reader must know of the scores. settings, run: as in `write_measurement`.
+    answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
+    them by pacing function, and the number of examples. metric: what orders the examples. notes: what the reader must
+    know of the scores. settings, run: as in `write_measurement`.
     """
-    from lab.report import curriculum_figures, figures  # here, because matplotlib takes long to import
-
     empty(folder)
     table.to_csv(folder / "comparison.csv")
-    (folder / "verdict.txt").write_text("\n".join(verdicts(comparisons)) + "\n")
-    page = comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings)
-    write_page(folder / "report.html", page)
-    drawings = {
-        "validation-accuracy": curriculum_figures.curves_figure(
-            outcome.steps, outcome.validation, "validation accuracy (%)", title
-        ),
-        "drawn": curriculum_figures.drawn_figure(outcome.steps, outcome.drawn, title),
-        "pacing": curriculum_figures.pacing_figure(*pacing, title),
+    (folder / "verdict.txt").write_text("".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()))
+    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings))
+    top = max(float(share.max()) for share in outcome.drawn.values())
+    shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
+    charts: dict[str, alt.TopLevelMixin] = {
+        "validation-accuracy": plots.arms(outcome.steps, outcome.validation),
+        "drawn": plots.under(*(chart.properties(title=arm) for arm, chart in shares.items())),
+        "pacing": plots.pacing(*pacing),
     }
-    for name, figure in drawings.items():
-        figures.save(figure, folder / "figures", name)
+    for name, chart in charts.items():
+        plots.save(chart, folder / "figures", name, title)
 
     def show(console: Any) -> None:
-        print_comparison(console, outcome, table, comparisons, answer, metric, notes, run)
+        summary.print_comparison(console, outcome, table, comparisons, answer, metric, notes, run)
 
-    return finish(folder, settings, as_text(show))
+    return finish(folder, settings, show)
 
 
 def write_sweep(
@@ -102,14 +138,25 @@ def write_sweep(
 ) -> str:
     """Write everything that a sweep leaves into a new folder. Returns the summary.
 
-    curves, orders: how each measurement's networks agree over the epochs, and how far the measurements agree on the order.
+    curves, orders: of `agreement.compare_orders`. settings, run: as in `write_measurement`.
     """
-    from lab.report import figures, overlay_figures
-
     empty(folder)
     orders.to_csv(folder / "order-agreement.csv")
-    figures.save(overlay_figures.sweep_figure(curves, title), folder / "figures", "agreement")
-    return finish(folder, settings, as_text(lambda console: print_sweep(console, curves, orders, run)))
+    plots.save(plots.sweep(curves), folder / "figures", "agreement", title)
+    return finish(folder, settings, lambda console: summary.print_sweep(console, curves, orders, run))
+
+
+def show_pacing(console: Any, a: float | None, b: float | None) -> None:
+    """Draw all pacing functions into pacing.png and pacing.svg here, and print them at a few steps."""
+    steps, examples, parts = 1000, 10000, (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
+    given = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
+    t = np.arange(steps + 1)
+    sizes = {name: np.asarray(function(t, steps, examples, **given)) for name, function in PACING.items()}
+    rows = [[name, *(f"{100 * size[round(part * steps)] / examples:.0f}" for part in parts)] for name, size in sizes.items()]  # fmt: skip
+    console.print("per cent of the order drawn from, by part of the training")
+    console.print(summary.table(("pacing", *(f"{part:.0%}" for part in parts)), rows))
+    plots.save(plots.pacing(t, sizes, examples), Path(), "pacing", "pacing functions, 1,000 steps")
+    console.print("drawn in pacing.png")
 
 
 def empty(folder: Path) -> None:
@@ -118,7 +165,12 @@ def empty(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-def finish(folder: Path, settings: Mapping[str, Any], summary: str) -> str:
+def write_page(folder: Path, text: str) -> None:
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def finish(folder: Path, settings: Mapping[str, Any], show: Callable[[Any], None]) -> str:
+    text = summary.as_text(show)
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(settings))))
-    (folder / "summary.txt").write_text(summary, encoding="utf-8")
-    return summary
+    (folder / "summary.txt").write_text(text, encoding="utf-8")
+    return text

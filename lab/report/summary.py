@@ -1,138 +1,133 @@
-"""What a measurement found, in words and tables for the terminal."""
+"""What a run found, in words and tables: printed on the terminal, kept as summary.txt, and the rows of the page's tables.
+
+The words stand in templates/*.txt: a paragraph a line, and a line with the name of a table where it comes.
+"""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from agreement import Findings
+from curricula import Comparison, Outcome
+from curricula.comparison import verdict
+from lab.report.plots import TEMPLATES
 from lab.settings import PROGRAM
 
-COLUMNS = {  # heading -> (split, curve)
-    "accuracy": ("train", "accuracy"),
-    "agree-\nment": ("train", "agreement"),
-    "lower\nbound": ("train", "lower_bound"),
-    "chance": ("train", "chance_agreement"),
-    "excess": ("train", "excess_agreement"),
-    "test\naccuracy": ("test", "accuracy"),
-    "test\nagreement": ("test", "agreement"),
-}
+CURVES = ("accuracy", "agreement", "lower_bound", "chance_agreement", "excess_agreement")
+Rows = list[list[str]]
 
 
 def as_text(show: Callable[[Any], None]) -> str:
     """What `show` prints on a console, as plain text of 80 columns."""
     text = io.StringIO()
-    console = Console(file=text, width=80, color_system=None, force_terminal=False)
-    show(console)
+    show(Console(file=text, width=80, color_system=None, force_terminal=False))
     return text.getvalue().strip() + "\n"
 
 
-def print_measurement(console: Any, findings: Any, run: str) -> None:
+def print_measurement(console: Any, findings: Findings, run: str) -> None:
     """Accuracy and agreement at a few epochs, correlations with the learned epoch, and where the run lies."""
-
-    def say(text: str, **style: Any) -> None:
-        console.print(text, highlight=False, **style)
-
-    say(f"\n[bold]Do the networks learn the same examples?[/]  {headline(findings.curves['train'])}")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("epoch", justify="right")
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right")
-    for t in chosen_epochs(len(findings.curves["train"]["agreement"])):
-        table.add_row(str(t), *(percent(findings.curves[split][name][t - 1]) for split, name in COLUMNS.values()))
-    console.print(table)
-    say(
-        "Per cent; training set unless test is said. agreement: examples that all networks get right, of those that any "
-        "gets right. lower bound: what the accuracies alone force all networks to share. chance: agreement expected of "
-        "networks that are right independently. excess: (agreement - chance) / (1 - chance).",
-        style="dim",
+    train, test = (curve_rows(findings.curves[split]) for split in ("train", "test"))
+    heads = (
+        "epoch",
+        "accuracy",
+        "agree-\nment",
+        "lower\nbound",
+        "chance",
+        "excess",
+        "test\naccuracy",
+        "test\nagreement",
     )
-
-    say("\n[bold]What in the images goes with being learned late?[/]  Spearman's rho with the learned epoch")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("statistic")
-    for heading in ("rho [95 % interval]", "within classes", "others\nfixed"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, row in correlations_told(findings.correlations):
-        fixed = marked(row["others_fixed_rho"], row["others_fixed_q"])
-        table.add_row(escape(name), interval(row, ""), interval(row, "within_"), fixed)
-    console.print(table)
-    say(
-        "Positive: images with more of it are learned later. within classes: ranks taken inside each class, so that "
-        "class difficulty cannot explain it. others fixed: so, and with what the other image statistics explain taken away. "
-        "*: counts as a discovery at a false-discovery rate of 5 %.",
-        style="dim",
-    )
-
-    explained = findings.explained
-    say(
-        f"\nOf the variance of the learned epoch (its rank), on held-out examples, the statistics together explain "
-        f"{share(explained['statistics'])}, the class {share(explained['classes'])}, both "
-        f"{share(explained['classes_and_statistics'])}. {order_in_words(findings)}"
-    )
-    say(f"\nRun {run} holds the report page, figures, tables and the learning record. To look at it:")
-    say(f"  {PROGRAM} --mode ui")
+    curves = table(heads, [[*row, *other[1:3]] for row, other in zip(train, test, strict=True)], left=0)
+    found = ("statistic", "rho [95 % interval]", "within classes", "others\nfixed")
+    correlations = table(found, [row[:2] + row[3:4] + row[5:6] for row in correlation_rows(findings.correlations)])
+    tables = {"CURVES": curves, "CORRELATIONS": correlations}
+    show(console, "measurement.txt", tables, run=run, **measurement_words(findings))
 
 
-def correlations_told(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Any]]:
-    """Name and row of every statistic of the train examples, then of what only the test examples are annotated with."""
-    train, test = tables["train"], tables["test"]
-    for table, mark in ((train, ""), (test[~test.index.isin(train.index)], " (test)")):
-        for name, row in table.iterrows():
-            yield f"{name}{mark}", row
+def print_comparison(
+    console: Any,
+    outcome: Outcome,
+    arms: pd.DataFrame,
+    comparisons: Mapping[str, Comparison],
+    answer: str,
+    metric: str,
+    notes: Sequence[str],
+    run: str,
+) -> None:
+    """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words."""
+    heads = ("arm", "test\nacc.", "±", "at the\nend", "area", "steps to\nmatch", "differ-\nence", "95 %\ninterval", "p")
+    verdicts = [verdict(comparison) for comparison in comparisons.values()]
+    values = {"answer": answer, "metric": metric, "notes": notes, "verdicts": verdicts, "run": run}
+    seeds, steps = len(outcome.at_best["shuffled"]), int(outcome.steps[-1])
+    tables = {"ARMS": table(heads, comparison_rows(arms))}
+    show(console, "comparison.txt", tables, seeds=seeds, steps=steps, **values)
 
 
-def headline(curves: dict[str, np.ndarray]) -> str:
+def print_sweep(console: Any, curves: Mapping[str, Mapping[str, np.ndarray]], orders: pd.DataFrame, run: str) -> None:
+    """Agreement of each measurement at its middle and end, and the rank correlations of their orders."""
+    rows = []
+    for name, curve in curves.items():
+        last = len(curve["accuracy"])
+        for t in sorted({(last + 1) // 2, last}):
+            rows.append([name, str(t), *(percent(curve[key][t - 1]) for key in CURVES[:4])])
+    agreements = table(("measurement", "epoch", "accuracy", "agreement", "lower\nbound", "chance"), rows)
+    cells = [[str(name), *("-" if np.isnan(value) else f"{value:.2f}" for value in row)] for name, row in orders.iterrows()]  # fmt: skip
+    tables = {"AGREEMENT": agreements, "ORDERS": table(("", *orders), cells)}
+    show(console, "sweep.txt", tables, run=run)
+
+
+def show(console: Any, template: str, tables: Mapping[str, Table], **values: Any) -> None:
+    engine = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: escape(str(value)),
+    )  # fmt: skip
+    for line in engine.get_template(template).render(program=PROGRAM, **values).splitlines():
+        console.print(tables.get(line, line), highlight=False)
+
+
+def table(heads: Sequence[str], rows: Rows, left: int = 1) -> Table:
+    """left: how many of the columns are words, which begin on the left."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for i, head in enumerate(heads):
+        made.add_column(escape(head), justify="left" if i < left else "right", no_wrap=i >= left)
+    for row in rows:
+        made.add_row(*map(escape, row))
+    return made
+
+
+def measurement_words(findings: Findings) -> dict[str, Any]:
+    """The headline, the shares of variance explained, and how far the networks' orders agree, as text."""
+    explained = [share(findings.explained[part]) for part in ("statistics", "classes", "classes_and_statistics")]
+    return {
+        "headline": headline(findings.curves["train"]),
+        "explained": explained,
+        "concordance": None if np.isnan(findings.concordance) else f"{findings.concordance:.2f}",
+        "never": f"{findings.never_learned:.1%}",
+    }
+
+
+def headline(curves: Mapping[str, np.ndarray]) -> str:
     """Agreement against chance where it is furthest above it, and at the end."""
     excess = curves["agreement"] - curves["chance_agreement"]
     if np.isnan(excess).all():
         return ""
     t = int(np.nanargmax(excess))
     there = (
-        f"all of them get right {curves['agreement'][t]:.0%} of what any of them does; "
-        f"networks right independently of each other would {curves['chance_agreement'][t]:.0%}."
+        f"all networks get right {curves['agreement'][t]:.0%} of the examples that any of them gets right; "
+        f"independent networks would agree on {curves['chance_agreement'][t]:.0%}."
     )
     if t == len(excess) - 1:
         return f"After epoch {t + 1}, {there}"
-    end = f"After the last it is {curves['agreement'][-1]:.0%} against {curves['chance_agreement'][-1]:.0%}."
+    end = f"After the last epoch it is {curves['agreement'][-1]:.0%} against {curves['chance_agreement'][-1]:.0%}."
     return f"After epoch {t + 1}, where they are furthest above chance, {there} {end}"
-
-
-def order_in_words(findings: Any) -> str:
-    never = f"{findings.never_learned:.1%} of the training examples were never learned by all networks."
-    if np.isnan(findings.concordance):
-        return never
-    return (
-        f"The networks' learning orders agree with a concordance (Kendall's W) of {findings.concordance:.2f}; {never}"
-    )
-
-
-def print_sweep(console: Any, curves: Mapping[str, Any], orders: pd.DataFrame, run: str) -> None:
-    """Agreement of each measurement at its middle and end, and the rank correlations of their orders."""
-    console.print("\n[bold]Agreement of the networks in each measurement[/]  train set, per cent")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("measurement")
-    for heading in ("epoch", "accuracy", "agreement", "lower\nbound", "chance"):
-        table.add_column(heading, justify="right")
-    for name, curve in curves.items():
-        for t in sorted({(len(curve["accuracy"]) + 1) // 2, len(curve["accuracy"])}):
-            values = (curve[key][t - 1] for key in ("accuracy", "agreement", "lower_bound", "chance_agreement"))
-            table.add_row(escape(name), str(t), *(f"{100 * value:.1f}" for value in values))
-    console.print(table)
-    console.print("[bold]Do the measurements agree on the order?[/]  Spearman's rho of their learned epochs")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for name in orders:
-        table.add_column(escape(name), justify="right")
-    for name, row in orders.iterrows():
-        table.add_row(escape(str(name)), *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
-    console.print(table)
-    console.print(f"Run {run} holds the figure and the table. To look at it:\n  {PROGRAM} --mode ui", highlight=False)
 
 
 def sweep_headline(orders: pd.DataFrame) -> str:
@@ -143,8 +138,55 @@ def sweep_headline(orders: pd.DataFrame) -> str:
     return f"The orders of any two measurements correlate with rho {np.nanmin(pairs):.2f} to {np.nanmax(pairs):.2f}."
 
 
-def chosen_epochs(epochs: int) -> list[int]:
-    return sorted({1, *(max(1, round(epochs * part)) for part in (0.1, 0.25, 0.5, 0.75)), epochs})
+def curve_rows(curves: Mapping[str, np.ndarray]) -> Rows:
+    """Epoch and per cent of accuracy, agreement, lower bound, chance and excess agreement, at a few epochs."""
+    last = len(curves["agreement"])
+    chosen = sorted({1, *(max(1, round(last * part)) for part in (0.1, 0.25, 0.5, 0.75)), last})
+    return [[str(t), *(percent(curves[name][t - 1]) for name in CURVES)] for t in chosen]
+
+
+def correlation_rows(tables: Mapping[str, pd.DataFrame]) -> Rows:
+    """Statistic, rho with its interval and q, the same within classes, and rho with the others fixed.
+
+    Of the train examples, and below them what only the test examples are annotated with.
+    """
+    return [
+        [name, *(cell for kind in ("", "within_") for cell in (interval(row, kind), small(row[f"{kind}q"]))),
+         marked(row["others_fixed_rho"], row["others_fixed_q"])]
+        for name, row in correlations_of(tables["train"], tables["test"])
+    ]  # fmt: skip
+
+
+def correlations_of(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    for found, mark in ((train, ""), (test[~test.index.isin(train.index)], " (test)")):
+        yield from ((f"{name}{mark}", row) for name, row in found.iterrows())
+
+
+def comparison_rows(arms: pd.DataFrame) -> Rows:
+    """Arm; test accuracy, half of its interval, accuracy at the end, area; steps to match; difference, interval, p."""
+    rows = []
+    for arm, row in arms.iterrows():
+        reach = (row["test_at_best_high"] - row["test_at_best_low"]) / 2
+        cells = [str(arm), f"{100 * row['test_at_best']:.2f}", f"{100 * reach:.2f}", f"{100 * row['test_at_end']:.2f}"]
+        cells.append(f"{100 * row['validation_area']:.1f}" if "validation_area" in row else "-")
+        cells.append("never" if np.isinf(row["steps_until"]) else f"{row['steps_until']:.0f}")
+        if np.isnan(row.get("difference", np.nan)):
+            cells += ["", "", ""]
+        else:
+            bounds = f"{100 * row['low']:+.2f}, {100 * row['high']:+.2f}"
+            cells += [f"{100 * row['difference']:+.2f}", bounds, small(row["corrected_p"])]
+        rows.append(cells)
+    return rows
+
+
+def interval(row: Any, prefix: str) -> str:
+    rho, low, high, q = (row[f"{prefix}{name}"] for name in ("rho", "low", "high", "q"))
+    return "does not vary" if np.isnan(rho) else f"{marked(rho, q)} [{low:+.2f}, {high:+.2f}]"
+
+
+def marked(rho: float, q: float) -> str:
+    """A correlation, with a star where it counts as a discovery."""
+    return "-" if np.isnan(rho) else f"{rho:+.2f}{'*' if q < 0.05 else ' '}"
 
 
 def percent(value: float) -> str:
@@ -153,16 +195,6 @@ def percent(value: float) -> str:
 
 def share(value: float) -> str:
     return "an unknown part" if np.isnan(value) else f"{max(value, 0):.1%}"
-
-
-def interval(row: Any, prefix: str) -> str:
-    rho, low, high = (row[f"{prefix}{name}"] for name in ("rho", "low", "high"))
-    return "does not vary" if np.isnan(rho) else f"{marked(rho, row[f'{prefix}q'])} \\[{low:+.2f}, {high:+.2f}]"
-
-
-def marked(rho: float, q: float) -> str:
-    """A correlation, with a star where it counts as a discovery."""
-    return "-" if np.isnan(rho) else f"{rho:+.2f}{'*' if q < 0.05 else ' '}"
 
 
 def small(value: float) -> str:

@@ -16,8 +16,8 @@ from lab.data.pixels import share
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny run's time."""
-    for name in ("lab.report.draw_measurement", "lab.report.write_page", "lab.report.figures.save"):
-        monkeypatch.setattr(name, lambda *arguments: None)
+    for name in ("draw_curves", "draw_examples", "write_page", "plots.save"):
+        monkeypatch.setattr(f"lab.report.{name}", lambda *arguments: None)
 
 
 @pytest.fixture(scope="session")

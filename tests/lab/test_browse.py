@@ -32,7 +32,8 @@ def filled(digits, empty_database, tmp_path_factory):
     printed = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr("lab.report.draw.draw_measurement", lambda *arguments: None)
+        for name in ("draw_curves", "draw_examples"):
+            patch.setattr(f"lab.report.{name}", lambda *arguments: None)
         for words in (
             ["--mode", "measure", *SMALL, "networks=2", "resamples=10", "statistics=[segments]"],
             [

@@ -49,9 +49,9 @@ function strip(i) {
 }
 
 // "dog ×4, cat": what the networks say in the last epoch, the most common first
-function said(i) {
+function predicted(i) {
   const counts = new Map();
-  for (const label of columns.said[i]) counts.set(label, (counts.get(label) ?? 0) + 1);
+  for (const label of columns.predicted[i]) counts.set(label, (counts.get(label) ?? 0) + 1);
   const common = [...counts].sort((a, b) => b[1] - a[1]);
   return common.map(([label, n]) => labels[label].name + (n > 1 ? ` ×${n}` : "")).join(", ");
 }
@@ -65,8 +65,8 @@ function card(i, { brief = false, by = "" } = {}) {
   const split = columns.place[i] === null ? "test" : "train";
   const made = element("article", { className: "card" }, picture(i));
   made.append(element("p", { className: "class" }, labels[columns.label[i]].name));
-  if (columns.said[i].some((label) => label !== columns.label[i])) {
-    const text = `In the end networks say ${said(i)}.`;
+  if (columns.predicted[i].some((label) => label !== columns.label[i])) {
+    const text = `In the end networks say ${predicted(i)}.`;
     made.append(element("p", { className: "mistake" }, text));
   }
   const place = split === "train" ? `, place ${columns.place[i].toLocaleString("en")} of ${page.examples.train.toLocaleString("en")}` : "";

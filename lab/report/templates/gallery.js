@@ -20,11 +20,11 @@ for (const each of page.overview) {
   document.getElementById("overview-rows").append(element("div", { className: "row" }, element("h3", {}, each.name, about), list));
 }
 
-for (const [split, { at, said, epoch }] of Object.entries(page.examples.mistakes)) {
+for (const [split, { at, predicted, epoch }] of Object.entries(page.examples.mistakes)) {
   const items = at.map((i, n) => {
     const until = epoch[n] < page.epochs ? `, until epoch ${epoch[n]}` : "";
     const label = element("span", {}, `labelled ${labels[columns.label[i]].name}`);
-    const other = element("span", { className: "said" }, `all say ${labels[said[n]].name}${until}`);
+    const other = element("span", { className: "said" }, `all say ${labels[predicted[n]].name}${until}`);
     const button = element("button", { type: "button" }, picture(i), label, other);
     button.addEventListener("click", () => show(i));
     return element("li", {}, button);

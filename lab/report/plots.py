@@ -1,0 +1,467 @@
+"""The plots, each a pure function from arrays to a chart of Altair: interactive in the page, and saved as PNG and SVG.
+
+Vega-Lite because it adds 0.9 MB to the page (Bokeh 1.3 MB, Plotly 4.8 MB), draws SVG that prints sharply and that screen
+readers find a description in, and takes colours from the page's style sheet, which knows light and dark. Names of
+statistics, classes and measurements are values in the data, never fields: Vega-Lite reads dots and brackets in a field.
+
+Colours are Okabe and Ito's, which the colour-blind tell apart; dashes differ too, so that the plots read in grey.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import vl_convert
+
+from curricula.comparison import mean_interval
+
+TEMPLATES = Path(__file__).parent / "templates"
+BLUE, VERMILION, ORANGE, GREY, INK, LINE, PAPER = (
+    f"var(--{name})" for name in ("blue", "vermilion", "orange", "grey", "ink", "line", "paper")
+)
+# neighbours differ in lightness; one dash fewer, so that a colour and a dash meet again only after 56 curves
+COLOURS = (BLUE, ORANGE, INK, "var(--pink)", VERMILION, "var(--sky)", "var(--green)", GREY)
+DASHES = ([1, 0], [7, 4], [2, 3], [8, 2, 2, 2], [12, 3], [4, 2, 1, 2, 1, 2], [4, 4])
+STEPS = [f"var(--step-{i})" for i in range(5)]  # from wrong to right
+ARMS = {"shuffled": (GREY, [1, 0]), "curriculum": (BLUE, [1, 0]), "anti": (VERMILION, [7, 4]), "random": (ORANGE, [2, 3])}  # fmt: skip
+SPLITS = {"train": (BLUE, [1, 0]), "test": (VERMILION, [7, 4])}
+FEW = alt.ExprRef("ceil(width / 90)")  # ticks, on a phone
+WIDTH = 520  # of a file's panel, in pixels before SCALE
+SCALE = 2
+LABELS = {  # what statistics and annotations are called on axes, with their units
+    "entropy": "mean local entropy (bits)",
+    "frequency": "important DCT coefficients (%)",
+    "segments": "number of segments",
+    "edges": "sum of edge strengths",
+    "gradient": "mean gradient",
+    "instances": "number of objects",
+    "box_area": "area of the objects' boxes (of the image)",
+    "search_difficulty": "search difficulty (s)",
+    "label_entropy": "entropy of people's labels (bits)",
+    "c_score": "C-score",
+    "label_noise": "people who give another label (fraction)",
+}
+TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+CONFIG = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {**TEXT, "domainColor": GREY, "tickColor": GREY, "gridColor": LINE, "titlePadding": 8},
+    "legend": {
+        **TEXT, "orient": "bottom", "columns": 2, "symbolSize": 250, "symbolStrokeWidth": 2.5, "labelLimit": 260,
+        "offset": 8,
+    },
+    "title": {"color": INK, "fontSize": 14, "fontWeight": "normal", "subtitleColor": INK, "anchor": "middle"},
+}  # fmt: skip
+
+Layers = alt.LayerChart | alt.FacetChart  # as `alt.layer` declares
+Curves = Mapping[str, np.ndarray]
+Styles = Mapping[str, tuple[str, list[int]]]  # colour and dash
+
+
+def agreement(curves: Curves, split: str) -> Layers:
+    """Agreement, the gap to its lower bound, chance agreement and accuracy with its deviation over networks.
+
+    curves: (T,) fractions under the names of `agreement.Findings.curves`. Figures 2, 8 and 9 of the paper.
+    """
+    shown = {name: curves[name] for name in ("agreement", "lower_bound", "chance_agreement", "accuracy")}
+    spread = curves["accuracy_deviation"]
+    shown |= {"low": curves["accuracy"] - spread, "high": curves["accuracy"] + spread}
+    table = [{"at": t + 1} | {name: number(curve[t]) for name, curve in shown.items()} for t in range(len(spread))]
+    last = table[-1]
+    x, y = epochs_axis(len(table)), fractions(None)
+    base = alt.Chart(alt.InlineData(values=table)).encode(x=x)
+    near = alt.selection_point(
+        name="near", on="pointermove", nearest=True, fields=["at"], clear="pointerout", empty=False
+    )
+    told = {
+        "agreement": "agreement",
+        "lower_bound": "lower bound",
+        "chance_agreement": "chance",
+        "accuracy": "accuracy",
+    }
+    rule = base.mark_rule(color=INK, strokeWidth=1, aria=False).encode(
+        opacity=alt.when(near).then(alt.value(0.5)).otherwise(alt.value(0)),
+        tooltip=[tooltip("at", "epoch", "d"), *(tooltip(field, title, ".1%") for field, title in told.items())],
+    )
+    styles: Styles = {
+        "agreement": (BLUE, [1, 0]),
+        "expected by chance": (GREY, [2, 3]),
+        "accuracy": (VERMILION, [7, 4]),
+    }
+    named = dict(zip(styles, (curves[name] for name in ("agreement", "chance_agreement", "accuracy")), strict=True))
+    layers = alt.layer(
+        band(base, "lower_bound", "agreement", y, 0.16).encode(color=alt.value(BLUE)),
+        band(base, "low", "high", y, 0.22).encode(color=alt.value(VERMILION)),
+        lines(named, x, y, styles, pointed=None),
+        rule.add_params(near).properties(name="pointed"),
+    )
+    return layers.properties(
+        height=260,
+        description=f"Curves over epochs on the {split} set. In the last, epoch {len(table)}, agreement is "
+        f"{as_percent(last['agreement'])}, chance agreement {as_percent(last['chance_agreement'])}, accuracy "
+        f"{as_percent(last['accuracy'])}.",
+    )
+
+
+def statistic(name: str, curves: Curves, everywhere: Mapping[str, float]) -> Layers:
+    """The mean of a statistic over the examples agreed on in each epoch, and over all examples (thin lines).
+
+    curves: split to (T,), in the statistic's unit, as from `shown`. everywhere: split to the mean over all its examples.
+    Figures 4 to 7 and 16 to 18 of the paper.
+    """
+    length = len(next(iter(curves.values())))
+    y = scaled(alt.Y, "value", LABELS.get(name, name))
+    flat = {split: np.full(length, mean) for split, mean in everywhere.items()}
+    x = epochs_axis(length)
+    ends = ", ".join(
+        f"{mean:.3g} on the {split} set" if np.isfinite(mean) else f"unknown on the {split} set"
+        for split, mean in everywhere.items()
+    )
+    known = [split for split in curves if np.isfinite([*curves[split], everywhere[split]]).any()]
+    styles = {split: SPLITS[split] for split in known}
+    return alt.layer(
+        lines(flat, x, y, styles, pointed=None, width=0.8, dots=0),
+        lines(curves, x, y, styles, pointed=("split", name, ".4~g")),
+    ).properties(
+        height=200,
+        description=f"Mean {name} of the examples that all networks get right, over epochs. The mean of all examples is "
+        f"{ends}.",
+    )
+
+
+def shown(curve: np.ndarray, agreed: np.ndarray) -> np.ndarray:
+    """A statistic's curve (T,) as the paper shows it: from epoch 5 on, where agreement (T,) exceeds 20 %; else NaN."""
+    return np.where((np.arange(1, len(curve) + 1) >= 5) & (agreed > 0.2), curve, np.nan)
+
+
+def kinds(name: str, curves: Mapping[Any, np.ndarray], everywhere: np.ndarray, split: str) -> Layers:
+    """Fraction of the examples of each kind that all networks get right: curves kind to (T,), everywhere (T,) of all.
+
+    Illumination and rotation in figures 5 and 7 of the paper.
+    """
+    named = {str(kind): curve for kind, curve in curves.items()}
+    x, y = epochs_axis(len(everywhere)), fractions("examples that all networks get right")
+    styles = {"all examples": (LINE, [1, 0])} | styles_of(named)
+    ends = ", ".join(f"{kind} {as_percent(curve[-1])}" for kind, curve in named.items())
+    whole = lines({"all examples": everywhere}, x, y, styles, pointed=None, width=5, dots=0)
+    return alt.layer(whole, lines(named, x, y, styles, pointed=(name, "agreed on", ".1%"))).properties(
+        height=200,
+        description=f"Share of the examples of each {name} that all networks get right, over epochs, {split} set. At the "
+        f"end: {ends}.",
+    )
+
+
+def histogram(values: np.ndarray, name: str) -> alt.Chart:
+    """How a statistic is distributed over the examples, values (N,) in its unit. Figures 12 to 15 of the paper."""
+    values = values[np.isfinite(values)]
+    counted = values.size and np.ptp(values) < 60 and (values == np.rint(values)).all()
+    bins = np.arange(values.min() - 0.5, values.max() + 1) if counted else 50  # whole numbers get a bar each
+    counts, edges = np.histogram(values, bins)
+    rows = [
+        {"low": low, "high": high, "examples": count}
+        for low, high, count in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
+    ]
+    ends, whole = [rows[0]["low"], rows[-1]["high"]], {"tickMinStep": 1} if counted else {}
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_bar(color=BLUE, stroke=PAPER, strokeWidth=0.4)
+    return chart.encode(
+        x=scaled(alt.X, "low", LABELS.get(name, name), ends, **whole),
+        x2=alt.X2(field="high"),
+        y=scaled(alt.Y, "examples", "examples"),
+        y2=alt.datum(0),
+        tooltip=[tooltip(field, field, "~g") for field in ("low", "high", "examples")],
+    ).properties(height=260, description=f"Histogram of {name}, {values.size} examples.")
+
+
+def mistakes(curves: Mapping[str, Curves]) -> alt.HConcatChart:
+    """Do networks make the same mistakes? False-positive agreement beside accuracy, a curve per split.
+
+    curves: split to its `false_positive_agreement` and `accuracy`, each (T,) fractions. The paper leaves this agreement,
+    of all networks on one wrong class, for later (section 2).
+    """
+    highest = max(float(curve["false_positive_agreement"].max()) for curve in curves.values())
+    # networks seldom share a mistake: most of 0 to 100 % would stay empty
+    own = fractions("false-positive agreement", max(1.1 * highest, 0.01))
+    parts = {"false_positive_agreement": own, "accuracy": fractions("accuracy, mean over networks")}
+    return beside(
+        {name: {split: curve[name] for split, curve in curves.items()} for name in parts}, parts, SPLITS,
+        "False-positive agreement and accuracy over epochs, training and test set.",
+    )  # fmt: skip
+
+
+def sweep(curves: Mapping[str, Curves]) -> alt.HConcatChart:
+    """Agreement and accuracy of several measurements, beside each other (figures 2, 8 and 9 of the paper in one).
+
+    curves: name of a measurement to its `agreement`, `lower_bound` and `accuracy`, each (T,) fractions; T may differ.
+    Under each agreement its lower bound is a thin line.
+    """
+    names = {"agreement": "true-positive agreement (thin: lower bound)", "accuracy": "accuracy, mean over networks"}
+    parts = {name: fractions(title) for name, title in names.items()}
+    panels = {name: {each: curve[name] for each, curve in curves.items()} for name in (*parts, "lower_bound")}
+    return beside(panels, parts, styles_of(curves), f"Agreement and accuracy over epochs: {', '.join(curves)}.")
+
+
+def beside(
+    panels: Mapping[str, Curves], parts: Mapping[str, alt.Y], styles: Styles, description: str
+) -> alt.HConcatChart:
+    """A panel for each of the parts; `lower_bound`, where there is one, is a thin line in the one of agreement."""
+    x = epochs_axis(max(map(len, next(iter(panels.values())).values())))
+    drawn: list[Any] = []
+    for part, y in parts.items():
+        layers = [lines(panels[part], x, y, styles)]
+        if part == "agreement":
+            layers.append(lines(panels["lower_bound"], x, y, styles, pointed=None, width=0.8, dots=0))
+        drawn.append(alt.layer(*layers).properties(width=WIDTH * 0.75, height=300))
+    return alt.hconcat(*drawn, description=description).resolve_scale(color="shared", strokeDash="shared")
+
+
+def under(*charts: Any) -> alt.VConcatChart:
+    """Charts below each other, each with its own colours."""
+    made = alt.vconcat(*(chart.properties(width=WIDTH) for chart in charts))
+    return made.resolve_scale(color="independent", strokeDash="independent")
+
+
+def order(last: int) -> alt.Chart:
+    """A point per example of the data "examples": x a statistic, y its learned epoch, above `last` for never.
+
+    The page fills in the data and the title of the x-axis, which the reader chooses.
+    """
+    never = never_level(last)
+    ticks = np.unique(np.linspace(1, last, min(last, 7)).round()).astype(int).tolist()
+    words = f"datum.value > {last} ? 'never' : datum.label"
+    colours = alt.Scale(domain=[False, True], range=[BLUE, VERMILION])
+    return (
+        points(0.45)
+        .encode(
+            x=scaled(alt.X, "x", "", tickCount=FEW),
+            y=scaled(alt.Y, "y", "learned epoch", [0, never + never - last], values=[*ticks, never], labelExpr=words),
+            color=alt.Color(field="never", type="nominal", legend=None, scale=colours),
+        )
+        .properties(height=340, description="A point per image: a statistic against the learned epoch.")
+    )
+
+
+def never_level(last: int) -> float:
+    """Where "never" lies on an axis of epochs that ends with `last`."""
+    return last + max(1, last / 10)
+
+
+def cartography() -> Layers:
+    """The map of Swayamdipta et al. 2020: a point per example of the data "examples", x variability, y confidence."""
+    shades = alt.Scale(type="threshold", domain=[0.2, 0.4, 0.6, 0.8], range=STEPS)
+    title = "share of networks and epochs that are right"
+    legend = alt.Legend(title=title, format=".0%", gradientLength=240, titleLimit=320)
+    drawn = points(0.6).encode(
+        x=scaled(alt.X, "x", "variability (standard deviation over epochs)", tickCount=FEW),
+        y=scaled(alt.Y, "y", "confidence (mean probability of the label)", [0, 1]),
+        color=alt.Color(field="shade", type="quantitative", scale=shades, legend=legend),
+    )
+    right = alt.ExprRef("width - 8")
+    regions: list[Any] = [("easy to learn", 8, 0.96, "left"), ("ambiguous", right, 0.5, "right"), ("hard to learn", 8, 0.04, "left")]  # fmt: skip
+    halos: tuple[dict[str, Any], ...] = ({"stroke": PAPER, "strokeWidth": 4, "strokeOpacity": 0.85}, {})
+    names = [
+        alt.Chart(alt.InlineData(values=[{"y": y}]))
+        .mark_text(text=name, align=align, fontSize=13, fontWeight="bold", x=x, color=INK, **halo)
+        .encode(y=alt.Y(field="y", type="quantitative"))
+        for name, x, y, align in regions
+        for halo in halos
+    ]
+    return alt.layer(drawn, *names).properties(
+        height=380,
+        description="A point per image: how confident the networks are of its label, and how much that varies over epochs.",
+    )
+
+
+def points(opacity: float) -> alt.Chart:
+    """Circles that the page fills in and gives a tip of their own: the image."""
+    chart = alt.Chart(alt.NamedData(name="examples")).mark_circle(size=26, opacity=opacity, aria=False)
+    return chart.encode(tooltip=alt.Tooltip(field="i"))
+
+
+def arms(steps: np.ndarray, validation: Curves) -> Layers:
+    """A curve per arm over optimiser steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E), fractions."""
+    found = {arm: np.array([mean_interval(column) for column in values.T]) for arm, values in validation.items()}
+    rows = [
+        {"name": arm, "at": step} | dict(zip(("value", "low", "high"), map(number, line), strict=True))
+        for arm, table in found.items()
+        for step, line in zip(steps.tolist(), table, strict=True)
+    ]
+    y = scaled(alt.Y, "value", "validation accuracy", format="%")
+    ends = ", ".join(f"{arm} {as_percent(table[-1, 0])}" for arm, table in found.items())
+    styles = {arm: ARMS[arm] for arm in validation}
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=steps_axis(steps), color=coloured(styles))
+    pointed = [
+        tooltip(field, title, ".2%") for field, title in (("value", "accuracy"), ("low", "low"), ("high", "high"))
+    ]
+    mean = base.mark_line(strokeWidth=2.2, point={"size": 14}).encode(
+        y=y, strokeDash=dashed(styles), tooltip=[alt.Tooltip(field="name", title="arm"), tooltip("at", "step", "d"), *pointed]
+    )  # fmt: skip
+    return alt.layer(band(base, "low", "high", y, 0.18), mean).properties(
+        height=320,
+        description=f"Validation accuracy over optimiser steps, mean over seeds. At the last evaluation: {ends}.",
+    )
+
+
+def pacing(steps: np.ndarray, sizes: Curves, examples: int) -> alt.Chart:
+    """How many of the examples may be drawn from at each step, per pacing function: sizes name to (len(steps),)."""
+    parts = {name: np.asarray(counts) / examples for name, counts in sizes.items()}
+    ends = "; ".join(f"{name}: from {as_percent(part[0])} to {as_percent(part[-1])}" for name, part in parts.items())
+    y = fractions("part of the order drawn from")
+    chart = lines(parts, steps_axis(steps), y, styles_of(parts), at=steps, pointed=("pacing", "part", ".0%"), dots=0)  # fmt: skip
+    return chart.properties(
+        height=220, description=f"Share of the order that batches are drawn from, over optimiser steps. {ends}."
+    )
+
+
+def drawn(steps: np.ndarray, share: np.ndarray, top: float, arm: str) -> alt.Chart:
+    """Which part of its order an arm drew its batches from: share (E, parts) of the draws up to each step of `steps`.
+
+    top: the largest share of all arms, which the colours end with.
+    """
+    parts = share.shape[1]
+    begins = [0, *steps[:-1].tolist()]
+    rows = [
+        {"from": begin, "to": end, "low": part / parts, "high": (part + 1) / parts, "share": number(size)}
+        for begin, end, line in zip(begins, steps.tolist(), share, strict=True)
+        for part, size in enumerate(line)
+    ]
+    early, late = (int(np.argmax(line)) / parts for line in (share[0], share[-1]))
+    colours = alt.Scale(scheme="cividis", domain=[0, top])
+    legend = alt.Legend(title="share of the draws", format=".0%", tickCount=4)
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_rect(aria=False, tooltip=True)
+    return chart.encode(
+        x=steps_axis(steps, "from"),
+        x2=alt.X2(field="to"),
+        y=scaled(alt.Y, "low", "part of the order", [0, 1], format="%", grid=False),
+        y2=alt.Y2(field="high"),
+        color=alt.Color(field="share", type="quantitative", scale=colours, legend=legend),
+    ).properties(
+        height=160,
+        description=f"{arm}: share of the draws by part of the order, over optimiser steps. Most draws come from the part "
+        f"that begins at {early:.0%} of the order at first, and from the one at {late:.0%} at the end.",
+    )
+
+
+def lines(
+    curves: Curves,
+    x: alt.X,
+    y: alt.Y,
+    styles: Styles,
+    at: np.ndarray | None = None,
+    pointed: tuple[str, str, str] | None = ("", "value", ".1%"),
+    width: float = 2.2,
+    dots: int = 12,
+) -> alt.Chart:
+    """A line per curve (T,), over epochs or the steps `at`. styles: also of curves that other layers draw.
+
+    A curve without any number is left out, with its entry in the legend. pointed: what the tooltip calls a curve and its
+    value, and the value's format.
+    """
+    rows = [
+        {"name": name, "at": step, "value": number(point)}
+        for name, curve in curves.items()
+        if np.isfinite(curve).any()
+        for step, point in zip(range(1, len(curve) + 1) if at is None else at.tolist(), curve, strict=True)
+    ]
+    having = {row["name"] for row in rows}
+    styles = {name: style for name, style in styles.items() if name in having or name not in curves}
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_line(strokeWidth=width, point={"size": dots} if dots else False)
+    chart = chart.encode(x=x, y=y, color=coloured(styles), strokeDash=dashed(styles))
+    if pointed is None:
+        return chart
+    where = tooltip("at", "epoch" if at is None else "step", "d")
+    return chart.encode(tooltip=[alt.Tooltip(field="name", title=pointed[0]), where, tooltip("value", *pointed[1:])])
+
+
+def coloured(styles: Styles) -> alt.Color:
+    scale = alt.Scale(domain=list(styles), range=[colour for colour, _ in styles.values()])
+    room = 45 + 6.5 * max(map(len, styles), default=0)  # of an entry, in pixels
+    rows = f"ceil({len(styles)} / max(1, floor(width / {room})))"
+    columns = alt.ExprRef(f"ceil({len(styles)} / {rows})")
+    legend = alt.Legend(symbolType="stroke", symbolOpacity=1, columns=columns)
+    return alt.Color(field="name", type="nominal", title=None, scale=scale, legend=legend)
+
+
+def dashed(styles: Styles) -> alt.StrokeDash:
+    scale = alt.Scale(domain=list(styles), range=[dash for _, dash in styles.values()])
+    return alt.StrokeDash(field="name", type="nominal", title=None, scale=scale)
+
+
+def styles_of(names: Iterable[str]) -> dict[str, tuple[str, list[int]]]:
+    """A colour and a dash for each name, told apart by either."""
+    return {name: (COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]) for i, name in enumerate(names)}
+
+
+def band(base: alt.Chart, low: str, high: str, y: alt.Y, opacity: float) -> alt.Chart:
+    """The area between two fields, on the axis of `y`."""
+    area = base.mark_area(opacity=opacity, tooltip=None)
+    return area.encode(y=y.copy().field(low), y2=alt.Y2(field=high))
+
+
+def tooltip(field: str, title: str, style: str) -> alt.Tooltip:
+    return alt.Tooltip(field=field, type="quantitative", title=title, format=style)
+
+
+def scaled(channel: Any, field: str, title: str | None, domain: list[float] | None = None, **axis: Any) -> Any:
+    """Numbers on the x- or y-axis: from end to end of the domain, without one wherever they lie."""
+    scale = alt.Scale(domain=domain, nice=False) if domain else alt.Scale(zero=False)
+    return channel(field=field, type="quantitative", title=title, scale=scale, axis=alt.Axis(**axis))
+
+
+def fractions(title: str | None, top: float = 1) -> alt.Y:
+    return scaled(alt.Y, "value", title, [0, top], format="~%")
+
+
+def epochs_axis(last: int) -> alt.X:
+    return scaled(alt.X, "at", "epoch", [1, max(last, 2)], tickMinStep=1, format="d")
+
+
+def steps_axis(steps: np.ndarray, field: str = "at") -> alt.X:
+    return scaled(alt.X, field, "optimiser step", [0, int(steps[-1])], tickCount=FEW)
+
+
+def number(value: float) -> float | None:
+    """Five significant digits; JSON has no NaN."""
+    return float(f"{value:.5g}") if np.isfinite(value) else None
+
+
+def as_percent(value: float | None) -> str:
+    return "unknown" if value is None or not np.isfinite(value) else f"{value:.0%}"
+
+
+@cache
+def plot_script() -> str:
+    """The JavaScript that draws the plots of a page; defines `vegaEmbed`. Takes a second or two."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+
+
+@cache
+def palette() -> dict[str, str]:
+    """The page's colours on white, by name."""
+    light = (TEMPLATES / "page.css").read_text().split("}")[0]
+    return dict(re.findall(r"--([\w-]+): (#\w+)", light))
+
+
+def for_page(chart: Any) -> dict[str, Any]:
+    """The specification of a plot as wide as its place on the page, in the colours of the style sheet."""
+    fit: dict[str, Any] = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}, "config": CONFIG}
+    return {**chart.to_dict(validate=False), **fit}
+
+
+def save(chart: Any, folder: Path, name: str, title: str, note: str = "") -> None:
+    """Write `name`.png for looking at and `name`.svg for print; the same plot gives the same files."""
+    spec = chart.to_dict(validate=False)
+    if not {"hconcat", "vconcat"} & {*spec}:
+        spec.setdefault("width", WIDTH)
+    subtitle = {"subtitle": note} if note else {}
+    spec |= {"config": CONFIG | {"font": "sans-serif"}, "background": "white", "title": {"text": title, **subtitle}}
+    text = re.sub(r"var\(--([\w-]+)\)", lambda match: palette()[match[1]], json.dumps(spec))
+    folder.mkdir(parents=True, exist_ok=True)
+    svg = vl_convert.vegalite_to_svg(text)
+    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
