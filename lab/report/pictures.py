@@ -159,9 +159,9 @@ def cividis(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def address(image: np.ndarray, side: int) -> str:
-    """A data: address of a uint8 image (H, W), (H, W, 1) or (H, W, 3); small ones are enlarged pixel by pixel."""
+    """A data: address of a uint8 image (H, W[, 3]); small ones are enlarged pixel by pixel."""
     check_image(image)
-    picture = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
+    picture = Image.fromarray(image)
     times = max(1, -(-2 * side // max(picture.size)))
     picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
     picture.thumbnail((3 * side, 3 * side))

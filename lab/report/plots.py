@@ -79,26 +79,18 @@ def agreement(curves: Curves, split: str) -> Layers:
     near = alt.selection_point(
         name="near", on="pointermove", nearest=True, fields=["at"], clear="pointerout", empty=False
     )
-    told = {
-        "agreement": "agreement",
-        "lower_bound": "lower bound",
-        "chance_agreement": "chance",
-        "accuracy": "accuracy",
-    }
+    fields = {"at": "epoch", "agreement": "agreement", "lower_bound": "lower bound", "chance_agreement": "chance", "accuracy": "accuracy"}  # fmt: skip
     rule = base.mark_rule(color=INK, strokeWidth=1, aria=False).encode(
         opacity=alt.when(near).then(alt.value(0.5)).otherwise(alt.value(0)),
-        tooltip=[tooltip("at", "epoch", "d"), *(tooltip(field, title, ".1%") for field, title in told.items())],
+        tooltip=[tooltip(field, title, "d" if field == "at" else ".1%") for field, title in fields.items()],
     )
-    styles: Styles = {
-        "agreement": (BLUE, [1, 0]),
-        "expected by chance": (GREY, [2, 3]),
-        "accuracy": (VERMILION, [7, 4]),
-    }
-    named = dict(zip(styles, (curves[name] for name in ("agreement", "chance_agreement", "accuracy")), strict=True))
+    styles = {"agreement": (BLUE, [1, 0]), "expected by chance": (GREY, [2, 3]), "accuracy": (VERMILION, [7, 4])}
+    sources = {"agreement": "agreement", "expected by chance": "chance_agreement", "accuracy": "accuracy"}
+    named = with_numbers({name: curves[source] for name, source in sources.items()})
     layers = alt.layer(
         band(base, "lower_bound", "agreement", y, 0.16).encode(color=alt.value(BLUE)),
         band(base, "low", "high", y, 0.22).encode(color=alt.value(VERMILION)),
-        lines(named, x, y, styles, pointed=None),
+        lines(named, x, y, {name: styles[name] for name in named}, pointed=None),
         rule.add_params(near).properties(name="pointed"),
     )
     return layers.properties(
@@ -123,16 +115,20 @@ def statistic(name: str, curves: Curves, everywhere: Mapping[str, float]) -> Lay
         f"{mean:.3g} on the {split} set" if np.isfinite(mean) else f"unknown on the {split} set"
         for split, mean in everywhere.items()
     )
-    known = [split for split in curves if np.isfinite([*curves[split], everywhere[split]]).any()]
-    styles = {split: SPLITS[split] for split in known}
+    styles = {split: SPLITS[split] for split in with_numbers(curves) | with_numbers(flat)}
     return alt.layer(
-        lines(flat, x, y, styles, pointed=None, width=0.8, dots=0),
-        lines(curves, x, y, styles, pointed=("split", name, ".4~g")),
+        lines(with_numbers(flat), x, y, styles, pointed=None, width=0.8, dots=0),
+        lines(with_numbers(curves), x, y, styles, pointed=("split", name, ".4~g")),
     ).properties(
         height=200,
         description=f"Mean {name} of the examples that all networks get right, over epochs. The mean of all examples is "
         f"{ends}.",
     )
+
+
+def with_numbers(curves: Curves) -> dict[str, np.ndarray]:
+    """The curves to draw: one without any number would stand in the legend alone."""
+    return {name: curve for name, curve in curves.items() if np.isfinite(curve).any()}
 
 
 def shown(curve: np.ndarray, agreed: np.ndarray) -> np.ndarray:
@@ -145,7 +141,7 @@ def kinds(name: str, curves: Mapping[Any, np.ndarray], everywhere: np.ndarray, s
 
     Illumination and rotation in figures 5 and 7 of the paper.
     """
-    named = {str(kind): curve for kind, curve in curves.items()}
+    named = with_numbers({str(kind): curve for kind, curve in curves.items()})
     x, y = epochs_axis(len(everywhere)), fractions("examples that all networks get right")
     styles = {"all examples": (LINE, [1, 0])} | styles_of(named)
     ends = ", ".join(f"{kind} {as_percent(curve[-1])}" for kind, curve in named.items())
@@ -359,17 +355,13 @@ def lines(
 ) -> alt.Chart:
     """A line per curve (T,), over epochs or the steps `at`. styles: also of curves that other layers draw.
 
-    A curve without any number is left out, with its entry in the legend. pointed: what the tooltip calls a curve and its
-    value, and the value's format.
+    pointed: what the tooltip calls a curve and its value, and the value's format.
     """
     rows = [
         {"name": name, "at": step, "value": number(point)}
         for name, curve in curves.items()
-        if np.isfinite(curve).any()
         for step, point in zip(range(1, len(curve) + 1) if at is None else at.tolist(), curve, strict=True)
     ]
-    having = {row["name"] for row in rows}
-    styles = {name: style for name, style in styles.items() if name in having or name not in curves}
     chart = alt.Chart(alt.InlineData(values=rows)).mark_line(strokeWidth=width, point={"size": dots} if dots else False)
     chart = chart.encode(x=x, y=y, color=coloured(styles), strokeDash=dashed(styles))
     if pointed is None:
@@ -380,9 +372,9 @@ def lines(
 
 def coloured(styles: Styles) -> alt.Color:
     scale = alt.Scale(domain=list(styles), range=[colour for colour, _ in styles.values()])
-    room = 45 + 6.5 * max(map(len, styles), default=0)  # of an entry, in pixels
-    rows = f"ceil({len(styles)} / max(1, floor(width / {room})))"
-    columns = alt.ExprRef(f"ceil({len(styles)} / {rows})")
+    number, room = max(1, len(styles)), 45 + 6.5 * max(map(len, styles), default=0)  # of an entry, in pixels
+    rows = f"ceil({number} / max(1, floor(width / {room})))"
+    columns = alt.ExprRef(f"ceil({number} / {rows})")
     legend = alt.Legend(symbolType="stroke", symbolOpacity=1, columns=columns)
     return alt.Color(field="name", type="nominal", title=None, scale=scale, legend=legend)
 

@@ -12,27 +12,20 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from agreement.analysis import analyse
-from agreement.learning_order import confidence_and_variability, shared_mistakes
+from agreement import analyse, examples_table
+from agreement.learning_order import shared_mistakes
 from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
 from curricula import compare
 from curricula.comparison import Outcome, table_of
 from lab.data.examples import Split
-from lab.report import page_examples
-from lab.report.page import comparison_page, measurement_report, write_page
-from lab.report.page_examples import (
-    Examples,
-    class_facts,
-    example_facts,
-    numbers,
-    spread,
-)
-from lab.report.page_images import SIDE, image_address
-from lab.report.page_plots import drawn_plot, never_level, order_plot, plot_script, shown, statistic_plot
+from lab.report import gallery, write_page
+from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
+from lab.report.page import comparison_page, measurement_page
+from lab.report.plots import plot_script
 from metrics import STATISTICS
 
-NETWORKS, EPOCHS = 3, 8
+NETWORKS, EPOCHS, SPLITS = 3, 8, ("train", "test")
 SCRIPT = "<script>alert(1)</script>"
 CLASSES = [SCRIPT, '"><img src=x onerror=alert(2)>', "{{ 7 * 7 }} & two"]
 IDS = ["</script><script>alert(3)</script>/{}.png", "'\"<b>bold</b>\u2028 {}.png", "plain {}.png"]
@@ -79,7 +72,10 @@ def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs
         tables["test"]["only <test>"] = draw.normal(size=len(splits["test"]))
     kinds = {name: split.annotations for name, split in splits.items()}
     findings = analyse(record, tables, kinds, list(STATISTICS), resamples=20)
-    return measurement_report(findings, record, splits, f"lenet5 on {SCRIPT}", {"root": SCRIPT, "epochs": epochs})
+    images = {name: split.images for name, split in splits.items()}
+    examples = examples_table(record, tables)
+    title = f"lenet5 on {SCRIPT}"
+    return measurement_page(findings, record, examples, images, title, {"root": SCRIPT, "epochs": epochs})
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +152,7 @@ def test_the_data_of_the_page(measurement, splits):
     for split in ("train", "test"):
         wrong = data["examples"]["mistakes"][split]
         assert {columns["id"][i] for i in wrong["at"]} >= set(splits[split].ids[-5:])
-        assert all(columns["label"][i] != said for i, said in zip(wrong["at"], wrong["said"], strict=True))
+        assert all(columns["label"][i] != other for i, other in zip(wrong["at"], wrong["predicted"], strict=True))
         assert max(wrong["epoch"]) == EPOCHS and min(wrong["epoch"]) > EPOCHS // 2
     assert [statistic["train"] for statistic in data["statistics"]] == [True, True, False]
     assert sum(row[0] is None for row in columns["statistics"][:200]) == 1  # the missing number
@@ -169,14 +165,6 @@ def test_who_was_right_when(measurement, splits, tmp_path):
         bits = np.unpackbits(np.frombuffer(base64.b64decode(columns["right"][i]), np.uint8))[: NETWORKS * EPOCHS]
         example = splits["train"].ids.index(columns["id"][i])
         np.testing.assert_array_equal(bits.reshape(NETWORKS, EPOCHS), correct[:, :, example])
-
-
-def test_confidence_and_variability():
-    """Each network's mean and deviation over epochs, averaged: networks that differ make no example variable."""
-    probability = [np.array([[255, 0], [255, 255]], np.uint8), np.array([[0, 0], [0, 255]], np.uint8)]
-    confidence, variability = confidence_and_variability(probability)
-    np.testing.assert_allclose(confidence, [0.5, 0.5])
-    np.testing.assert_allclose(variability, [0, 0.5])
 
 
 def test_shared_mistakes():
@@ -219,66 +207,63 @@ def test_numbers():
     assert numbers(np.array([np.nan, np.inf, 0.123456, 12345678, 0])) == [None, None, 0.1235, 12350000, 0]
 
 
-def examples_of(labels: np.ndarray, predictions: list[np.ndarray], statistics: pd.DataFrame | None = None) -> Examples:
-    n = len(labels)
-    images = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)  # noise: the largest of files
-    endless = type("Endless", (), {"__getitem__": lambda self, i: images[i % 64]})()
-    probability = [np.full(network.shape, 100, np.uint8) for network in predictions]
-    return Examples(endless, [str(i) for i in range(n)], labels, predictions, probability, pd.DataFrame(index=range(n)) if statistics is None else statistics)  # fmt: skip
+def record_of(folder: Path, classes: list[str], labels: np.ndarray, predictions: list[np.ndarray], multi_label=False):
+    """A record with the same examples in both splits. predictions: K arrays (T, N)."""
+    ids = [str(i) for i in range(len(labels))]
+    begin_record(folder, ["lenet5"] * len(predictions), classes, {s: labels for s in SPLITS}, {s: ids for s in SPLITS}, multi_label)  # fmt: skip
+    for k, network in enumerate(predictions):
+        writer = RecordWriter(folder / f"network-{k + 1}", {s: len(labels) for s in SPLITS}, 2 ** len(classes) if multi_label else len(classes))  # fmt: skip
+        for epoch, line in enumerate(network, 1):
+            for split in SPLITS:
+                writer.update(split, np.arange(len(labels)), line, np.full(len(labels), 0.4))
+            writer.end_epoch(epoch=epoch)
+    return LearningRecord(folder)
 
 
-def test_less_than_ten_million_bytes_for_50000_images(monkeypatch):
+class Noise:
+    """Endlessly many images of noise: the largest of files."""
+
+    def __init__(self):
+        self.images = np.random.default_rng(0).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.images[i % 64]
+
+
+def facts_of_noise(record: LearningRecord, names: list[str]) -> dict:
     draw = np.random.default_rng(0)
-    labels = draw.integers(0, 10, 50_000)
-    predictions = [np.where(draw.random((60, 50_000)) < 0.5, labels, (labels + 1) % 10).astype(np.uint8)] * 5
-    train = examples_of(labels, predictions, pd.DataFrame(draw.normal(size=(50_000, 4)), columns=list("abcd")))
-    test = examples_of(labels[:1000], [network[:, :1000] for network in predictions])
-    monkeypatch.setattr(page_examples, "SAMPLE", 2500)  # noise of 64 × 64 pixels, at 4 kB each, is far over the limit
-    facts = example_facts(train, test, list("0123456789"), False)
+    tables = {split: pd.DataFrame({name: draw.normal(size=len(record.labels(split))) for name in names}, index=range(len(record.labels(split)))) for split in SPLITS}  # fmt: skip
+    return example_facts(record, examples_table(record, tables), {split: Noise() for split in SPLITS}, names)
+
+
+def test_less_than_ten_million_bytes_for_20000_images(monkeypatch, tmp_path):
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 10, 20_000)
+    predictions = [np.where(draw.random((60, 20_000)) < 0.5, labels, (labels + 1) % 10)] * 5
+    record = record_of(tmp_path / "record", list("0123456789"), labels, predictions)
+    monkeypatch.setattr(gallery, "SAMPLE", 2500)  # noise of 64 × 64 pixels, at 4 kB each, is far over the limit
+    facts = facts_of_noise(record, list("abcd"))
     assert 500 < facts["sample"] < 2500
     assert len(json.dumps(facts)) + len(plot_script()) < 9e6
 
 
-def test_sets_of_classes():
+def test_sets_of_classes(tmp_path):
     """A label is a set of classes; the names of the page are those of the sets, its filter goes by class."""
     labels = np.array([1 << 40, (1 << 40) | 1, 0b11, 0b11])
-    predictions = [np.array([[1 << 40, 1 << 40, 0b11, 0]], np.uint64)]
-    train = examples_of(labels, predictions)
     classes = [f"class {c}" for c in range(41)]
-    facts = example_facts(train, train, classes, True)
+    record = record_of(tmp_path / "record", classes, labels, [np.array([[1 << 40, 1 << 40, 0b11, 0]])], True)
+    facts = facts_of_noise(record, [])
     named = [facts["labels"][code] for code in facts["columns"]["label"]]
     assert {each["name"] for each in named} == {"class 40", "class 0, class 40", "class 0, class 1"}
     assert [each["name"] for each in facts["labels"] if not each["classes"]] == ["nothing"]
-    assert {each["index"]: each["n"] for each in class_facts(train, classes, True)} == {0: 3, 1: 2, 40: 2}
+    assert {each["index"]: each["n"] for each in class_facts(record)} == {0: 3, 1: 2, 40: 2}
 
 
-def test_classes_by_when_they_are_learned():
-    labels = np.array([0, 0, 0, 1, 1])
-    predictions = [np.array([[0, 1, 1, 0, 0], [0, 0, 0, 0, 0]])]
-    first, second = class_facts(examples_of(labels, predictions), ["a", "b", "none"], False)
+def test_classes_by_when_they_are_learned(tmp_path):
+    labels, predictions = np.array([0, 0, 0, 1, 1]), [np.array([[0, 1, 1, 0, 0], [0, 0, 0, 0, 0]])]
+    first, second = class_facts(record_of(tmp_path / "record", ["a", "b", "none"], labels, predictions))
     assert first == {"index": 0, "name": "a", "n": 3, "median": 2, "never": 0.0}
     assert second == {"index": 1, "name": "b", "n": 2, "median": None, "never": 1.0}
-
-
-def test_a_statistic_is_shown_where_agreement_is_high():
-    """As the paper does: from epoch 5 on, where agreement exceeds 20 %."""
-    curve, agreement = np.arange(8.0), np.array([0.9] * 6 + [0.2, 0.21])
-    spec = statistic_plot("entropy", {"train": shown(curve, agreement)}, {"train": np.nan})
-    assert [row["value"] for row in spec["layer"][1]["data"]["values"]] == [None] * 4 + [4, 5, None, 7]
-    assert "bits" in spec["layer"][1]["encoding"]["y"]["title"] and "unknown" in spec["description"]
-
-
-def test_never_lies_above_the_last_epoch():
-    axis = order_plot(60)["encoding"]["y"]
-    assert axis["axis"]["values"][-1] == never_level(60) > 60 and axis["axis"]["values"][-2] == 60
-    assert order_plot(1)["encoding"]["y"]["axis"]["values"] == [1, never_level(1)]
-
-
-def test_what_an_arm_drew_is_told_in_words():
-    share = np.array([[0.7, 0.2, 0.1, 0.0], [0.1, 0.2, 0.3, 0.4]])
-    spec = drawn_plot(np.array([10, 20]), share, 0.7, "curriculum")
-    assert len(spec["data"]["values"]) == 8
-    assert spec["description"].endswith("begins at 0% of the order at first, and from the one at 75% at the end.")
 
 
 # what a browser makes of it
@@ -299,8 +284,8 @@ def watched(browser: Browser, tmp_path):
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(dialog.message))
         page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else faults.append(request.url))  # fmt: skip
+        write_page(tmp_path, html)
         path = tmp_path / "report.html"
-        write_page(path, html)
         page.goto(path.as_uri())
         expect(page.locator(".plot:not(:has(svg.marks))")).to_have_count(0)
         return page
