@@ -79,7 +79,7 @@ def examples(
             below = {str(epoch): at for epoch, at in ends.items()} | {"epoch": STRIP / 2}
             words += [text(beside + at, top + SIDE + 10, word, align="center") for word, at in below.items()]
     size = COLUMN * len(groups), ROW * max(1, *map(len, groups.values())) + 50
-    legend = alt.Legend(title="a row per network, a column per epoch", columns=4, titleLimit=400, symbolType="square", symbolStrokeColor=INK, symbolStrokeWidth=0.5)  # fmt: skip
+    legend = alt.Legend(title="a row per network, a column per epoch", titleLimit=400, symbolType="square", symbolStrokeColor=INK, symbolStrokeWidth=0.5)  # fmt: skip
     colour = alt.Color(
         field="state",
         type="nominal",

@@ -47,7 +47,7 @@ LABELS = {  # what statistics and annotations are called on axes, with their uni
     "label_noise": "people who give another label (fraction)",
 }
 TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
@@ -372,10 +372,7 @@ def lines(
 
 def coloured(styles: Styles) -> alt.Color:
     scale = alt.Scale(domain=list(styles), range=[colour for colour, _ in styles.values()])
-    number, room = max(1, len(styles)), 45 + 6.5 * max(map(len, styles), default=0)  # of an entry, in pixels
-    rows = f"ceil({number} / max(1, floor(width / {room})))"
-    columns = alt.ExprRef(f"ceil({number} / {rows})")
-    legend = alt.Legend(symbolType="stroke", symbolOpacity=1, columns=columns)
+    legend = alt.Legend(symbolType="stroke", symbolOpacity=1)
     return alt.Color(field="name", type="nominal", title=None, scale=scale, legend=legend)
 
 
@@ -451,7 +448,8 @@ def save(chart: Any, folder: Path, name: str, title: str, note: str = "") -> Non
     if not {"hconcat", "vconcat"} & {*spec}:
         spec.setdefault("width", WIDTH)
     subtitle = {"subtitle": note} if note else {}
-    spec |= {"config": CONFIG | {"font": "sans-serif"}, "background": "white", "title": {"text": title, **subtitle}}
+    config = CONFIG | {"font": "sans-serif", "legend": {**CONFIG["legend"], "columns": 4}}  # two on a phone
+    spec |= {"config": config, "background": "white", "title": {"text": title, **subtitle}}
     text = re.sub(r"var\(--([\w-]+)\)", lambda match: palette()[match[1]], json.dumps(spec))
     folder.mkdir(parents=True, exist_ok=True)
     svg = vl_convert.vegalite_to_svg(text)

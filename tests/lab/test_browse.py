@@ -70,7 +70,7 @@ def test_json_is_one_object_with_the_runs_numbers(here):
     assert measured["status"] == compared["status"] == "FINISHED"
     assert 0 <= measured["metrics"]["train/agreement"] <= 1
     assert {"comparison/test_at_best_shuffled", "comparison/difference_curriculum"} <= set(compared["metrics"])
-    assert "all of them get right" in measured["headline"]
+    assert "all networks get right" in measured["headline"]
     assert compared["headline"] == "These seeds show no difference from shuffled training."
 
 

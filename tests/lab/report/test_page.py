@@ -412,6 +412,15 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(watched, name, request):
     view = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
     page = watched(request.getfixturevalue(name), **view)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    if name == "measurement":  # nor is a legend cut off
+        for place in ("#plot-agreement-train", "#plot-kinds-0"):
+            svg, *entries = (
+                each.bounding_box()
+                for each in page.locator(f"{place} svg.marks, {place} .role-legend-label text").all()
+            )
+            assert len(entries) == 3 and all(
+                entry["y"] + entry["height"] <= svg["y"] + svg["height"] + 1 for entry in entries
+            )
 
 
 @pytest.mark.parametrize("name", ["measurement", "comparison"])
