@@ -24,12 +24,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from PIL import Image
 from precision import gigaflops
 from torch import Tensor, nn
@@ -158,7 +158,7 @@ def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> tupl
         begin_record(record, [name] * config.networks, data.classes, labels, ids)
         for key, split in splits.items():
             share(split.images, record.parent / key)
-        plain = OmegaConf.create(OmegaConf.to_container(config))
+        plain = SimpleNamespace(**vars(config))
         tasks = [(k, name, plain, record, 32, threads) for k in range(config.networks)]
         run_tasks(train_and_tell, tasks, workers)
         theirs = sum(float(path.read_text()) for path in Path(folder).glob("processor-*.txt"))
@@ -221,15 +221,13 @@ def main() -> None:
         f"ours, one at a time with {CORES} threads": lambda: ours(name, config, data, 1, CORES),
     }
     if torch.cpu._is_avx512_bf16_supported():  # else bf16 is emulated, many times slower
-        forms[f"ours in {other}"] = lambda: ours(
-            name, OmegaConf.merge(config, {"precision": other}), data, workers, threads
-        )
+        forms[f"ours in {other}"] = lambda: ours(name, replace(config, precision=other), data, workers, threads)
     print(
         f"{name}, {k} networks, {count:,} + {count // 5:,} images, {options.epochs} epochs; {CORES} cores, {cpu_name()}"
     )
     ours(
         name,
-        OmegaConf.merge(config, {"epochs": 1}),
+        replace(config, epochs=1),
         Data(first(data.train, 256), data.test, data.classes),
         workers,
         threads,

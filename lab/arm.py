@@ -3,11 +3,11 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 
 from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
@@ -136,7 +136,7 @@ def train_arm(
 def step_schedule(optimizer: torch.optim.Optimizer, config: Any) -> torch.optim.lr_scheduler.LRScheduler:
     """The configured schedule, stretched over the steps and advanced at every one: equal for all arms."""
     by_step = {"epochs": config.steps, "step_epochs": max(1, round(config.step_epochs * config.steps / config.epochs))}
-    return make_schedule(optimizer, OmegaConf.merge(config, by_step), 1)[0]
+    return make_schedule(optimizer, SimpleNamespace(**{**vars(config), **by_step}), 1)[0]
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:

@@ -20,19 +20,19 @@ from rich.table import Table
 
 from lab import tracking, views
 from lab.errors import UserError
+from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum")
 EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
-KNOWN = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
-    """Run one of the modes in KNOWN with its key=value words. Raises UserError in one line."""
+    """Run one of the modes in BROWSING with its key=value words. Raises UserError in one line."""
     given = dict(word.partition("=")[::2] for word in words)
     for key in given:
-        if key not in KNOWN[mode]:
-            known = ", ".join(KNOWN[mode]) or "it takes none"
+        if key not in BROWSING[mode]:
+            known = ", ".join(BROWSING[mode]) or "it takes none"
             raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
         return ui(given.get("port", "5000"), console)
@@ -166,7 +166,7 @@ def ui(port: str, console: Any) -> None:
             if server.returncode:
                 told.seek(0)
                 last = (told.read().strip().splitlines() or [f"status {server.returncode}"])[-1]
-                raise tracking.UserError(f"MLflow's UI ended: {last}")
+                raise UserError(f"MLflow's UI ended: {last}")
         except KeyboardInterrupt:
             pass
         finally:

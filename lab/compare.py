@@ -6,15 +6,14 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
 
 from agreement.record import read_lines, replace_text, save_array
 from curricula import (
-    ARMS,
     PACING,
     compare,
     corrupt_labels,
@@ -36,14 +35,14 @@ from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side,
 from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.summary import print_comparison
-from lab.settings import nearest, plain, settings_of
+from lab.settings import CompareSettings, nearest, plain
 from lab.views import describe
 from lab.work import TERMS, attempt_of, discard, unfinished
 
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one says that the training is done
 
 
-def run_comparison(config: Any, console: Any) -> str:
+def run_comparison(config: CompareSettings, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
     check(config, console)
     data = load(config)
@@ -52,13 +51,14 @@ def run_comparison(config: Any, console: Any) -> str:
     size = data.size(config.crop)
     check_networks([config.network], data.channels, len(data.classes), size)
     found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
-    trained = OmegaConf.create(plain(config) | found)
+    trained = replace(config, **found)
     start_server(train_arm)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(config.arms) * config.seeds
     with Progress(console, trainings, config.evaluations) as progress:
         scores, notes = scores_of(config, data.train, client, progress)
     train, validation = held_out(data, config)
+    with_data = config
     config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
     warn_of_examples_never_drawn(config, len(train.labels), console)
     about = notes_on(scores[train.index], [data.train.ids[i] for i in train.index], config)
@@ -68,7 +68,7 @@ def run_comparison(config: Any, console: Any) -> str:
     arms = arms_of(config, scores[train.index], train.labels)
     terms = terms_of(trained, data, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
-    with unfinished("curriculum", config, data, terms) as work:
+    with unfinished("curriculum", with_data, data, terms) as work:
         with Progress(console, trainings, config.evaluations) as progress:
             parent, *children = runs_of(client, config, arms, terms, work)
             tracking.log_data(client, parent, config, data)
@@ -99,7 +99,7 @@ def run_comparison(config: Any, console: Any) -> str:
                     config.metric,
                     f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds",
                     notes,
-                    settings_of(config, "curriculum"),
+                    plain(config),
                     parent,
                 )
                 log_outcome(client, parent, table, findings)
@@ -133,9 +133,6 @@ def check(config: Any, console: Any) -> None:
         )
     if not isinstance(config.network, str):
         raise UserError("network: a comparison trains one architecture; name one")
-    for arm in config.arms:
-        if arm not in ARMS:
-            raise UserError(f"arms: there is no '{arm}'{nearest(arm, ARMS)}")
     if "shuffled" not in config.arms or len(set(config.arms)) != len(config.arms):
         raise UserError("arms: name each once, and shuffled, the baseline, among them")
     if config.pacing not in PACING:
@@ -191,7 +188,7 @@ def held_out(data: Data, config: Any) -> tuple[Part, Part]:
 def with_steps(config: Any, examples: int) -> Any:
     """The configuration with `steps`, the optimiser steps of every training."""
     steps = max(1, round(config.budget * config.epochs * -(-examples // config.batch_size)))
-    return OmegaConf.create({**plain(config), "steps": steps})
+    return SimpleNamespace(**{**vars(config), "steps": steps})
 
 
 def pacing_curve(
@@ -251,7 +248,7 @@ def terms_of(config: Any, data: Data, arms: list[Arm]) -> list[str]:
     """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
     keys = ("network", "batch_size", "epochs", "steps", "optimizer", "lr", "min_lr", "momentum", "weight_decay",
             "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
-    shared = {key: config[key] for key in keys} | {
+    shared = {key: getattr(config, key) for key in keys} | {
         "terms": TERMS,
         "data": data.digest,
         "device": config.device,
@@ -274,8 +271,8 @@ def runs_of(client: Any, config: Any, arms: list[Arm], terms: list[str], work: P
     experiment = tracking.experiment_id(client, f"curriculum-{config.data}")
     attempt = attempt_of(work)
     begun = tracking.begun_runs(client, experiment, attempt)
-    shared = {key: str(config[key]) for key in ("metric", "pacing", "data", "network")} | {"attempt": attempt}
-    settings = settings_of(config, "curriculum")
+    shared = {key: str(getattr(config, key)) for key in ("metric", "pacing", "data", "network")} | {"attempt": attempt}
+    settings = plain(config)
     name = config.name or f"{config.metric}, {config.network}, {config.seeds} seeds"
     tags = {**shared, "phase": "curriculum", "part": "all"}
     parent = tracking.begin_run(client, experiment, name, settings, tags, begun=begun.get("all"))

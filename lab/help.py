@@ -1,40 +1,73 @@
-"""`--help`: every setting with its meaning, type and default."""
+"""`--help`, and what the shell completes on Tab: modes and flags, settings and their values. The latter needs, once per shell,
 
-from dataclasses import fields
+eval "$(activate-global-python-argcomplete --dest=-)"
+"""
+
+import argparse
 from typing import Any
 
-from omegaconf import OmegaConf
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lab.settings import CURRICULUM_ONLY, MEASURE_ONLY, PRESETS, Configuration, plain, type_of
+from lab.settings import ENTRIES, MODES, PRESETS, type_of
 
 WIDTH = 120  # of the table, at least, where there is no terminal
+BROWSING = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}  # modes and their settings
 
 
-def print_help(console: Any, parser: Any) -> None:
+def print_help(console: Console, parser: argparse.ArgumentParser) -> None:
     print(parser.format_help())
     table = Table(title="settings", title_justify="left", box=None, pad_edge=False)
-    for name in ("key", "type", "default", "meaning"):
-        table.add_column(name, overflow="fold")
-    default = OmegaConf.structured(Configuration)
-    for entry in fields(Configuration):
-        value = plain(default)[entry.name]
-        shown = (
-            "null"
-            if value is None
-            else str(value).lower()
-            if isinstance(value, bool)
-            else f"[{','.join(value)}]"
-            if isinstance(value, list)
-            else str(value)
-        )
+    for name, least in (("key", 18), ("type", 18), ("default", 15), ("meaning", 50)):
+        table.add_column(name, no_wrap=name in ("key", "type"), min_width=least)
+    for name, entry in ENTRIES.items():
+        modes = [mode for mode, kind in MODES.items() if name in kind.__dataclass_fields__]
+        default = getattr(MODES[modes[0]](), name)
+        shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
+        shown = f"[{', '.join(shown)}]" if isinstance(shown, list) else str(shown)
         choices = f": {', '.join(entry.metadata['choices'])}" if entry.metadata["choices"] else ""
-        meaning = entry.metadata["meaning"] + choices
-        for mode, own in (("measure", MEASURE_ONLY), ("curriculum", CURRICULUM_ONLY)):
-            meaning += f" (--mode {mode})" if entry.name in own else ""
-        table.add_row(entry.name, type_of(entry.name), escape(shown), escape(meaning))
-    console.print(table, width=None if console.is_terminal else max(console.width, WIDTH))
-    print(
-        f"\nPresets change these defaults for a data set: {', '.join(sorted(f'data={path.stem}' for path in PRESETS.glob('*.yaml')))} (see conf/)."
-    )
+        only = f" (--mode {modes[0]})" if len(modes) == 1 else ""
+        table.add_row(name, type_of(name), escape(shown), escape(entry.metadata["meaning"] + choices + only))
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    console.print(table)
+    presets = ", ".join(sorted(f"data={path.stem}" for path in PRESETS.glob("*.yaml")))
+    print(f"\nPresets change these defaults for a data set: {presets} (see lab/presets/).")
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell that asks for completions, and exit; the shell says so in the environment."""
+    import argcomplete
+
+    for action in parser._actions:
+        if action.dest == "settings":
+            action.completer = settings  # type: ignore[attr-defined]
+        if action.dest == "metric":
+            action.completer = lambda prefix, **_: listed("", "metric", prefix)  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser)
+
+
+def settings(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """The `key=value` words that begin so, or the keys."""
+    key, equals, value = prefix.partition("=")
+    if equals:
+        return listed(f"{key}=", key.removeprefix("sweep."), value)
+    mode = parsed_args.mode
+    return [f"{name}=" for name in (BROWSING[mode] if mode in BROWSING else MODES[mode].__dataclass_fields__)]
+
+
+def listed(before: str, key: str, value: str) -> list[str]:
+    """Words for every value that a setting can have in the place of the last one of a list, or of a sum."""
+    start = max(value.rfind(mark) for mark in "[,+") + 1
+    return [before + value[:start] + known for known in values_of(key)]
+
+
+def values_of(key: str) -> list[str]:
+    """The values of a setting that have names; none of those that are numbers or paths."""
+    if key == "data":
+        return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    if key not in ENTRIES:
+        return []
+    about = ENTRIES[key].metadata
+    return [*about["choices"], *about["known"]] or ["true", "false"] * (ENTRIES[key].type is bool)

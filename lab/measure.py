@@ -1,9 +1,9 @@
 """The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 
 import agreement
 from agreement.analysis import Findings
@@ -20,7 +20,7 @@ from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side,
 from lab.progress import Progress
 from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
-from lab.settings import architectures, nearest, plain, settings_of
+from lab.settings import MeasureSettings, nearest, plain
 from lab.statistics import annotated, kinds_of, statistics_of
 from lab.training import train_network
 from lab.views import describe
@@ -28,7 +28,7 @@ from lab.work import attempt_of, discard, unfinished
 from metrics import STATISTICS
 
 
-def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str, str] | None = None) -> str:
+def measure(config: MeasureSettings, console: Any, sweep: str | None = None, tags: dict[str, str] | None = None) -> str:
     """Run the configured measurement and log it to MLflow. Returns the id of its run, the parent of one per network.
 
     sweep: the run that this measurement is a child of, and tags that it gets there.
@@ -41,13 +41,13 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
-    check_networks(architectures(config), data.channels, len(data.classes), size)
+    check_networks(config.architectures, data.channels, len(data.classes), size)
     found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
-    trained = OmegaConf.create(plain(config) | found)
+    trained = replace(config, **found)
     start_server(train_network)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
-    threads = side_by_side(len(architectures(config)), config.workers, trained.device == "cuda")[1]
+    threads = side_by_side(len(config.architectures), config.workers, trained.device == "cuda")[1]
     with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
         parent, *children = runs_of(client, config, work, sweep, tags or {})
         tracking.log_data(client, parent, config, data)
@@ -68,8 +68,8 @@ def measure(config: Any, console: Any, sweep: str | None = None, tags: dict[str,
             record = LearningRecord(work / "record")
             findings = agreement.analyse(record, statistics, kinds, config.statistics, config.resamples, config.seed)
             progress.say("writing report, figures, tables and metrics")
-            title = f"{', '.join(dict.fromkeys(architectures(config)))} on {config.data}"
-            settings = settings_of(config, "measure")
+            title = f"{', '.join(dict.fromkeys(config.architectures))} on {config.data}"
+            settings = plain(config)
             folder = work / "findings"
             summary = write_measurement(folder, findings, record, splits, title, settings, config.seed, parent)
             log_findings(client, parent, findings, config, folder)
@@ -83,7 +83,7 @@ def train_networks(
     config: Any, data: Data, size: int, folder: Path, client: Any, children: list[str], progress: Progress
 ) -> None:
     """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
-    names = architectures(config)
+    names = config.architectures
     splits = {"train": data.train, "test": data.test}
     begin_record(
         folder,
@@ -145,7 +145,7 @@ def log_record(client: Any, run: str, record: Path) -> None:
 
 def runs_of(client: Any, config: Any, work: Path, sweep: str | None, more: dict[str, str]) -> list[str]:
     """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
-    names = architectures(config)
+    names = config.architectures
     experiment = tracking.experiment_id(client, f"measure-{config.data}")
     attempt = attempt_of(work)
     begun = tracking.begun_runs(client, experiment, attempt)
@@ -156,7 +156,7 @@ def runs_of(client: Any, config: Any, work: Path, sweep: str | None, more: dict[
         client,
         experiment,
         name,
-        settings_of(config, "measure"),
+        plain(config),
         {**tags, "part": "all", **more},
         sweep,
         begun.get("all"),

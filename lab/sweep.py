@@ -11,9 +11,9 @@ from lab import tracking
 from lab.measure import measure
 from lab.report import write_sweep
 from lab.report.summary import print_sweep, sweep_headline
-from lab.settings import settings_of
+from lab.settings import plain, with_effect
 from lab.views import describe
-from lab.work import attempt_of, discard, is_being_worked_on, settings_with_effect, work_folder
+from lab.work import attempt_of, discard, is_being_worked_on, work_folder
 
 
 def run_sweep(configs: dict[str, Any], console: Any) -> str:
@@ -23,7 +23,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
     """
     client = tracking.open_store()
     first, records = next(iter(configs.values())), {}
-    settings = {name: settings_with_effect(config, "measure") for name, config in configs.items()}
+    settings = {name: with_effect(config) for name, config in configs.items()}
     with work_folder("sweep", first.data, settings) as work:
         parent = parent_of(client, configs, first, work)
         with tracking.ending(client, [parent]):
@@ -34,7 +34,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
                     records[name] = LearningRecord(Path(client.download_artifacts(run, "record")))
             curves, orders = agreement.compare_orders(records)
             title, findings = f"{first.data}, train set", work / "findings"
-            summary = write_sweep(findings, curves, orders, title, settings_of(first, "measure"), parent)
+            summary = write_sweep(findings, curves, orders, title, plain(first), parent)
             with tracking.store_errors():
                 client.log_artifacts(parent, str(findings))
             describe(client, parent, sweep_headline(orders), summary)

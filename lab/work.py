@@ -15,25 +15,19 @@ from agreement.record import replace_text
 from lab import tracking
 from lab.data.examples import Data
 from lab.errors import Diverged, UserError
-from lab.settings import settings_of
+from lab.settings import Settings, with_effect
 
 TERMS = 2  # raise it when a change to the code changes what a training with the same settings gives
-# settings that change where or how fast a phase runs, not what it finds
-WITHOUT_EFFECT = {"workers", "engine", "scheduler", "cache", "name", "resamples"}
-
-
-def settings_with_effect(config: Any, mode: str) -> dict[str, Any]:
-    return {key: value for key, value in settings_of(config, mode).items() if key not in WITHOUT_EFFECT}
 
 
 @contextmanager
-def unfinished(mode: str, config: Any, data: Data, terms: Sequence[str] = ()) -> Iterator[Path]:
+def unfinished(mode: str, config: Settings, data: Data, terms: Sequence[str] = ()) -> Iterator[Path]:
     """The folder of this work, the same for the same settings, examples and terms; the caller discards it when all is done.
 
     Raises UserError where another process works there. After Diverged inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
-    with work_folder(mode, config.data, [settings_with_effect(config, mode), data.digest, TERMS, *terms]) as work:
+    with work_folder(mode, config.data, [with_effect(config), data.digest, TERMS, *terms]) as work:
         try:
             yield work
         except Diverged:

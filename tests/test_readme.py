@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import train
-from lab.browse import KNOWN
-from lab.settings import PRESETS, names
+from lab.help import BROWSING
+from lab.settings import ENTRIES, PRESETS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -39,15 +39,15 @@ def test_its_sampler_draws_from_the_easiest_first():
 def test_its_commands_are_understood(command, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)
-    if words[words.index("--mode") + 1] in train.BROWSING:
-        assert set(word.split("=")[0] for word in words[2:]) <= {*KNOWN[words[1]], "--json"}
+    if words[words.index("--mode") + 1] in BROWSING:
+        assert set(word.split("=")[0] for word in words[2:]) <= {*BROWSING[words[1]], "--json"}
         return
     assert train.main([*(word for word in words if not word.startswith("sweep.")), "--print-config"]) == 0
     assert "epochs:" in capsys.readouterr().out
 
 
 def test_its_settings_exist():
-    known = set(names())
+    known = set(ENTRIES)
     python = ("batch_sampler", "dim", "ids", "key", "batch_size", "steps", "run", "to")  # arguments in its code
     for key, value in re.findall(r"`([a-z_]+)=([^`\s]*)", TEXT) + re.findall(
         r"(?<=[ `])([a-z_]+)=([a-z0-9.\[\],]+)", TEXT

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from curricula.scores import SCORES
-from lab import networks
-from lab.completion import METRICS, NETWORKS, values_of
-from lab.data import ANNOTATIONS, DATASETS
+from lab.data import DATASETS
+from lab.help import values_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +39,6 @@ def test_what_the_shell_is_told(line, found):
 
 
 def test_values_are_those_there_are():
-    assert [*SCORES, *ANNOTATIONS, "file:"] == METRICS and set(NETWORKS) == set(networks.NETWORKS)
     assert values_of("data") == sorted(DATASETS)
     assert values_of("record") == ["during", "after"] and values_of("balance") == ["true", "false"]
     assert values_of("epochs") == [] and values_of("no such") == []

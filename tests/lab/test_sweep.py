@@ -11,7 +11,7 @@ from PIL import Image
 
 import train
 from lab import sweep, tracking
-from lab.settings import MEASURE_ONLY
+from lab.settings import CompareSettings
 
 SMALL = [
     "network=lenet5",
@@ -141,7 +141,7 @@ def test_references_of_cifar10_are_annotations_and_can_order_a_curriculum(place,
     assert list(train_table.index)[3:] == ["c_score", "label_noise"] and list(test_table.index)[3:] == ["label_entropy"]
     assert "label_entropy (test)" in capsys.readouterr().out
 
-    shared = [word for word in SMALL if word.partition("=")[0] not in MEASURE_ONLY]
+    shared = [word for word in SMALL if word.partition("=")[0] in CompareSettings.__dataclass_fields__]
     curriculum = ["--mode", "curriculum", *shared, *words, "seeds=2", "evaluations=1", "arms=[shuffled,curriculum]"]
     assert train.main([*curriculum, "metric=c_score", "descending=true"]) == 0
     capsys.readouterr()

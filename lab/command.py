@@ -1,0 +1,166 @@
+# PYTHON_ARGCOMPLETE_OK
+"""Which examples do networks learn first, do networks agree on it, what in the images explains it, and does training in that order help?
+
+python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute
+python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
+python train.py --mode measure 'sweep.batch_size=[32,512]'  several measurements in one picture, of any key
+python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
+python train.py --mode list                          what has been measured and compared
+python train.py --mode show run=ID                   one of them in full, the newest without run=
+python train.py --mode export run=ID to=DIR          its tables and report page as files
+python train.py --mode ui                            all of them in MLflow's UI (port=5000)
+torchrun --nproc-per-node=4 train.py --mode measure  each network on four GPUs, or processes, at once
+"""
+
+import argparse
+import errno
+import json
+import os
+import signal
+import sys
+import warnings
+from typing import Any, NoReturn
+
+from lab.errors import UserError
+from lab.help import BROWSING
+from lab.processes import ranks_of_torchrun
+from lab.settings import MODES, as_yaml, compose, compose_sweep
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks the program to end; its argument is the signal."""
+
+
+def stop(number: int, frame: Any) -> NoReturn:
+    """Raise Stopped, once; a second Ctrl-C ends the clearing up as well."""
+    for each in STOPPING:
+        signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_IGN)
+    # a server that does not answer must not hold up the end
+    os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
+    raise Stopped(signal.Signals(number))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            message += "; settings are given as key=value, without dashes"
+        self.exit(2, f"{self.prog}: {message} (--help shows what there is)\n")
+
+
+def parser() -> Parser:
+    modes = (*MODES, *BROWSING)
+    made = Parser(
+        "train.py",
+        description=__doc__,
+        add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"python train.py --mode {{{','.join(modes)}}} [key=value ...]",
+    )
+    made.add_argument("--mode", choices=modes, default="measure", help="what to do")
+    made.add_argument("--metric", help="short for metric=, what a curriculum orders the examples by")
+    made.add_argument("--show-pacing", action="store_true", help="draw the pacing functions and stop")
+    made.add_argument("--help", "-h", action="store_true", help="show every setting with its meaning, type and default")
+    made.add_argument("--print-config", action="store_true", help="show the composed settings and stop")
+    made.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    made.add_argument("--json", action="store_true", help="print what was found as JSON, and nothing else")
+    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    made.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the preset")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program with these words, those of the command line by default. Returns the exit status."""
+    words = parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+        from lab.help import complete
+
+        complete(words)
+    options = words.parse_intermixed_args(arguments)
+    from rich.console import Console
+
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is said in one line
+    console = Console(quiet=options.quiet or options.json)
+    try:
+        if options.help:
+            from lab.help import print_help
+
+            print_help(console, words)
+        else:
+            run(options, console)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt as interruption:
+        if options.debug:
+            raise
+        by = interruption.args[0] if isinstance(interruption, Stopped) else signal.SIGINT
+        what = "\ninterrupted" if by == signal.SIGINT else f"stopped by {by.name}"
+        print(f"{what}; the same command continues where this one stopped", file=sys.stderr)
+        return 128 + by
+    except (UserError, OSError) as error:
+        if options.debug:
+            raise
+        line = str(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            line += " (make space, then give the same command again)"
+        # names of files may hold line breaks and what steers a terminal
+        print(f"train.py: {''.join(c if c.isprintable() else ' ' for c in line)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace, console: Any) -> None:
+    """Do what the options ask for."""
+    if options.mode in BROWSING:
+        from lab.browse import browse
+
+        return browse(options.mode, options.settings, console, options.json)
+    words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
+    if any(word.startswith("sweep.") for word in words):
+        if options.mode != "measure" or options.print_config or options.show_pacing:
+            raise UserError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
+        sweep = compose_sweep(words)
+        from lab.sweep import run_sweep
+
+        found = run_sweep(sweep, console)
+    else:
+        settings = compose(words, "curriculum" if options.show_pacing else options.mode)
+        if options.print_config:
+            return print(as_yaml(settings), end="")
+        if options.show_pacing:
+            from lab.report import show_pacing
+
+            return show_pacing(console, settings.a, settings.b)
+        if options.mode == "curriculum":
+            from lab.compare import run_comparison
+
+            found = run_comparison(settings, console)
+        else:
+            from lab.measure import measure
+
+            found = measure(settings, console)
+    if options.json:
+        from lab.browse import described
+        from lab.tracking import open_store
+
+        print(json.dumps(described(open_store().get_run(found))))
+
+
+def program() -> NoReturn:
+    """The program as a command: signals stop it, and its exit status is that of `main`."""
+    for each in STOPPING:
+        if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
+            signal.signal(each, stop)
+    if ranks_of_torchrun() > 1:
+        from lab.ranks import led
+
+        status = led(main)
+    else:
+        status = main()
+    sys.stdout.flush()
+    # stopped, it does not wait for threads that are still at work
+    if status > 128:
+        os._exit(status)
+    sys.exit(status)
