@@ -42,24 +42,23 @@ from lab.work import TERMS, attempt_of, discard, unfinished
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")  # the last one says that the training is done
 
 
-def run_comparison(config: CompareSettings, console: Any) -> str:
+def run_comparison(settings: CompareSettings, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
-    check(config, console)
-    data = load(config)
+    check(settings, console)
+    data = load(settings)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
-    size = data.size(config.crop)
-    check_networks([config.network], data.channels, len(data.classes), size)
-    found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
-    trained = replace(config, **found)
+    size = data.size(settings.crop)
+    check_networks([settings.network], data.channels, len(data.classes), size)
+    found = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
+    trained = replace(settings, **found)
     start_server(train_arm)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
-    trainings = len(config.arms) * config.seeds
-    with Progress(console, trainings, config.evaluations) as progress:
-        scores, notes = scores_of(config, data.train, client, progress)
-    train, validation = held_out(data, config)
-    with_data = config
-    config, trained = (with_steps(each, len(train.labels)) for each in (config, trained))
+    trainings = len(settings.arms) * settings.seeds
+    with Progress(console, trainings, settings.evaluations) as progress:
+        scores, notes = scores_of(settings, data.train, client, progress)
+    train, validation = held_out(data, settings)
+    config, trained = (with_steps(each, len(train.labels)) for each in (settings, trained))
     warn_of_examples_never_drawn(config, len(train.labels), console)
     about = notes_on(scores[train.index], [data.train.ids[i] for i in train.index], config)
     for note in about:
@@ -68,7 +67,7 @@ def run_comparison(config: CompareSettings, console: Any) -> str:
     arms = arms_of(config, scores[train.index], train.labels)
     terms = terms_of(trained, data, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
-    with unfinished("curriculum", with_data, data, terms) as work:
+    with unfinished("curriculum", settings, data, terms) as work:
         with Progress(console, trainings, config.evaluations) as progress:
             parent, *children = runs_of(client, config, arms, terms, work)
             tracking.log_data(client, parent, config, data)
@@ -99,7 +98,7 @@ def run_comparison(config: CompareSettings, console: Any) -> str:
                     config.metric,
                     f"{config.network} on {config.data}, ordered by {config.metric}, {config.seeds} seeds",
                     notes,
-                    plain(config),
+                    plain(settings),
                     parent,
                 )
                 log_outcome(client, parent, table, findings)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-
 import agreement
 from agreement.analysis import Findings
 from agreement.record import LearningRecord, read_epochs
