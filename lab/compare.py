@@ -51,7 +51,7 @@ def run_comparison(settings: CompareSettings, console: Any) -> str:
     size = data.size(settings.crop)
     check_networks([settings.network], data.channels, len(data.classes), size)
     found = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
-    trained = replace(settings, **found)
+    trained = replace(settings, device=found["device"], precision=found["precision"])
     start_server(train_arm)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(settings.arms) * settings.seeds

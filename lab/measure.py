@@ -42,7 +42,7 @@ def measure(config: MeasureSettings, console: Any, sweep: str | None = None, tag
     size = data.size(config.crop)
     check_networks(config.architectures, data.channels, len(data.classes), size)
     found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
-    trained = replace(config, **found)
+    trained = replace(config, device=found["device"], precision=found["precision"])
     start_server(train_network)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
