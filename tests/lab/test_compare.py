@@ -276,7 +276,7 @@ def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch
     scores = place / "scores.csv"
     works = []
 
-    def interrupted(config, arms, data, size, work, *rest):
+    def interrupted(task, tasks, look, workers, on_gpu, work, *rest):
         works.append(work)
         raise KeyboardInterrupt
 
