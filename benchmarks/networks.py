@@ -35,9 +35,7 @@ from precision import gigaflops
 from torch import Tensor, nn
 
 from agreement.recorder import begin_record
-from lab.data import load
-from lab.data.examples import Data, Split
-from lab.data.pixels import share, take
+from lab.data import Data, Split, load
 from lab.networks import build_network
 from lab.processes import run_tasks, side_by_side
 from lab.settings import compose
@@ -157,7 +155,7 @@ def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> tupl
         begun, used = time.perf_counter(), processor_seconds()
         begin_record(record, [name] * config.networks, data.classes, labels, ids)
         for key, split in splits.items():
-            share(split.images, record.parent / key)
+            split.images.save(record.parent / key)
         plain = SimpleNamespace(**vars(config))
         tasks = [(k, name, plain, record, 32, threads) for k in range(config.networks)]
         run_tasks(train_and_tell, tasks, workers)
@@ -191,7 +189,7 @@ def first(split: Split, count: int) -> Split:
     """So many examples of a split, spread evenly over it."""
     index = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
     ids = [split.ids[i] for i in index]
-    return replace(split, images=take(split.images, index), labels=split.labels[index], ids=ids, annotations={})
+    return replace(split, images=split.images.take(index), labels=split.labels[index], ids=ids, annotations={})
 
 
 def main() -> None:

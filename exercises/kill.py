@@ -34,7 +34,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 TINY = [
-    "data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "lr=0.004", "device=cpu", "memory=0",
+    "data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "lr=0.004", "device=cpu",
 ]  # fmt: skip
 EPOCHS = 6
 MEASURE = ["--mode", "measure", *TINY, "networks=2", f"epochs={EPOCHS}", "resamples=20", "statistics=[entropy]"]

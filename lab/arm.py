@@ -45,7 +45,7 @@ def train_arm(
     """Train `config.steps` optimiser steps and write what comes of it into `folder`, resuming from a checkpoint there.
 
     name, seed, paced: see `curricula.Arm`; its order is order.npy in `folder`. shared: folder with the images of train, validation and
-    test (`lab.data.pixels.share`) and their labels. Writes evaluations.jsonl (a line per evaluation: step, loss of the train
+    test (`lab.data.Images.save`) and their labels. Writes evaluations.jsonl (a line per evaluation: step, loss of the train
     batches since the last, loss and accuracy on the validation part), drawn.npy (evaluations, PARTS): how often each tenth
     of the order was drawn in between, and at the end result.json with the test accuracy at the end and at the step of the
     best validation accuracy.

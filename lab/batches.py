@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lab.data.pixels import begins_of
+from lab.data.pixels import Images, begins_of
 
 
 class Batches:
@@ -16,7 +16,7 @@ class Batches:
     pixels: uint8 (P, C), the pixels of all images, each row by row. shapes: their (height, width), (N, 2). begins: (N,) the
     first pixel of each. labels: (N,) classes. crop: side of the square that is cut out in pixels, at random places in
     training, in the middle otherwise; None for no crop, which needs images of one size. sets_of: the number of classes
-    where a label is a set of them (see `lab.data.examples.Split`), else 0.
+    where a label is a set of them (see `lab.data.Split`), else 0.
     """
 
     def __init__(
@@ -54,10 +54,9 @@ class Batches:
     def open(
         cls, path: Path, labels: np.ndarray, device: torch.device, crop: int | None = None, sets_of: int = 0
     ) -> "Batches":
-        """The images that `lab.data.pixels.share` wrote, memory-mapped: processes on one machine hold them once."""
-        pixels = np.load(f"{path}-pixels.npy", mmap_mode="c", allow_pickle=False)
-        shapes, begins = (np.load(f"{path}-{name}.npy", allow_pickle=False) for name in ("shapes", "begins"))
-        return cls(pixels, shapes, begins, labels, device, crop, sets_of)
+        """The images that `Images.save` wrote, memory-mapped: processes on one machine hold them once."""
+        images = Images.open(path)
+        return cls(images.pixels, images.shapes, images.begins, labels, device, crop, sets_of)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -98,7 +97,7 @@ def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def predicted(logits: Tensor, sets_of: int) -> Tensor:
-    """The class, or the set of classes, that logits (B, classes) predict, int64 (B,) as `lab.data.examples.Split` has labels."""
+    """The class, or the set of classes, that logits (B, classes) predict, int64 (B,) as `lab.data.Split` has labels."""
     if sets_of:
         return ((logits > 0).long() << torch.arange(sets_of, device=logits.device)).sum(dim=1)
     return logits.argmax(dim=1)

@@ -25,9 +25,7 @@ from curricula.comparison import Arm, answer, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
 from lab.arm import train_arm
-from lab.data import load
-from lab.data.examples import Data
-from lab.data.pixels import share, take
+from lab.data import Data, Images, load
 from lab.errors import UserError
 from lab.networks import check_networks
 from lab.ordering import check_metric, scores_of
@@ -75,7 +73,7 @@ def run_comparison(settings: CompareSettings, console: Any) -> str:
             with tracking.ending(client, [*children, parent], sent):
                 reused = reuse(client, children, work)
                 for name, part in (("train", train), ("validation", validation), ("test", data.test)):
-                    share(part.images, work / name)
+                    part.images.save(work / name)
                     save_array(work / f"{name}-labels.npy", part.labels)
                 train_arms(trained, arms, data, size, work, client, children, progress)
                 progress.say("comparing arms, writing figures and tables")
@@ -149,7 +147,7 @@ def check(config: Any, console: Any) -> None:
 class Part:
     """A part of the train set: images, labels, and the indices (n,) it is made of."""
 
-    images: Any
+    images: Images
     labels: np.ndarray
     index: np.ndarray
 
@@ -167,7 +165,7 @@ def held_out(data: Data, config: Any) -> tuple[Part, Part]:
         )
 
     def part(index: np.ndarray) -> Part:
-        return Part(take(split.images, index), split.labels[index], index)
+        return Part(split.images.take(index), split.labels[index], index)
 
     train = part(np.flatnonzero(~chosen))
     if len(train.labels) < config.batch_size:

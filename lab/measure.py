@@ -9,10 +9,7 @@ from agreement.analysis import Findings
 from agreement.record import LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
-from lab.data import load
-from lab.data.examples import Data
-from lab.data.labels import with_random_labels
-from lab.data.pixels import share
+from lab.data import Data, load, with_random_labels
 from lab.errors import UserError
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
@@ -94,7 +91,7 @@ def train_networks(
     )
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():
-        share(split.images, folder.parent / key)
+        split.images.save(folder.parent / key)
     workers, threads = side_by_side(len(names), config.workers, config.device == "cuda")
     log = tracking.MetricLog(client)
 

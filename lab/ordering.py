@@ -11,8 +11,7 @@ from curricula import combine
 from curricula.scores import SCORES, read_scores
 from lab import tracking
 from lab.browse import find
-from lab.data import ANNOTATIONS
-from lab.data.examples import Split
+from lab.data import ANNOTATIONS, Split
 from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import PROGRAM, nearest

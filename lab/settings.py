@@ -57,18 +57,13 @@ class Settings:
     """What both modes read."""
 
     # what is learned
-    data: str = setting("mnist5k", "data set, one of lab.data.DATASETS; its preset is lab/presets/<data>.yaml")
+    data: str = setting("digits", "data set, one of lab.data.DATASETS; its preset is lab/presets/<data>.yaml")
     root: str = setting("data", "folder that holds the data set (cifar10 and voc are downloaded there when missing)")
     resize: int | None = setting(
         None, "shorter side of the images in pixels before cropping; null keeps their size", at_least=1
     )
     crop: int | None = setting(
         None, "side in pixels of the square crop, random in training and central in testing; null: no crop", at_least=1
-    )
-    memory: float = setting(
-        4.0,
-        "GB of decoded images to hold in memory; larger sets are decoded once into a file in cache= and read from there",
-        at_least=0,
     )
     test_sample: str = setting(
         "a", "which of the four samples of each material kth_tips2b tests on", choices=("a", "b", "c", "d")
@@ -234,6 +229,8 @@ def read_preset(data: Any) -> dict[Any, Any]:
     preset = PRESETS / f"{data}.yaml"
     if not preset.is_file():
         known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        if data == "mnist5k":
+            raise UserError("data=mnist5k: there is no data set 'mnist5k'; it is called digits now")
         raise UserError(f"data={data}: there is no preset lab/presets/{data}.yaml{nearest(str(data), known)}")
     try:
         for line in preset.read_text("utf-8").splitlines():

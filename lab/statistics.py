@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lab.data.examples import Split
+from lab.data import Split
 from lab.progress import Progress
 from metrics import statistics_table
 

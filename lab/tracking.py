@@ -188,7 +188,7 @@ def begun_runs(client: Any, experiment: str, attempt: str) -> dict[str, Any]:
 
 
 def log_data(client: Any, run: str, config: Any, data: Any) -> None:
-    """Name the data set (`lab.data.examples.Data`) that a run learned from, with the numbers of examples of its splits."""
+    """Name the data set (`lab.data.Data`) that a run learned from, with the numbers of examples of its splits."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     profile = json.dumps({"train": len(data.train), "test": len(data.test)})

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from agreement.record import replace_text
 from lab import tracking
-from lab.data.examples import Data
+from lab.data import Data
 from lab.errors import Diverged, UserError
 from lab.settings import Settings, with_effect
 

@@ -62,7 +62,7 @@ def line_of(capsys, *words: str) -> str:
         (["optimizer=sdg"], ["optimizer=sdg", "sgd"]),
         (["lr=-1"], ["lr=-1", "above 0"]),
         (["lr=nan"], ["lr=nan", "above 0"]),
-        (["data=mnist"], ["data=mnist", "mnist5k"]),
+        (["data=mnist5k"], ["data=mnist5k", "called digits now"]),
         (["epochs"], ["'epochs'", "key=value"]),
         (["network=lenet4"], ["lenet4", "lenet5"]),
         (["network=[]"], ["network=[]"]),
@@ -186,7 +186,7 @@ def test_help_lists_every_setting_and_imports_nothing_large():
     first_words = [line.split()[0] for line in done.stdout.splitlines() if line.split()]
     for key in ENTRIES:
         assert key in first_words
-    for option in ("--mode", "--print-config", "--debug", "data=mnist5k"):
+    for option in ("--mode", "--print-config", "--debug", "data=digits"):
         assert option in done.stdout
 
 

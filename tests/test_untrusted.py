@@ -20,13 +20,13 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, voc
 
 import train
-from lab.data import DATASETS
+from lab.data import load
 from lab.errors import UserError
 from lab.settings import compose
 from metrics import read_image
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("agreement", "conf", "curricula", "metrics", "phases", "reports", "training")
+PACKAGES = ("agreement", "curricula", "lab", "metrics")
 HOSTILE = ["<img src=x onerror=alert(1)>", "[bold]x[", "[.nothing]", "=cmd|' !A0", "@sum", "```\n# x", "$\\frac{$", "\x1b[31mred"]  # fmt: skip
 
 
@@ -119,8 +119,8 @@ def test_links_are_followed_and_what_cannot_be_read_to_an_end_is_passed_over(tmp
     (folder / "round").symlink_to(root / "train")
     os.mkfifo(folder / "pipe.png")
     found = []
-    words = ["data=folder", f"root={root}", "resize=null", "crop=null", "batch_size=2"]
-    reader = threading.Thread(target=lambda: found.append(DATASETS["folder"](compose(words))), daemon=True)
+    words = ["data=folder", f"root={root}", "resize=null", "crop=null", "batch_size=2", f"cache={tmp_path}"]
+    reader = threading.Thread(target=lambda: found.append(load(compose(words))), daemon=True)
     reader.start()
     reader.join(60)
     assert [name for name in found[0].train.ids if name.startswith("a/")] == [*(f"a/=1+{i}.png" for i in range(3)), "a/linked.png"]  # fmt: skip
@@ -166,7 +166,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path, monkeypatc
     if trusted:
         monkeypatch.setitem(voc.DATASET_YEAR_DICT["2007"], "md5", digest)
     with pytest.raises(UserError, match="downloading it failed"):
-        DATASETS["voc"](compose(["data=voc", f"root={root}"]))
+        load(compose(["data=voc", f"root={root}"]))
     assert not (tmp_path / "planted").exists()
 
 
@@ -176,7 +176,7 @@ def test_torchvisions_pickles_are_read_only_with_the_published_checksum(tmp_path
     for name, _ in [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]:
         (folder / name).write_bytes(pickle.dumps(Planted(tmp_path / "planted")))
     with pytest.raises(UserError, match="downloading it failed"):
-        DATASETS["cifar10"](compose(["data=cifar10", f"root={tmp_path}"]))
+        load(compose(["data=cifar10", f"root={tmp_path}"]))
     assert not (tmp_path / "planted").exists()
 
 
@@ -200,7 +200,7 @@ def test_no_pickle_is_loaded():
     assert set(found) == {
         ("lab/processes.py", "pickle.loads(pickle.dumps(error))"),  # its own, to see whether it can travel
         ("lab/cluster.py", "pickle.loads(arguments)"),  # from the scheduler that the user named: docs/untrusted.md
-        ("conf/__init__.py", "OmegaConf.load(preset)"),
+        ("lab/settings.py", "OmegaConf.load(preset)"),
     }
 
 

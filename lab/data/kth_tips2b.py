@@ -2,12 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lab.data.examples import Data
 from lab.data.images import Files, read_splits
+from lab.data.split import Data
 from lab.errors import UserError
 
 FOLDER = "KTH-TIPS2-b"
@@ -19,20 +18,19 @@ ROTATION = {1: "frontal", 2: "frontal", 3: "frontal", 10: "frontal", 4: "right",
             7: "left", 8: "left", 9: "left", 12: "left"}  # fmt: skip
 
 
-def kth_tips2b(config: Any) -> Data:
-    """`root/KTH-TIPS2-b/<material>/sample_a/<name>-scale_S_im_I_col.png`; sample `config.test_sample` is the test set.
+def kth_tips2b(root: Path, resize: int | None, cache: Path, skip_bad_images: bool, test_sample: str) -> Data:
+    """`root/KTH-TIPS2-b/<material>/sample_a/<name>-scale_S_im_I_col.png`; sample `test_sample` is the test set.
 
     Annotations: `scale` (2 near to 10 far), and the kinds `illumination` and `rotation`.
     """
-    root = Path(config.root).expanduser()
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     materials = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not materials:
         raise UserError(
-            f"root={config.root}: there is no {FOLDER}/<material>/sample_a/; get kth-tips2-b_col_200x200.tar from the KTH "
+            f"root={root}: there is no {FOLDER}/<material>/sample_a/; get kth-tips2-b_col_200x200.tar from the KTH "
             "(www.csc.kth.se/cvap/databases/kth-tips) and unpack it there"
         )
-    held_out = f"sample_{config.test_sample}"
+    held_out = f"sample_{test_sample}"
     parts: dict[bool, list[tuple[Path, int]]] = {False: [], True: []}
     for label, material in enumerate(materials):
         samples = sorted(path for path in (folder / material).iterdir() if path.is_dir())
@@ -40,7 +38,9 @@ def kth_tips2b(config: Any) -> Data:
             raise UserError(f"{folder / material}: needs a folder {held_out} to test on, and others to train on")
         for sample in samples:
             parts[sample.name == held_out] += [(path, label) for path in sorted(sample.glob("*.png"))]
-    splits, notes = read_splits([files_of(folder, parts[test]) for test in (False, True)], config)
+    splits, notes = read_splits(
+        [files_of(folder, parts[test]) for test in (False, True)], resize, cache, skip_bad_images
+    )
     return Data(splits[0], splits[1], materials, notes)
 
 

@@ -1,10 +1,8 @@
-"""The forms that the images of a split have: one array, a list of arrays, or a file of pixels on disk."""
+"""Images of any sizes as one array of pixels, in memory or in a file."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,19 +10,50 @@ from agreement.record import save_array
 
 
 @dataclass(frozen=True)
-class PixelFile:
-    """Images in one .npy file on disk, uint8 (P, C), pixel after pixel: memory holds only what is being looked at.
+class Images:
+    """N images, pixel after pixel; where `pixels` is a memory map, memory holds only what is being looked at.
 
-    shapes: (N, 2) heights and widths. begins: (N,) the first pixel of each image.
+    pixels: uint8 (P, C). shapes: (N, 2) heights and widths. begins: (N,) the first pixel of each image.
     """
 
-    path: Path
+    pixels: np.ndarray
     shapes: np.ndarray
     begins: np.ndarray
 
-    @cached_property
-    def pixels(self) -> np.ndarray:
-        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray]) -> "Images":
+        """A copy of images uint8 (H, W, C), in memory."""
+        shapes = np.array([image.shape[:2] for image in images]).reshape(-1, 2)
+        pixels = np.ascontiguousarray(np.concatenate([image.reshape(-1, image.shape[2]) for image in images]))
+        return cls(pixels, shapes, begins_of(shapes))
+
+    @classmethod
+    def open(cls, path: Path) -> "Images":
+        """What `save` wrote. The pixels are mapped: processes of one machine hold them once, and none changes the file."""
+        shapes, begins = (np.load(f"{path}-{name}.npy", allow_pickle=False) for name in ("shapes", "begins"))
+        return cls(np.load(f"{path}-pixels.npy", mmap_mode="c", allow_pickle=False), shapes, begins)
+
+    def save(self, path: Path) -> None:
+        """Write `path`-pixels.npy, -shapes.npy and -begins.npy. Pixels that lie in a file are linked, not copied."""
+        pixels = path.with_name(f"{path.name}-pixels.npy")
+        pixels.unlink(missing_ok=True)
+        if self.file:
+            pixels.symlink_to(self.file)
+        else:
+            save_array(pixels, self.pixels)
+        save_array(path.with_name(f"{path.name}-shapes.npy"), self.shapes)
+        save_array(path.with_name(f"{path.name}-begins.npy"), self.begins)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the pixels lie in, if they are mapped."""
+        return Path(self.pixels.filename) if isinstance(self.pixels, np.memmap) else None  # type: ignore[arg-type]
+
+    def take(self, index: np.ndarray) -> "Images":
+        """The images `index`, in that order. Mapped pixels stay where they are."""
+        if self.file:
+            return Images(self.pixels, self.shapes[index], self.begins[index])
+        return Images.of([self[i] for i in index])
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -33,55 +62,7 @@ class PixelFile:
         height, width = self.shapes[i]
         return self.pixels[self.begins[i] : self.begins[i] + height * width].reshape(height, width, -1)
 
-    def take(self, index: np.ndarray) -> "PixelFile":
-        return PixelFile(self.path, self.shapes[index], self.begins[index])
-
-
-def take(images: Any, index: np.ndarray) -> Any:
-    """The images of the examples `index`, of any of the forms that `Split.images` has."""
-    if isinstance(images, list):
-        return [images[i] for i in index]
-    return images.take(index) if isinstance(images, PixelFile) else images[index]
-
-
-def shapes_of(images: Any) -> np.ndarray:
-    """Heights and widths (N, 2)."""
-    if isinstance(images, PixelFile):
-        return images.shapes
-    if isinstance(images, np.ndarray):
-        return np.tile(images.shape[1:3], (len(images), 1))
-    return np.array([image.shape[:2] for image in images])
-
-
-def write_pixels(path: Path, images: Iterable[np.ndarray], channels: int) -> np.ndarray:
-    """Write images (H, W, C) as a file for `PixelFile`, one after the other. Returns their shapes (N, 2)."""
-    shapes = []
-    header = {"descr": "|u1", "fortran_order": False}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {**header, "shape": (0, channels)})
-        for image in images:
-            shapes.append(image.shape[:2])
-            file.write(np.ascontiguousarray(image).data)
-        file.seek(0)  # numpy pads the header for a first axis of any length, so its size does not change
-        pixels = sum(height * width for height, width in shapes)
-        np.lib.format.write_array_header_1_0(file, {**header, "shape": (pixels, channels)})
-    return np.array(shapes).reshape(-1, 2)
-
 
 def begins_of(shapes: np.ndarray) -> np.ndarray:
-    """The first pixel of each of images that lie one after the other, (N,)."""
+    """The first pixel of each of N images of these shapes (N, 2) that lie one after the other, (N,)."""
     return np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]]).astype(np.int64)
-
-
-def share(images: Any, path: Path) -> None:
-    """Write the images of a split beside `path`, for processes that `lab.batches.Batches.open` them: pixels, shapes, and where each begins."""
-    shapes, pixels = shapes_of(images), path.with_name(f"{path.name}-pixels.npy")
-    pixels.unlink(missing_ok=True)
-    if isinstance(images, PixelFile):
-        pixels.symlink_to(images.path)
-        begins = images.begins
-    else:
-        write_pixels(pixels, images, images[0].shape[-1])
-        begins = begins_of(shapes)
-    save_array(path.with_name(f"{path.name}-shapes.npy"), shapes)
-    save_array(path.with_name(f"{path.name}-begins.npy"), begins)

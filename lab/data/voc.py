@@ -2,15 +2,12 @@
 
 import csv
 from pathlib import Path
-from tarfile import TarError
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from lab.data.download import fetch, unpack
-from lab.data.examples import Data
-from lab.data.images import Files, read_splits
+from lab.data.images import DOWNLOAD_ERRORS, Files, read_splits
+from lab.data.split import Data
 from lab.errors import UserError
 
 CLASSES = (
@@ -22,7 +19,7 @@ LARGEST_TEXT = 2**24  # bytes of an annotation or a list; the largest published 
 LARGEST_SIDE = 65_535  # pixels: a JPEG file cannot state more
 
 
-def voc(config: Any) -> Data:
+def voc(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> Data:
     """Pascal VOC 2007 and 2012 as torchvision unpacks them, `root/VOCdevkit/VOC2012/...`; downloaded when missing.
 
     As in the paper, train is trainval of both years and test is the test set of 2007. Where only 2012 is there, whose test
@@ -33,7 +30,6 @@ def voc(config: Any) -> Data:
     and of images of 2012 `search_difficulty`, the seconds that people took to find an object (Ionescu et al. 2016), where
     `root` holds VSD_dataset.csv.
     """
-    root = Path(config.root).expanduser()
     kit, notes = root / "VOCdevkit", []
     if not kit.is_dir():
         download(root)
@@ -51,7 +47,7 @@ def voc(config: Any) -> Data:
     if difficulties is None:
         notes.append(f"search_difficulty is left out: put {DIFFICULTIES} of Ionescu et al. (2016) into {root}.")
     parts = [files_of(kit, part, difficulties) for part in (train, test)]
-    splits, more = read_splits(parts, config)
+    splits, more = read_splits(parts, resize, cache, skip_bad_images)
     return Data(splits[0], splits[1], list(CLASSES), (*notes, *more), multi_label=True)
 
 
@@ -60,18 +56,19 @@ def has(kit: Path, year: str, part: str) -> bool:
 
 
 def download(root: Path) -> None:
+    from torchvision.datasets.utils import download_url, extract_archive
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
     archives = [DATASET_YEAR_DICT[part] for part in ("2007", "2007-test", "2012")]
     try:
         for each in archives:
-            fetch(each["url"], root / each["filename"], each["md5"])
-        for each in archives:
-            unpack(root / each["filename"], root)
-    except (OSError, ValueError, TarError) as error:
+            download_url(each["url"], root, each["filename"], each["md5"])
+        for each in archives:  # only now: a folder that is there counts as whole
+            extract_archive(root / each["filename"], root)
+    except DOWNLOAD_ERRORS as error:
         raise UserError(
-            f"root={root} holds no VOCdevkit, and downloading it failed ({error}): give the same command again to go on with "
-            f"the download, or unpack {', '.join(each['filename'] for each in archives)} there"
+            f"root={root} holds no VOCdevkit, and downloading it failed ({error}): give the same command again, "
+            f"or unpack {', '.join(each['filename'] for each in archives)} there"
         ) from error
 
 

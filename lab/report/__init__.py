@@ -15,7 +15,7 @@ from agreement import Findings, examples_table, same_wrong_class
 from agreement.record import LearningRecord
 from curricula import PACING, Comparison, Outcome
 from curricula.comparison import verdict
-from lab.data.examples import Split
+from lab.data import Split
 from lab.report import pictures, plots, summary
 from lab.report.page import comparison_page, measurement_page
 

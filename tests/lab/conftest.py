@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from agreement.recorder import begin_record
 from docs.screenshots import FLAGS
-from lab.data.pixels import share
+from lab.data import Images
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def begun(tmp_path, few_digits) -> Callable[..., Path]:
         ids = {split: [str(i) for i in range(len(part[1]))] for split, part in digits.items()}
         begin_record(folder, networks, list("0123456789"), labels, ids)
         for split, (images, _) in digits.items():
-            share(images, folder.parent / split)
+            Images.of(images).save(folder.parent / split)
         return folder
 
     return begin

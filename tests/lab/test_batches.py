@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.batches import Batches
-from lab.data.pixels import share
+from lab.data import Images
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ def images_of(shapes: list[tuple[int, int]], channels: int = 3) -> list[np.ndarr
 
 
 def opened(folder, images, crop: int | None) -> Batches:
-    share(images, folder / "train")
+    Images.of(images).save(folder / "train")
     return Batches.open(folder / "train", np.arange(len(images)), CPU, crop)
 
 
@@ -33,7 +33,7 @@ def at(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
 
 def test_whole_images_are_scaled_and_nothing_else(tmp_path, few_digits):
     images, labels = few_digits["train"]
-    share(images, tmp_path / "train")
+    Images.of(images).save(tmp_path / "train")
     batches = Batches.open(tmp_path / "train", labels, CPU)
     index = torch.tensor([7, 3, 3, 299])
     found, of = batches.get(index)

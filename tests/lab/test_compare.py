@@ -23,7 +23,7 @@ from curricula import corrupt_labels
 from curricula.comparison import Outcome, answer, table_of
 from lab import tracking
 from lab.compare import commonest, held_out, warn_of_examples_never_drawn, with_steps
-from lab.data import mnist5k
+from lab.data import load
 from lab.settings import PROGRAM, compose
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
     """With 40 % wrong labels and scores that know them, the curriculum wins; with scores made of noise it does not."""
     words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
     config = compose(words, "curriculum")
-    data = mnist5k(config)
+    data = load(config)
     part, _ = held_out(data, config)
     _, wrong = corrupt_labels(data.train.labels[part.index], 0.4, 10, config.seed)
     assert np.array_equal(part.labels != data.train.labels[part.index], wrong)
@@ -199,7 +199,7 @@ def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
         (["metric=entropie"], "there is no 'entropie'; did you mean entropy?"),
         (["metric=entropy+color"], "there is no 'color'"),
         (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
-        (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=mnist5k"),
+        (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=digits"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
         (["measurement=1234"], "metric=entropy reads none; agreement, confidence, forgetting do"),
         (

@@ -1,6 +1,13 @@
 """Data sets: real digits and photographs, as files where files are read, and every way in which a folder can be wrong."""
 
+import hashlib
+import io
+import pickle
+import tarfile
+import threading
+import urllib.error
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +17,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from lab.data import DATASETS, load
+from lab.data import DATASETS, Images, load
 from lab.data.cifar10 import read_reference
-from lab.data.images import as_network_input
+from lab.data.images import as_network_input, is_grey
 from lab.errors import UserError
 from lab.settings import compose
+from metrics import read_image
 
 
 def configuration(root: Path, *words: str):
-    return compose(["data=folder", "resize=null", "crop=null", "batch_size=2", f"root={root}", *words])
+    return compose(["data=folder", "resize=null", "crop=null", "batch_size=2", f"root={root}", f"cache={root}", *words])
+
+
+def as_array(images: Images) -> np.ndarray:
+    """Images of one size as (N, H, W, C)."""
+    return np.stack(list(images))
 
 
 @pytest.fixture
@@ -39,33 +54,33 @@ def pets(tmp_path) -> Path:
 # the digits
 
 
-def test_mnist5k_is_4000_and_1000_digits_split_by_class(mnist):
+def test_digits_are_4000_and_1000_digits_split_by_class(mnist):
     images, labels = mnist
     data = load(compose([]))
     assert data.classes == list("0123456789") and data.channels == 1 and data.notes == ()
     assert len(data.train) == 4000 and len(data.test) == 1000
     for split, count in ((data.train, 400), (data.test, 100)):
         assert Counter(split.labels.tolist()) == dict.fromkeys(range(10), count)
-        assert split.labels.dtype == np.int64 and split.images.dtype == np.uint8
+        images_seen = as_array(split.images)
+        assert split.labels.dtype == np.int64 and images_seen.dtype == np.uint8
         index = np.array(split.ids, int)
         np.testing.assert_array_equal(split.labels, labels[index])
         np.testing.assert_array_equal(split.originals, images[index])
-        assert split.images.shape[1:] == (32, 32, 1)
-        np.testing.assert_array_equal(split.images[:, 2:-2, 2:-2, 0], split.originals)
-        border = split.images.copy()
-        border[:, 2:-2, 2:-2] = 0
-        assert not border.any()
+        assert images_seen.shape[1:] == (32, 32, 1)
+        np.testing.assert_array_equal(images_seen[:, 2:-2, 2:-2, 0], split.originals)
+        images_seen[:, 2:-2, 2:-2] = 0
+        assert not images_seen.any()
     assert sorted(map(int, data.train.ids + data.test.ids)) == list(range(5000))
 
 
 def test_digits_in_another_size():
     as_they_are, data = load(compose([])), load(compose(["resize=48"]))
-    assert data.train.images.shape == (4000, 48, 48, 1) and data.train.originals.shape == (4000, 28, 28)
-    small = Image.fromarray(data.train.images[7, ..., 0]).resize((32, 32))
-    assert np.abs(np.asarray(small, int) - as_they_are.train.images[7, ..., 0]).mean() < 8
+    assert (data.train.images.shapes == 48).all() and data.train.originals.shape == (4000, 28, 28)
+    small = Image.fromarray(data.train.images[7][..., 0]).resize((32, 32))
+    assert np.abs(np.asarray(small, int) - as_they_are.train.images[7][..., 0]).mean() < 8
 
 
-def test_mnist5k_is_the_same_whatever_the_seed():
+def test_digits_are_the_same_whatever_the_seed():
     """The split is part of the data set; these are its first test digits for good."""
     one, other = load(compose(["seed=0"])), load(compose(["seed=5"]))
     assert one.test.ids == other.test.ids
@@ -80,9 +95,10 @@ def test_a_folder_of_images(pets):
     assert data.classes == ["cat", "person"]
     assert data.train.ids == [*(f"cat/{i}.png" for i in range(4)), *(f"person/{i}.png" for i in range(3))]
     assert data.test.labels.tolist() == [0, 0, 1, 1]
-    assert data.train.images.shape == (7, 40, 32, 3)
+    assert as_array(data.train.images).shape == (7, 40, 32, 3)
     np.testing.assert_array_equal(data.train.images[5], np.asarray(Image.open(pets / "train/person/1.png")))
-    np.testing.assert_array_equal(data.train.originals, data.train.images)
+    assert data.train.originals[5] == pets / "train/person/1.png"
+    np.testing.assert_array_equal(data.train.original(5), data.train.images[5])
 
 
 def test_val_stands_for_test(pets):
@@ -96,36 +112,52 @@ def test_images_lie_at_any_depth_and_other_files_are_passed_over(pets):
     (pets / "train/cat/3.png").rename(deeper / "A.PNG")
     (pets / "train/cat/notes.txt").write_text("not an image")
     (pets / "train/README.md").write_text("not a class")
-    assert load(configuration(pets)).train.ids[:4] == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/indoors/2020/A.PNG"]
+    Image.open(pets / "train/cat/2.png").save(pets / "train/cat/2.jfif", "JPEG")
+    data = load(configuration(pets))
+    assert data.train.ids[:5] == ["cat/0.png", "cat/1.png", "cat/2.jfif", "cat/2.png", "cat/indoors/2020/A.PNG"]
+    assert data.notes == ()
 
 
-def test_grey_images_alone_stay_grey_and_beside_colour_become_colour(pets):
+def test_hidden_files_and_folders_hold_no_examples(pets):
+    """Jupyter's and macOS's own: a class of checkpoints would be learned."""
+    plain = load(configuration(pets))
+    for hidden in (".ipynb_checkpoints/0.png", "cat/.ipynb_checkpoints/1-checkpoint.png", "cat/._0.png"):
+        (pets / "train" / hidden).parent.mkdir(exist_ok=True)
+        (pets / "train" / hidden).write_bytes((pets / "train/cat/0.png").read_bytes())
+    (pets / "train/cat/.DS_Store").touch()
+    (pets / "test/.cache").mkdir()
+    data = load(configuration(pets))
+    assert data.classes == plain.classes and data.train.ids == plain.train.ids
+    first = pets / "train/.ipynb_checkpoints/0.png"
+    assert data.notes == (f"3 images in hidden files or folders left out, the first: {first}",)
+
+
+@pytest.mark.parametrize("coloured", ["train", "test", None])
+def test_images_are_grey_where_all_of_train_and_test_are(pets, coloured):
+    """One in colour makes all colour, or a network could not take both."""
     for path in pets.rglob("*.png"):
         Image.open(path).convert("L").save(path)
     grey = load(configuration(pets))
-    assert grey.channels == 1 and grey.train.images.shape == (7, 40, 32, 1)
-    Image.open(pets / "train/cat/2.png").convert("RGB").save(pets / "train/cat/2.png")
-    data = load(configuration(pets))
-    assert data.channels == 3
-    assert isinstance(data.train.originals, list)
-    assert [image.ndim for image in data.train.originals] == [2, 2, 3, 2, 2, 2, 2]
-    for channel in range(3):
-        np.testing.assert_array_equal(data.train.images[..., channel], grey.train.images[..., 0])
+    assert grey.channels == 1 and grey.train.images[2].shape == (40, 32, 1)
+    if coloured:
+        Image.open(pets / coloured / "cat/1.png").convert("RGB").save(pets / coloured / "cat/1.png")
+        data = load(configuration(pets))
+        assert data.channels == 3 and {image.shape[2] for image in (*data.train.images, *data.test.images)} == {3}
+        assert [data.train.original(i).ndim for i in (0, 1)] == [2, 3 if coloured == "train" else 2]
+        for channel in range(3):
+            np.testing.assert_array_equal(data.train.images[1][..., channel], grey.train.images[1][..., 0])
 
 
-def test_train_and_test_have_the_same_channels(pets):
-    """Grey test images of a colour set are colour too, or the network could not take them."""
-    for path in (pets / "test").rglob("*.png"):
-        Image.open(path).convert("L").save(path)
-    data = load(configuration(pets))
-    assert data.train.images.shape[-1] == data.test.images.shape[-1] == 3
-
-
-def test_and_a_colour_test_set_makes_a_grey_train_set_colour(pets):
-    for path in (pets / "train").rglob("*.png"):
-        Image.open(path).convert("L").save(path)
-    data = load(configuration(pets))
-    assert data.train.images.shape[-1] == data.test.images.shape[-1] == 3
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "bmp", "webp"])
+def test_the_header_says_whether_a_file_decodes_to_grey(tmp_path, mode, suffix):
+    image = Image.fromarray(skimage.data.astronaut()[:40, :40])
+    image = image.convert("L").convert(mode) if mode.startswith("I") else image.convert(mode)
+    try:
+        image.save(tmp_path / f"image.{suffix}")
+    except (OSError, ValueError, KeyError):
+        return  # the format has no such images
+    assert is_grey(tmp_path / f"image.{suffix}") == (read_image(tmp_path / f"image.{suffix}").ndim == 2)
 
 
 # sizes
@@ -133,8 +165,8 @@ def test_and_a_colour_test_set_makes_a_grey_train_set_colour(pets):
 
 def test_resize_and_crop(pets):
     data = load(configuration(pets, "resize=16", "crop=12"))
-    assert data.train.images.shape == (7, 20, 16, 3)
-    assert data.train.originals.shape == (7, 40, 32, 3)
+    assert as_array(data.train.images).shape == (7, 20, 16, 3)
+    assert data.train.original(0).shape == (40, 32, 3)
     assert data.size(12) == 12
 
 
@@ -143,28 +175,26 @@ def test_resize_and_crop(pets):
 def test_resizing_equals_torchvisions(height, width, size):
     image = skimage.data.astronaut()[:height, :width]
     expected = np.asarray(transforms.Resize(size)(Image.fromarray(image)))
-    np.testing.assert_array_equal(as_network_input(image, True, size), expected)
+    np.testing.assert_array_equal(as_network_input(image, 3, size), expected)
 
 
-def test_images_that_are_no_squares_need_a_crop(pets):
+def test_images_that_are_no_squares_need_a_crop_and_one_that_fits_train_and_test(pets):
     data = load(configuration(pets))
-    with pytest.raises(
-        UserError, match=r"^the train images are 32 to 40 pixels wide and high: give resize= and crop=.*$"
-    ):
+    with pytest.raises(UserError, match=r"^the images are 32 to 40 pixels wide and high: give resize= and crop=.*$"):
         data.size(None)
     assert data.size(32) == 32
-    with pytest.raises(
-        UserError, match=r"^crop=33 is larger than a train image with a side of 32 pixels.*at least 33$"
-    ):
-        data.size(33)
-
-
-def test_test_images_too_small_for_the_crop(pets):
     Image.open(pets / "test/cat/0.png").resize((20, 50)).save(pets / "test/cat/0.png")
+    with pytest.raises(UserError, match=r"^crop=32 is larger than an image with a side of 20 pixels.*at least 32$"):
+        load(configuration(pets)).size(32)
+
+
+def test_train_and_test_of_different_sizes_need_a_crop(pets):
+    for path in pets.rglob("*.png"):
+        Image.open(path).resize((32, 32) if "train" in path.parts else (48, 48)).save(path)
     data = load(configuration(pets))
-    assert isinstance(data.test.images, list)
-    with pytest.raises(UserError, match=r"^crop=32 is larger than a test image with a side of 20 pixels"):
-        data.size(32)
+    with pytest.raises(UserError, match="the images are 32 to 48 pixels wide and high: give resize="):
+        data.size(None)
+    assert data.size(32) == 32
 
 
 # what can be wrong with a folder
@@ -177,28 +207,17 @@ def told(config) -> str:
     return str(raised.value)
 
 
-def test_a_missing_folder(tmp_path):
-    assert "nowhere: there is no such folder" in told(configuration(tmp_path / "nowhere"))
-
-
-def test_a_file_where_a_folder_should_be(tmp_path):
-    (tmp_path / "file").touch()
-    assert "file: there is no such folder" in told(configuration(tmp_path / "file"))
-
-
-def test_an_empty_folder(tmp_path):
-    assert f"{tmp_path / 'train'}: there is no such folder" in told(configuration(tmp_path))
-
-
-def test_no_test_images(pets):
+def test_a_missing_folder_and_one_without_what_it_should_hold(pets):
+    assert "nowhere: there is no such folder" in told(configuration(pets, f"root={pets}/nowhere"))
+    (pets / "file").touch()
+    assert "file: there is no such folder" in told(configuration(pets, f"root={pets}/file"))
     (pets / "test").rename(pets / "elsewhere")
     assert f"{pets / 'test'}: there is no such folder" in told(configuration(pets))
-
-
-def test_no_class_folders(tmp_path):
-    (tmp_path / "train").mkdir()
-    (tmp_path / "test").mkdir()
-    assert "train: holds no class folders; expected train/<class>/<image>" in told(configuration(tmp_path))
+    (pets / "train").rename(pets / "away")
+    assert f"{pets / 'train'}: there is no such folder" in told(configuration(pets))
+    (pets / "train").mkdir()
+    (pets / "test").mkdir()
+    assert "train: holds no class folders; expected train/<class>/<image>" in told(configuration(pets))
 
 
 def test_a_class_without_images(pets):
@@ -274,25 +293,25 @@ def cifar(tmp_path) -> Path:
 
 
 def cifar_configuration(root: Path, *words: str):
-    return compose(["data=cifar10", "batch_size=4", f"root={root}", *words])
+    return compose(["data=cifar10", "batch_size=4", f"root={root}", f"cache={root}", *words])
 
 
 @pytest.mark.parametrize("below", ["", "cifar10"])
 def test_cifar10_as_a_folder_keeps_the_original_order(cifar, below):
-    data = DATASETS["cifar10"](cifar_configuration(cifar / below))
+    data = load(cifar_configuration(cifar / below))
     assert data.classes == ["airplane", "frog", "truck"]
     assert data.train.ids == [str(i) for i in range(12)] and data.test.ids == [str(i) for i in range(6)]
     names = ("frog", "airplane", "truck")
     assert [data.classes[label] for label in data.train.labels] == [names[i * 7 % 3] for i in range(12)]
     for i in range(12):
         np.testing.assert_array_equal(data.train.images[i], skimage.data.astronaut()[i * 30 : i * 30 + 32, 100:132])
-    np.testing.assert_array_equal(data.train.originals, data.train.images)
+        np.testing.assert_array_equal(data.train.original(i), data.train.images[i])
 
 
 def test_names_that_are_no_index_keep_the_order_of_the_folder(cifar):
     for path in sorted(cifar.rglob("*.png")):
         path.rename(path.with_name(f"x{path.name}"))
-    data = DATASETS["cifar10"](cifar_configuration(cifar))
+    data = load(cifar_configuration(cifar))
     assert data.train.ids[0] == "airplane/x00001.png" and data.train.labels.tolist() == sorted(data.train.labels)
 
 
@@ -301,55 +320,89 @@ def test_numbers_that_begin_anew_in_each_class_are_no_index(cifar):
     for folder in [path for path in cifar.rglob("*") if path.is_dir() and not any(p.is_dir() for p in path.iterdir())]:
         for i, path in enumerate(sorted(folder.iterdir())):
             path.rename(folder / f"{i}.png")
-    data = DATASETS["cifar10"](cifar_configuration(cifar))
+    data = load(cifar_configuration(cifar))
     assert len(set(data.train.ids)) == 12
     assert data.train.ids[0] == "airplane/0.png"
 
 
-def test_originals_of_different_sizes_are_ordered_too(cifar):
-    path = next((cifar / "cifar10/train/truck").iterdir())
-    Image.open(path).resize((64, 64)).save(path)
-    data = DATASETS["cifar10"](cifar_configuration(cifar, "resize=32"))
-    assert data.train.ids == [str(i) for i in range(12)]
-    assert [len(image) for image in data.train.originals] == [64 if i == int(path.stem) else 32 for i in range(12)]
+# downloads, which torchvision makes
 
 
-def test_cifar10_in_torchvisions_files(tmp_path, monkeypatch):
-    """A tiny set in the form of `cifar-10-python.tar.gz`, unpacked; only the check of the published digest is left out."""
-    import pickle
-
-    from torchvision.datasets import CIFAR10
-
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server of a tiny CIFAR-10, which torchvision takes for the published one; `served.breaks`: bytes it sends at most."""
+    archive = io.BytesIO()
     draw = np.random.default_rng(0)
-    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
-        content = {
-            "data": draw.integers(256, size=(4, 3072), dtype=np.uint8),
-            "labels": draw.integers(10, size=4).tolist(),
-        }
-        (folder / name).write_bytes(pickle.dumps(content))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {c}" for c in range(10)]}))
-    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
-    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, digest: True)
+    sums = {}
+    with tarfile.open(fileobj=archive, mode="w:gz") as file:
+        for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]:
+            content = {"data": draw.integers(256, size=(4, 3072), dtype=np.uint8), "labels": [3, 0, 9, 1]}
+            if name == "batches.meta":
+                content = {"label_names": [f"class {c}" for c in range(10)]}
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            text = pickle.dumps(content)
+            member.size, sums[name] = len(text), hashlib.md5(text).hexdigest()
+            file.addfile(member, io.BytesIO(text))
+    whole = archive.getvalue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            self.wfile.write(whole[: server.breaks])
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.breaks = len(whole)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz")
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(whole).hexdigest())
+    monkeypatch.setattr(CIFAR10, "train_list", [[f"data_batch_{i}", sums[f"data_batch_{i}"]] for i in range(1, 6)])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_cifar10_is_downloaded_again_after_a_broken_connection(served, tmp_path):
+    served.breaks //= 2
+    message = told(cifar_configuration(tmp_path))
+    assert message.startswith(f"root={tmp_path} holds no CIFAR-10, and downloading it failed")
+    assert "give the same command again" in message and "cifar10/train/<class>/*.png" in message
+    assert not (tmp_path / "cifar-10-batches-py").exists()
+    served.breaks *= 3
     data = load(cifar_configuration(tmp_path))
-    assert data.train.images.shape == (20, 32, 32, 3) and data.test.images.shape == (4, 32, 32, 3)
+    assert as_array(data.train.images).shape == (20, 32, 32, 3) and len(data.test.images) == 4
     assert data.train.ids == [str(i) for i in range(20)] and data.classes[3] == "class 3"
-    assert data.train.labels.dtype == np.int64
-    first = pickle.loads((folder / "data_batch_1").read_bytes())
+    assert data.train.labels.dtype == np.int64 and data.train.labels[:4].tolist() == [3, 0, 9, 1]
+    first = pickle.loads((tmp_path / "cifar-10-batches-py/data_batch_1").read_bytes())
     np.testing.assert_array_equal(data.train.images[0], first["data"][0].reshape(3, 32, 32).transpose(1, 2, 0))
+    np.testing.assert_array_equal(data.train.originals, as_array(data.train.images))
+    served.shutdown()  # it is not asked again
+    assert load(cifar_configuration(tmp_path)).digest == data.digest
 
 
-def test_cifar10_that_cannot_be_downloaded(tmp_path, monkeypatch):
-    import urllib.error
+@pytest.mark.parametrize("data", ["cifar10", "voc"])
+def test_what_is_not_as_published_or_cannot_be_had_is_one_line(served, tmp_path, monkeypatch, data):
+    monkeypatch.setattr(CIFAR10, "tgz_md5", "0123")
+    for part in DATASET_YEAR_DICT.values():
+        monkeypatch.setitem(part, "url", CIFAR10.url)
+    assert "holds no" in told(cifar_configuration(tmp_path, f"data={data}"))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    message = told(cifar_configuration(tmp_path / "data", f"data={data}"))
+    assert "downloading it failed" in message and "no route to host" in message
+    assert not [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "data"]  # nothing was unpacked
 
-    def no_network(*arguments, **named):
-        raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr("urllib.request.urlopen", no_network)
-    message = told(cifar_configuration(tmp_path / "data"))
-    assert message.startswith(f"root={tmp_path / 'data'} holds no CIFAR-10, and downloading it failed")
-    assert "no route to host" in message and "cifar10/train/<class>/*.png" in message
+def unreachable(*arguments, **named):
+    raise urllib.error.URLError("no route to host")
 
 
 @pytest.mark.parametrize(
@@ -363,27 +416,10 @@ def test_a_damaged_reference_is_named(tmp_path, content, name, array):
         read_reference(path, name, array)
 
 
-def test_train_and_test_of_different_sizes(tmp_path, monkeypatch):
-    for part, side in (("train", 32), ("test", 48)):
-        for label in "ab":
-            (tmp_path / part / label).mkdir(parents=True)
-            for i in range(2):
-                Image.fromarray(np.full((side, side, 3), i, np.uint8)).save(tmp_path / part / label / f"{i}.png")
-    data = DATASETS["folder"](compose(["data=folder", "resize=null", "crop=null", "batch_size=2", f"root={tmp_path}"]))
-    with pytest.raises(UserError, match="train and test images are 32 to 48 pixels wide and high: give resize="):
-        data.size(None)
-    assert data.size(32) == 32
-
-    def offline(*arguments):
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr("lab.data.cifar10.fetch", offline)
-    with pytest.raises(UserError, match="holds no CIFAR-10"):  # whatever else lies in root
-        DATASETS["cifar10"](cifar_configuration(tmp_path))
-
-
 def test_a_preset_without_its_function(monkeypatch):
     config = compose(["data=voc"])
     monkeypatch.delitem(DATASETS, "voc")
-    with pytest.raises(UserError, match=r"training\.data\.DATASETS has no function of that name"):
+    with pytest.raises(
+        UserError, match=r"lab/presets/voc\.yaml is there, but lab\.data\.DATASETS has no function of that name"
+    ):
         load(config)

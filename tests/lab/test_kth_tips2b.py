@@ -25,7 +25,7 @@ def root(tmp_path) -> Path:
 
 
 def configuration(root: Path, *words: str):
-    return compose(["data=kth_tips2b", "batch_size=2", "resize=36", "crop=32", f"root={root}", *words])
+    return compose(["data=kth_tips2b", "batch_size=2", "resize=36", "crop=32", f"root={root}", f"cache={root}", *words])
 
 
 def test_samples_are_split_and_kinds_are_known(root):

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from lab.data.examples import Data, Split
-from lab.data.labels import with_random_labels
+from lab.data import Data, Images, Split, with_random_labels
 from lab.errors import UserError
 
 
 def data(multi_label: bool = False) -> Data:
     def split(n: int) -> Split:
         images = np.zeros((n, 2, 2, 1), np.uint8)
-        return Split(images, np.arange(n) % 10, [str(i) for i in range(n)], images[..., 0])
+        return Split(Images.of(images), np.arange(n) % 10, [str(i) for i in range(n)], images[..., 0])
 
     return Data(split(20_000), split(10_000), [str(i) for i in range(10)], multi_label=multi_label)
 

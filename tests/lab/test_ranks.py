@@ -14,7 +14,7 @@ from torch import nn
 from agreement.record import LearningRecord
 from agreement.recorder import begin_record
 from lab import networks, ranks
-from lab.data.pixels import share
+from lab.data import Images
 from lab.errors import UserError
 from lab.networks.fused import NormReluPool
 from lab.ranks import led, run_on_ranks
@@ -22,7 +22,7 @@ from lab.settings import compose
 from lab.training import train_network
 
 ROOT = Path(__file__).parents[2]
-RECIPE = ["data=mnist5k", "device=cpu", "precision=fp32", "epochs=3", "batch_size=25", "lr=0.02", "min_lr=0.001"]
+RECIPE = ["data=digits", "device=cpu", "precision=fp32", "epochs=3", "batch_size=25", "lr=0.02", "min_lr=0.001"]
 
 
 def without_norm(channels: int, classes: int, size: int) -> nn.Module:
@@ -45,7 +45,7 @@ def begin(folder: Path, digits) -> None:
         {split: [str(i) for i in range(len(labels))] for split, (_, labels) in digits.items()},
     )  # fmt: skip
     for split, (images, _) in digits.items():
-        share(images, folder / split)
+        Images.of(images).save(folder / split)
 
 
 CASES = {

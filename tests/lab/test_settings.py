@@ -291,9 +291,9 @@ def test_help_names_every_pacing_function_and_the_mode_of_a_setting():
 
 
 def test_a_sweep_over_a_setting_that_is_text():
-    configs = compose_sweep(["sweep.data=[mnist5k,folder]", "sweep.name=[one,null]"])
+    configs = compose_sweep(["sweep.data=[digits,folder]", "sweep.name=[one,null]"])
     assert [(c.data, c.name) for c in configs.values()] == [
-        ("mnist5k", "one"), ("mnist5k", None), ("folder", "one"), ("folder", None),
+        ("digits", "one"), ("digits", None), ("folder", "one"), ("folder", None),
     ]  # fmt: skip
 
 

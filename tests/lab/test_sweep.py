@@ -106,7 +106,7 @@ def test_kinds_and_numbers_of_kth_tips2b_reach_tables_metrics_and_figures(place,
                     Image.fromarray(photograph[top : top + 40, left : left + 40]).save(
                         folder / f"9{sample}-scale_{scale}_im_{image}_col.png"
                     )
-    words = [f"root={tmp_path}", "resize=36", "crop=32", "epochs=6", "weight_decay=0.0005", "memory=0"]
+    words = [f"root={tmp_path}", "resize=36", "crop=32", "epochs=6", "weight_decay=0.0005"]
     assert measure("data=kth_tips2b", *words, "optimizer=sgd") == 0
     client = tracking.open_store()
     (run,) = runs(client, "measure")

@@ -31,7 +31,7 @@ from lab.training import (
 def settings(*words: str):
     return compose(
         [
-            "data=mnist5k",
+            "data=digits",
             "device=cpu",
             "precision=fp32",
             "epochs=2",

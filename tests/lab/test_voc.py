@@ -53,7 +53,7 @@ def root(tmp_path) -> Path:
 
 
 def configuration(root: Path, *words: str):
-    return compose(["data=voc", "batch_size=2", f"root={root}", *words])
+    return compose(["data=voc", "batch_size=2", f"root={root}", f"cache={root}", *words])
 
 
 def test_labels_are_sets_and_objects_are_counted_and_summed(root):

@@ -18,7 +18,7 @@ from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
 from curricula import compare
 from curricula.comparison import Outcome, table_of
-from lab.data.examples import Split
+from lab.data import Images, Split
 from lab.report import gallery, write_page
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
 from lab.report.page import comparison_page, measurement_page
@@ -36,7 +36,7 @@ def split_of(mnist, size: int, seed: int) -> Split:
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(labels < len(CLASSES)))[:size]
     ids = [IDS[n % len(IDS)].format(i) for n, i in enumerate(chosen)]
     kinds = np.where(np.arange(size) % 2, "left", "right")
-    return Split(images[chosen][..., None], labels[chosen], ids, images[chosen], {"side": kinds})
+    return Split(Images.of(images[chosen][..., None]), labels[chosen], ids, images[chosen], {"side": kinds})
 
 
 def write_record(folder: Path, splits: dict[str, Split], epochs: int, networks: int, seed: int = 0) -> LearningRecord:

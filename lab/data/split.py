@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from lab.data.pixels import PixelFile, shapes_of
+from lab.data.pixels import Images
 from lab.errors import UserError
 from metrics.images import read_image
 
@@ -17,17 +17,17 @@ from metrics.images import read_image
 class Split:
     """Labelled images of one split.
 
-    images: what the networks see before cropping: uint8 (N, H, W, C), or N arrays (H, W, C) of different sizes.
+    images: what the networks see before cropping.
     labels: int64 (N,) class indices; of a multi-label set, sets of classes: bit c is set where class c is there.
     ids: N stable names, the index in the original order or the path below the split's folder.
-    originals: what the statistics are measured on: uint8 (N, H, W[, 3]), or N arrays of different shapes, or N paths.
+    originals: what the statistics are measured on: uint8 (N, H, W[, 3]), or the paths of N files.
     annotations: numbers (N,), NaN where there is none, or kinds (N,), strings, that are known of the examples.
     """
 
-    images: Any
+    images: Images
     labels: np.ndarray
     ids: list[str]
-    originals: Any
+    originals: np.ndarray | list[Path]
     annotations: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -54,40 +54,28 @@ class Data:
 
     @property
     def channels(self) -> int:
-        return self.train.images[0].shape[-1]
+        return self.train.images.pixels.shape[1]
 
     @cached_property
     def digest(self) -> str:
         """A digest of all examples, by which work that is resumed knows that it is still of the same ones."""
         digest = hashlib.sha256(json.dumps([self.classes, self.train.ids, self.test.ids]).encode())
         for split in (self.train, self.test):
-            digest.update(split.labels.tobytes())
-            if isinstance(split.images, PixelFile):  # named after the files it is made of
-                digest.update(split.images.path.name.encode() + split.images.begins.tobytes())
-                continue
-            for images in split.images if isinstance(split.images, list) else [split.images]:
-                digest.update(repr(images.shape).encode())
-                digest.update(np.ascontiguousarray(images).data)
+            images = split.images  # a file of the cache is named after the files it is made of
+            for array in (split.labels, images.shapes, images.begins):
+                digest.update(array.tobytes())
+            digest.update(images.file.name.encode() if images.file else images.pixels.data)
         return digest.hexdigest()
 
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises UserError where images differ in size and are not cropped."""
-        sides = {
-            name: np.unique(shapes_of(split.images)).tolist()
-            for name, split in (("train", self.train), ("test", self.test))
-        }
-        for name, found in sides.items():
-            if crop is None and len(found) > 1:
-                raise UserError(
-                    f"the {name} images are {found[0]} to {found[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
-                )
-            if crop is not None and found[0] < crop:
-                raise UserError(
-                    f"crop={crop} is larger than a {name} image with a side of {found[0]} pixels: give resize= of at least {crop}"
-                )
-        both = sorted({*sides["train"], *sides["test"]})
-        if crop is None and len(both) > 1:
+        sides = np.unique(np.concatenate([self.train.images.shapes, self.test.images.shapes])).tolist()
+        if crop is None and len(sides) > 1:
             raise UserError(
-                f"train and test images are {both[0]} to {both[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
+                f"the images are {sides[0]} to {sides[-1]} pixels wide and high: give resize= and crop= to make them equal squares"
             )
-        return crop or both[0]
+        if crop is not None and sides[0] < crop:
+            raise UserError(
+                f"crop={crop} is larger than an image with a side of {sides[0]} pixels: give resize= of at least {crop}"
+            )
+        return crop or sides[0]
