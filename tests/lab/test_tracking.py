@@ -53,8 +53,8 @@ def told(action=open_store) -> str:
 
 
 def test_a_run_with_its_parameters_and_tags(client):
-    experiment = experiment_id(client, "measure-mnist5k")
-    assert experiment_id(client, "measure-mnist5k") == experiment
+    experiment = experiment_id(client, "measure-digits")
+    assert experiment_id(client, "measure-digits") == experiment
     parent = begin_run(client, experiment, "five", {f"key{i}": i for i in range(250)} | {"long": "x" * 9000, "none": None}, {"a": "b"})  # fmt: skip
     child = begin_run(client, experiment, "one of five", {}, {}, parent)
     found = client.get_run(parent)
@@ -67,11 +67,11 @@ def test_a_run_with_its_parameters_and_tags(client):
 
 
 def test_artifacts_lie_in_the_store(client, database, tmp_path):
-    run = begin_run(client, experiment_id(client, "measure-mnist5k"), "a run", {}, {})
+    run = begin_run(client, experiment_id(client, "measure-digits"), "a run", {}, {})
     (tmp_path / "note.txt").write_text("hello")
     client.log_artifact(run, str(tmp_path / "note.txt"))
     (path,) = database.parent.rglob("note.txt")
-    assert path.relative_to(database.parent).parts[:2] == ("artifacts", "measure-mnist5k")
+    assert path.relative_to(database.parent).parts[:2] == ("artifacts", "measure-digits")
 
 
 def test_more_metrics_than_one_request_takes(client, run):
