@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from lab.data.split import Data as Data
 from lab.data.split import Split as Split
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
+from lab.settings import Settings
 
 DATASETS: dict[str, Callable[..., Data]] = {
     "digits": load_digits,
@@ -35,7 +35,7 @@ DATASETS: dict[str, Callable[..., Data]] = {
 ANNOTATIONS = ["instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise"]
 
 
-def load(settings: Any) -> Data:
+def load(settings: Settings) -> Data:
     """The data set that the settings name; raises UserError in one line when it cannot be had.
 
     Its function gets the settings that its parameters name, `root` and `cache` as paths.
