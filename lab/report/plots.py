@@ -442,6 +442,15 @@ def for_page(chart: Any) -> dict[str, Any]:
     return {**chart.to_dict(validate=False), **fit}
 
 
+def drawable(part: Any) -> Any:
+    """A specification without control characters, which may stand in the names of classes and end vl-convert's process."""
+    if isinstance(part, dict):
+        return {key: drawable(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [drawable(value) for value in part]
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "\ufffd", part) if isinstance(part, str) else part
+
+
 def save(chart: Any, folder: Path, name: str, title: str, note: str = "") -> None:
     """Write `name`.png for looking at and `name`.svg for print; the same plot gives the same files."""
     spec = chart.to_dict(validate=False)
@@ -450,7 +459,7 @@ def save(chart: Any, folder: Path, name: str, title: str, note: str = "") -> Non
     subtitle = {"subtitle": note} if note else {}
     config = CONFIG | {"font": "sans-serif", "legend": {**CONFIG["legend"], "columns": 4}}  # two on a phone
     spec |= {"config": config, "background": "white", "title": {"text": title, **subtitle}}
-    text = re.sub(r"var\(--([\w-]+)\)", lambda match: palette()[match[1]], json.dumps(spec))
+    text = re.sub(r"var\(--([\w-]+)\)", lambda match: palette()[match[1]], json.dumps(drawable(spec)))
     folder.mkdir(parents=True, exist_ok=True)
     svg = vl_convert.vegalite_to_svg(text)
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
