@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from agreement.recorder import begin_record
 from lab.data import Data, Split, load
 from lab.networks import build_network
-from lab.processes import run_tasks, side_by_side
+from lab.processes import run_tasks, run_through, side_by_side
 from lab.settings import compose
 from lab.training import choose_bf16, train_network
 
@@ -141,7 +141,7 @@ def rates_of(images: int, begun: float, used: float) -> tuple[float, float]:
 def train_and_tell(k: int, name: str, config: Any, record: Path, size: int, threads: int) -> None:
     """`train_network`, and a file with the processor seconds it took."""
     used = time.process_time()
-    train_network(k, name, config, record, size, threads)
+    run_through(train_network, (k, name, config, record, size, threads))
     (record.parent / f"processor-{k}.txt").write_text(str(time.process_time() - used))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,8 +42,8 @@ def train_arm(
     size: int,
     threads: int,
     folder: Path,
-) -> None:
-    """Train `config.steps` optimiser steps and write what comes of it into `folder`, resuming from a checkpoint there.
+) -> Iterator[None]:
+    """Train `config.steps` optimiser steps, one at a time, and write what comes of it into `folder`, resuming from a checkpoint there.
 
     name, seed, paced: see `curricula.Arm`; its order is order.npy in `folder`. shared: folder with the images of train, validation and
     test (`lab.data.Images.save`) and their labels. Writes evaluations.jsonl (a line per evaluation: step, loss of the train
@@ -100,6 +101,7 @@ def train_arm(
             images, targets = splits["train"].get(torch.from_numpy(index), crops)
             losses.append(training_step(network, optimizer, images, targets, bf16)[1].mean())
             schedule.step()
+            yield
         line = {"step": stops[number], "train/loss": torch.stack(losses).mean().item()}
         if not np.isfinite(line["train/loss"]):
             raise Diverged(

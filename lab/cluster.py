@@ -7,6 +7,7 @@ machines share under the same path. One whose worker dies is run again by Dask e
 import logging
 import pickle
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -87,8 +88,6 @@ def run_on_cluster(
     The first exception in a task is raised here; then, and on Ctrl-C, the others are cancelled and end after their step.
     """
     with connected(scheduler) as client:
-        from distributed import wait
-
         locks, resources = [work / f"{name}.lock" for name in tasks], GPU if on_gpu else None
         pickled = [pickle.dumps((task, arguments)) for arguments in tasks.values()]
         keys = [f"{name}-{client.id}" for name in tasks]
@@ -96,8 +95,7 @@ def run_on_cluster(
         going = set(futures)
         try:
             while going:
-                with suppress(TimeoutError):
-                    wait(going, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
+                time.sleep(POLL_SECONDS)
                 ended = {future for future in going if future.done()}
                 for future in ended:
                     future.result()

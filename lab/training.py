@@ -22,8 +22,8 @@ from lab.networks import build_network
 EVALUATION_BATCH = 500
 
 
-def train_network(k: int, name: str, config: Any, folder: Path, size: int, threads: int) -> None:
-    """Train network k and write its part of the learning record in `folder`, resuming from its last checkpoint there.
+def train_network(k: int, name: str, config: Any, folder: Path, size: int, threads: int) -> Iterator[None]:
+    """Train network k, a step at a time, and write its part of the learning record in `folder`, resuming from its last checkpoint there.
 
     The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. Under torchrun
     all ranks call this at once, and rank 0 writes (see `lab.ranks`). All randomness of an epoch follows from (seed, k,
@@ -75,6 +75,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
             seen.append((index[part], predicted(logits, train.sets_of), losses))
             if every_step:
                 schedule.step()
+            yield
         if not every_step:
             schedule.step()
         if config.record == "after":

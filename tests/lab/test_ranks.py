@@ -17,6 +17,7 @@ from lab import networks, ranks
 from lab.data import Images
 from lab.errors import UserError
 from lab.networks.fused import NormReluPool
+from lab.processes import run_through
 from lab.ranks import led, run_on_ranks
 from lab.settings import compose
 from lab.training import train_network
@@ -74,7 +75,7 @@ def records(few_digits, tmp_path_factory) -> dict[str, tuple[LearningRecord, Lea
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(networks.NETWORKS, "without_norm", without_norm)
         for case, about in CASES.items():
-            train_network(*training(folders[0] / case, *about))
+            run_through(train_network, training(folders[0] / case, *about))
     torch.set_num_threads(before)
     torchrun(Path(__file__), folders[1])
     return {case: tuple(LearningRecord(folder / case / "record") for folder in folders) for case in CASES}

@@ -17,7 +17,7 @@ from agreement.record import LearningRecord, read_epochs
 from lab import networks, ranks
 from lab import training as loop
 from lab.errors import UserError
-from lab.processes import PROCESSES, run_tasks, side_by_side, start_server
+from lab.processes import PROCESSES, run_tasks, run_through, side_by_side, start_server
 from lab.settings import compose
 from lab.training import (
     choose_device,
@@ -47,7 +47,7 @@ def settings(*words: str):
 def trained(folder: Path, config, name: str = "lenet5", k: int = 0) -> LearningRecord:
     before = torch.get_num_threads()
     try:
-        train_network(k, name, config, folder, 32, 1)
+        run_through(train_network, (k, name, config, folder, 32, 1))
     finally:
         torch.set_num_threads(before)
     return LearningRecord(folder)
@@ -207,7 +207,7 @@ def test_killed_again_and_again_it_ends_with_the_same_record(begun):
     start_server(train_network)
     kills = 0
     for attempt in range(30):
-        process = PROCESSES.Process(target=train_network, args=(0, "lenet5", config, killed, 32, 1))
+        process = PROCESSES.Process(target=run_through, args=(train_network, (0, "lenet5", config, killed, 32, 1)))
         process.start()
         begun_with = len(read_epochs(killed / "network-1"))
         while process.is_alive() and len(read_epochs(killed / "network-1")) <= begun_with:
