@@ -59,17 +59,19 @@ def train_all(
     workers: how many at a time on this machine. scheduler: of the Dask cluster that trains instead. work: folder of files
     that the tasks share. The first exception of a task is raised, and ends the others.
     """
-    if scheduler and tasks:
-        from lab.cluster import run_on_cluster
+    try:
+        if scheduler and tasks:
+            from lab.cluster import run_on_cluster
 
-        run_on_cluster(task, tasks, meanwhile, scheduler, on_gpu, work)
-    elif ranks_of_torchrun() > 1 and tasks:
-        from lab.ranks import run_on_ranks
+            run_on_cluster(task, tasks, meanwhile, scheduler, on_gpu, work)
+        elif ranks_of_torchrun() > 1 and tasks:
+            from lab.ranks import run_on_ranks
 
-        run_on_ranks(task, tasks.values(), meanwhile)
-    elif tasks:
-        run_tasks(task, tasks.values(), workers, meanwhile)
-    meanwhile()
+            run_on_ranks(task, tasks.values(), meanwhile)
+        elif tasks:
+            run_tasks(task, tasks.values(), workers, meanwhile)
+    finally:
+        meanwhile()  # also of what a training wrote before it failed
 
 
 def run_tasks(

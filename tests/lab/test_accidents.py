@@ -75,7 +75,7 @@ def test_ctrl_c_and_the_same_command_again(measured, store, digits, place, capsy
     _, error = process.communicate(timeout=400)
     assert process.returncode == 2
     assert error.strip() == (
-        "train.py: a training process died (killed, perhaps for want of memory: try workers=1); "
+        "train.py: a training process died, possibly out of memory: try workers=1; "
         "the same command resumes from its last epoch"
     )
     assert Store(place).statuses == ["FAILED"] * 4
@@ -187,7 +187,7 @@ def test_other_images_under_the_same_name_are_not_resumed(digits, place, capsys,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("lab.measure.analyse", interrupt)
+        patch.setattr("agreement.analyse", interrupt)
         assert train.main(words(place / "copy", "networks=1", "epochs=2")) == 130
     for path in (place / "copy" / "train").rglob("*.png"):
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
@@ -203,14 +203,14 @@ def test_other_threads_or_processes_are_other_work(digits, place, monkeypatch):
     """Sums in another order, or batch-norm over other parts of a batch: what was begun so cannot be repeated exactly."""
     works = []
 
-    def interrupt(config, data, size, folder, *rest):
-        works.append(folder)
+    def interrupt(task, tasks, look, workers, on_gpu, work, *rest):
+        works.append(work)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lab.measure.train_all", interrupt)
     for threads, processes in ((1, 1), (1, 1), (2, 1), (1, 2)):
         monkeypatch.setattr("lab.measure.side_by_side", lambda *arguments, threads=threads: (1, threads))
-        monkeypatch.setattr("lab.measure.processes", lambda processes=processes: processes)
+        monkeypatch.setattr("lab.measure.ranks_of_torchrun", lambda processes=processes: processes)
         assert train.main(words(digits, "networks=1", "epochs=2")) == 130
     assert works[0] == works[1] and len(set(works)) == 3
 

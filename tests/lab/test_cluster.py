@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from distributed import Client
 from filelock import FileLock
@@ -133,14 +132,6 @@ def worker_of_first(client: Client) -> int:
     return client.run(os.getpid, workers=[address])[address]
 
 
-def alive(process: psutil.Process) -> bool:
-    """Whether it runs; one that has ended and was not yet collected does not."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 @pytest.mark.slow
 def test_ctrl_c_ends_the_tasks_and_the_same_command_goes_on_anywhere(
     scheduler, local, digits, place, capsys, without_figures
@@ -258,17 +249,11 @@ def test_a_task_does_not_begin_while_its_lock_is_held(scheduler, tmp_path):
 @pytest.mark.slow
 def test_a_worker_killed_in_the_middle_changes_nothing(scheduler, local, digits, place, capsys, without_figures):
     """Its task runs again from the last checkpoint: epochs done before are kept, and the record is that of one machine."""
-    orphans = []
-    with Client(scheduler, set_as_default=False) as client:
-
-        def kill() -> None:
-            pid = worker_of_first(client)
-            orphans.extend(psutil.Process(pid).children(recursive=True))
-            os.kill(pid, signal.SIGKILL)
-
-        with meanwhile(place, kill) as killed:
-            assert measure(digits, "engine=dask", f"scheduler={scheduler}") == 0
-    assert orphans and wait_until(lambda: not any(map(alive, orphans)))
+    with (
+        Client(scheduler, set_as_default=False) as client,
+        meanwhile(place, lambda: os.kill(worker_of_first(client), signal.SIGKILL)) as killed,
+    ):
+        assert measure(digits, "engine=dask", f"scheduler={scheduler}") == 0
     assert record_of(place) == local
     (lines,) = place.glob("mlruns/artifacts/*/*/artifacts/record/network-1")
     # the seconds that an epoch took tell that it was not trained anew; of the last, the checkpoint may be missing

@@ -43,7 +43,7 @@ def test_a_sweep_is_one_run_of_measurements_and_goes_on_where_it_stopped(place, 
     words = ["data=folder", f"root={digits}", "epochs=3", "sweep.batch_size=[16,50]", "sweep.seed=[0,1]"]
     for name in ("draw_curves", "draw_examples"):
         monkeypatch.setattr(f"lab.report.{name}", lambda *arguments: None)
-    monkeypatch.setattr("lab.measure.write_page", lambda *arguments: None)
+    monkeypatch.setattr("lab.report.write_page", lambda *arguments: None)
     calls = []
 
     def until_the_third(config, *arguments):
