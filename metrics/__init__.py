@@ -1,8 +1,9 @@
-"""Image statistics: one file per statistic, one table of them per data set.
+"""Statistics of images, and of examples within their data set: one file each, one table of them per data set.
 
-A statistic is a plain function: a uint8 image (H, W) or (H, W, 3) in, a float out. To add one, write the function,
-decorate it with ``version(1)`` and put it in ``STATISTICS``; the table, its cache and everything built on them take it
-from there.
+A statistic of an image is a plain function: a uint8 image (H, W) or (H, W, 3) in, a float out. One of examples takes all
+images and labels, and a seed and a progress as ``shallow`` does, and returns a difficulty (N,): lower is easier. To add
+one, write the function, decorate it with ``version(1)`` and put it in ``STATISTICS`` or ``EXAMPLE_STATISTICS``; the table,
+its cache and everything built on them take it from there.
 """
 
 from metrics.edges import boundary_map as boundary_map
@@ -18,8 +19,12 @@ from metrics.images import luminance as luminance
 from metrics.images import read_image as read_image
 from metrics.segments import segment_map as segment_map
 from metrics.segments import segments as segments
+from metrics.shallow import neighbours as neighbours
+from metrics.shallow import shallow as shallow
+from metrics.shallow import shallow_fast as shallow_fast
+from metrics.shallow import typicality as typicality
 from metrics.table import statistics_table as statistics_table
-from metrics.versions import Statistic
+from metrics.versions import ExampleStatistic, Statistic
 from metrics.versions import version as version
 
 STATISTICS: dict[str, Statistic] = {
@@ -28,4 +33,10 @@ STATISTICS: dict[str, Statistic] = {
     "segments": segments,
     "edges": edges,
     "gradient": gradient,
+}
+EXAMPLE_STATISTICS: dict[str, ExampleStatistic] = {
+    "shallow": shallow,
+    "shallow:fast": shallow_fast,
+    "neighbours": neighbours,
+    "typicality": typicality,
 }

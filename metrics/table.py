@@ -1,4 +1,4 @@
-"""The statistics of all images of a data set, computed in parallel and kept between runs."""
+"""The statistics of all images or examples of a data set, computed in parallel and kept between runs."""
 
 import hashlib
 import json
@@ -34,15 +34,17 @@ def statistics_table(
     cache: str | Path | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
+    labels: np.ndarray | None = None,
 ) -> "pd.DataFrame":
-    """Compute statistics of every image.
+    """Compute statistics of every image, and with labels of every example.
 
     Parameters
     ----------
     images : uint8 array (N, H, W) or (N, H, W, 3); or a sequence of N uint8 images, of any sizes; or a sequence of N
         paths of image files, which are decoded one chunk at a time.
     ids : N different integers or N different strings, the names of the images.
-    names : which of ``metrics.STATISTICS`` to compute; all by default.
+    names : which of ``metrics.STATISTICS`` to compute, and with labels of ``metrics.EXAMPLE_STATISTICS``; all of the
+        former by default.
     cache : folder for one file per statistic, made if it does not exist. A later call with the same images, ids and
         ``metrics.version`` of the statistic reads it instead of computing; images count by their content. A statistic
         without a version is not kept. A damaged file is computed anew. A call that takes long writes what it has
@@ -58,24 +60,34 @@ def statistics_table(
     Raises
     ------
     ValueError
-        If a name is unknown, ids are repeated or of mixed types or not as many as images, an image cannot be read, or
+        If a name is unknown or needs labels that are not given, ids are repeated or of mixed types or not as many as images, an image cannot be read, or
         a statistic fails: the message names the image's id and the statistic.
     """
     import pandas as pd  # here, because it takes long to import
 
     names = tuple(metrics.STATISTICS) if names is None else tuple(names)
     for name in names:
-        if name not in metrics.STATISTICS:
-            raise ValueError(f"unknown statistic {name!r}; there are {', '.join(metrics.STATISTICS)}")
+        if name in metrics.EXAMPLE_STATISTICS and labels is None:
+            raise ValueError(f"{name!r} is a statistic of labelled examples; give labels")
+        if name not in metrics.STATISTICS and name not in metrics.EXAMPLE_STATISTICS:
+            known = ", ".join([*metrics.STATISTICS, *metrics.EXAMPLE_STATISTICS])
+            raise ValueError(f"unknown statistic {name!r}; there are {known}")
     index = _index(ids)
     if len(index) != len(images):
         raise ValueError(f"{len(images)} images but {len(index)} ids")
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
 
-    files = {} if cache is None else _files(Path(cache), names, _content(images, index.tolist()))
-    columns = {name: _load(files.get(name), len(index)) for name in names}
-    _complete(columns, images, index.tolist(), workers or _cores(), progress)
+    of_images = [name for name in names if name in metrics.STATISTICS]
+    content = None if cache is None else _content(images, index.tolist())
+    columns = {name: _load(_file(cache, name, content, labels), len(index)) for name in names}
+    _complete({name: columns[name] for name in of_images}, images, index.tolist(), workers or cores(), progress)
+    for name in names:
+        if name in metrics.EXAMPLE_STATISTICS and not columns[name].known.all():
+            whole = images if isinstance(images, np.ndarray) else _Images(images, index.tolist())
+            columns[name].values[:] = metrics.EXAMPLE_STATISTICS[name](whole, labels, progress=progress)
+            columns[name].known[:] = True
+            _save(columns[name])
     return pd.DataFrame({name: columns[name].values for name in names}, index=index, dtype=np.float64)
 
 
@@ -101,7 +113,7 @@ def _index(ids: Sequence[int] | Sequence[str]) -> "pd.Index":
     return index
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -187,17 +199,36 @@ def _content(images: Any, ids: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def _files(cache: Path, names: Sequence[str], content: str) -> dict[str, Path]:
-    """The file of each statistic that has a version, named after the images' content, the statistic and its version."""
-    files = {}
-    for name in names:
-        statistic = metrics.STATISTICS[name]
-        number = version_of(statistic)
-        if number is not None:
-            # the module tells a statistic from another that took its name
-            key = hashlib.sha256(json.dumps([content, name, statistic.__module__, number]).encode()).hexdigest()
-            files[name] = cache / f"{re.sub(r'[^A-Za-z0-9-]', '-', name)}-v{number}-{key[:32]}.npz"
-    return files
+def _file(cache: str | Path | None, name: str, content: str | None, labels: np.ndarray | None) -> Path | None:
+    """The file of a statistic, named after the images' content, the labels if it reads them, the statistic and its version."""
+    of_example = name not in metrics.STATISTICS
+    statistic = metrics.EXAMPLE_STATISTICS[name] if of_example else metrics.STATISTICS[name]
+    number = version_of(statistic)
+    if cache is None or number is None:
+        return None
+    about = [
+        content,
+        name,
+        statistic.__module__,
+        number,
+    ]  # the module tells a statistic from another that took its name
+    if of_example:
+        about.append(np.asarray(labels).tolist())
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    return Path(cache) / f"{re.sub(r'[^A-Za-z0-9-]', '-', name)}-v{number}-{key[:32]}.npz"
+
+
+class _Images(Sequence[np.ndarray]):
+    """Images of a sequence of images or paths, each read when it is looked at."""
+
+    def __init__(self, images: Sequence[np.ndarray] | Sequence[str | Path], ids: list[Any]):
+        self.images, self.ids = images, ids
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: Any) -> Any:
+        return _image(self.images[i], self.ids[i])
 
 
 def _load(path: Path | None, number: int) -> _Column:

@@ -6,7 +6,8 @@ from typing import TypeVar
 import numpy as np
 
 Statistic = Callable[[np.ndarray], float]
-_S = TypeVar("_S", bound=Callable[..., float])
+ExampleStatistic = Callable[..., np.ndarray]  # (images, labels, seed, progress) to (N,)
+_S = TypeVar("_S", bound=Callable[..., float | np.ndarray])
 
 
 def version(number: int) -> Callable[[_S], _S]:
@@ -32,6 +33,6 @@ def version(number: int) -> Callable[[_S], _S]:
     return numbered
 
 
-def version_of(statistic: Statistic) -> int | None:
+def version_of(statistic: Statistic | ExampleStatistic) -> int | None:
     """The version that a statistic is decorated with; None without one, whose values are not kept between runs."""
     return getattr(statistic, "version", None)

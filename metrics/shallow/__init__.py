@@ -1,0 +1,134 @@
+"""Example statistics: numbers of an example within its data set, known before any network is trained. Lower is easier."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metrics.versions import version
+
+if TYPE_CHECKING:
+    from metrics.shallow.bank import Bank
+
+Images = np.ndarray | Sequence[np.ndarray]
+Progress = Callable[[int, int], object]
+
+
+@version(1)
+def shallow(images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None) -> np.ndarray:
+    """How hard an example is to a shallow model that has seen all the others: float64 (N,) in 0..1, lower is easier.
+
+    The mean over the views of ``metrics.shallow.views.VIEWS`` (responses to random patches, a kernel on them, directions
+    of edges, layout of colours) of the rank of the leave-one-out margin: the output for the example's class of a ridge
+    regression on all other examples, less the largest output for another class. Of an example with a set of classes,
+    the least output for one of them.
+
+    Parameters
+    ----------
+    images : uint8, (N, H, W) or (N, H, W, 3), or a sequence of N such images of any sizes. All are brought to 32 x 32
+        pixels.
+    labels : (N,), one class each, of any type that numpy sorts; or bool (N, C), a set of classes each.
+    seed : of the patches and of the random features. The same arguments give the same values, on one machine.
+    progress : called as ``progress(done, total)``, in images times views.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two examples, the labels are of another shape, or an image is not uint8.
+
+    Notes
+    -----
+    Patches as filters: Coates and Ng (ICML 2011). That shallow models know what networks learn first: Mangalam and
+    Prabhu (2019). On the 50,000 images of CIFAR-10 it explains 69 % of the order in which DenseNet121 learns them
+    (docs/scores.md). The time grows with N, memory stays under 2 GB.
+    """
+    from metrics.shallow.views import VIEWS
+
+    return _mean_rank(images, labels, list(VIEWS), seed, progress)
+
+
+@version(1)
+def shallow_fast(images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None) -> np.ndarray:
+    """`shallow` by one of its views only, the responses to random patches: less of the order in a third of the time."""
+    return _mean_rank(images, labels, ["filters"], seed, progress)
+
+
+@version(1)
+def neighbours(
+    images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None, nearest: int = 30
+) -> np.ndarray:
+    """Share of the nearest neighbours that carry none of the example's classes: float64 (N,) in 0..1, lower is easier.
+
+    Distances are between the first 256 principal components of the responses to random patches. Where there are more
+    than 50,000 examples, neighbours are sought among 50,000 of them, drawn from the seed. Parameters and errors as for
+    ``shallow``; nearest: how many neighbours, at most.
+    """
+    bank = _bank(images, labels, seed, 1, progress)
+    components = bank.components
+    pool = np.sort(np.random.default_rng([seed, 2]).permutation(len(components))[:50_000])
+    known, lengths = components[pool], (components[pool] ** 2).sum(axis=1)
+    wanted = min(nearest, len(pool) - 1)
+    other = np.empty(len(components))
+    for start in range(0, len(components), 1024):
+        part = np.arange(start, min(start + 1024, len(components)))
+        near = lengths - 2 * components[part] @ known.T
+        itself = np.searchsorted(pool, part)
+        row = np.flatnonzero(pool[np.minimum(itself, len(pool) - 1)] == part)
+        near[row, itself[row]] = np.inf
+        found = pool[np.argpartition(near, wanted - 1, axis=1)[:, :wanted]]
+        other[part] = 1 - (bank.labels[found] & bank.labels[part][:, None]).any(axis=2).mean(axis=1)
+    return other
+
+
+@version(1)
+def typicality(images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None) -> np.ndarray:
+    """Distance to the mean of the other examples of the class: float64 (N,), lower is more typical. NaN for the only one of a class.
+
+    Between principal components as in ``neighbours``; of several classes of its own, to the nearest. Parameters and
+    errors as for ``shallow``.
+    """
+    bank = _bank(images, labels, seed, 1, progress)
+    components = bank.components.astype(np.float64)
+    nearest = np.full(len(components), np.inf)
+    for members in map(np.flatnonzero, bank.labels.T):
+        if len(members) > 1:
+            away = np.linalg.norm(components[members] - components[members].mean(axis=0), axis=1)
+            away *= len(members) / (len(members) - 1)  # the mean without the example itself lies farther by this
+            nearest[members] = np.minimum(nearest[members], away)
+    return np.where(np.isinf(nearest), np.nan, nearest)
+
+
+def _bank(images: Images, labels: np.ndarray, seed: int, passes: int, progress: Progress | None) -> "Bank":
+    from metrics.shallow.bank import Bank, classes_of, squares_of  # here, because SciPy takes long to import
+
+    number, done = len(images), 0
+    if number < 2:
+        raise ValueError(f"an example statistic needs at least two examples, not {number}")
+
+    def tick(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(min(done, passes * number), passes * number)
+
+    classes = classes_of(labels, number)
+    tick(0)
+    return Bank(squares_of(images), classes, seed, tick)
+
+
+def _mean_rank(
+    images: Images, labels: np.ndarray, views: list[str], seed: int, progress: Progress | None
+) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    from metrics.shallow.leave_one_out import leave_one_out, margins
+    from metrics.shallow.views import VIEWS
+
+    bank = _bank(images, labels, seed, len(views), progress)
+    ranks = np.zeros(len(images))
+    for name in views:
+        blocks, moments, ridge = VIEWS[name](bank)
+        parts = leave_one_out(blocks, moments, bank.labels, ridge)
+        margin = np.concatenate([margins(outputs, bank.labels[part]) for part, outputs in parts])
+        ranks += (rankdata(-margin) - 0.5) / len(margin)
+    return ranks / len(views)
