@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from metrics.shallow.bank import Bank
 
 Images = np.ndarray | Sequence[np.ndarray]
+POOL = 50_000  # examples among which neighbours are sought
 Progress = Callable[[int, int], object]
 
 
@@ -65,7 +66,7 @@ def neighbours(
     """
     bank = _bank(images, labels, seed, 1, progress)
     components = bank.components
-    pool = np.sort(np.random.default_rng([seed, 2]).permutation(len(components))[:50_000])
+    pool = np.sort(np.random.default_rng([seed, 2]).permutation(len(components))[:POOL])
     known, lengths = components[pool], (components[pool] ** 2).sum(axis=1)
     wanted = min(nearest, len(pool) - 1)
     other = np.empty(len(components))
