@@ -183,9 +183,7 @@ def read_store(place: Path) -> dict[str, Any]:
     names = {run.info.run_id: run.info.run_name for run in runs}
     found: dict[str, Any] = {}
     for run in runs:
-        tags = {
-            key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") and key != "attempt"
-        }
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
         parent = names.get(run.data.tags.get("mlflow.parentRunId"), "")
         name = f"{parent} > {run.info.run_name} {tags.get('sweep_value', '')}"
         while name in found:
@@ -209,9 +207,9 @@ def read_store(place: Path) -> dict[str, Any]:
 
 
 def content(path: Path, run: str, parent: str) -> str:
-    """A digest of a file; epochs.jsonl without seconds, and files that have a run's id or a date in them by name only."""
+    """A digest of a file; lines of rounds without their times, and files that have a run's id or a date in them by name only."""
     if path.suffix == ".jsonl":
-        kept = [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()]
+        kept = [{**json.loads(line), "seconds": 0, "time": 0} for line in path.read_text().splitlines()]
         return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
     if path.suffix in (".svg", ".html", ".txt"):
         return "there"

@@ -156,7 +156,9 @@ def small_network(channels: int, classes: int, size: int) -> nn.Module:
 def files(folder: Path) -> dict[str, bytes]:
     """All arrays of a network's record, and its numbers without the time that they took."""
     found = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
-    lines = [{key: value for key, value in line.items() if key != "seconds"} for line in read_epochs(folder)]
+    lines = [
+        {key: value for key, value in line.items() if key not in ("seconds", "time")} for line in read_epochs(folder)
+    ]
     return found | {"epochs": json.dumps(lines).encode()}
 
 
