@@ -239,7 +239,7 @@ def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
     whole = (folder / "network-1" / "train-probability.npy").read_bytes()
     path = folder / "network-1" / name
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=r"network-1 is damaged, .*; remove it") as told:
+    with pytest.raises(UserError, match=r"network-1 is damaged, .*; delete it") as told:
         trained(folder, config)
     assert "\n" not in str(told.value)
     shutil.rmtree(folder / "network-1")
