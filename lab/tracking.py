@@ -5,6 +5,7 @@ The store is `mlruns/mlflow.db` (SQLite) with artifacts beside it, unless MLFLOW
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -27,6 +28,14 @@ RESULT_FILES = (
 SEND_SECONDS = 10  # between two looks for new metrics, and before the first new attempt at a store that failed
 LONGEST_PAUSE = 300  # before further attempts
 LARGEST_BATCH = 1000  # metrics in one request, MLflow's limit
+ADVICE = {  # by what an error says
+    "locked": "another program holds the database; wait for it or stop it, then give the same command again",
+    "No space left|disk is full": "make space, then give the same command again",
+    "disk I/O error": "make space, or see to the disk, then give the same command again",  # of a full disk as well
+    "out-of-date|Can't locate revision|schema": "another version of MLflow wrote it: `mlflow db upgrade` brings an older one "
+    "up to date; a newer one needs the newer MLflow",
+    "": "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store",
+}
 
 Point = tuple[int, float, Mapping[str, float]]  # step, unix time in seconds, numbers by name
 Run = tuple[str, Mapping[str, Any], Mapping[str, str]]  # name, parameters, tags
@@ -98,60 +107,39 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        root: BaseException = error
-        while True:  # what the database or the network said, beneath what was made of it
-            below: BaseException | None = (
-                root.__context__ if isinstance(root.__context__, OSError | HTTPError) else None
-            )
-            if (below := root.__cause__ or below) is None:
+        root: BaseException = error  # becomes what the database or the network said, beneath what was made of it
+        while below := root.__cause__ or root.__context__:
+            if below is not root.__cause__ and not isinstance(below, OSError | HTTPError):
                 break
             root = below
-        text = str(root).strip()
-        if "locked" in text:
-            advice = "another program holds the database; wait for it or stop it, then give the same command again"
-        elif "No space left" in text or "disk is full" in text:
-            advice = "make space, then give the same command again"
-        elif "disk I/O error" in text:  # which SQLite says of a full disk as well
-            advice = "make space, or see to the disk, then give the same command again"
-        elif "out-of-date" in text or "Can't locate revision" in text or "schema" in text:
-            advice = "another version of MLflow wrote it: `mlflow db upgrade` brings an older one up to date; a newer one needs the newer MLflow"
-        else:
-            advice = "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store"
-        raise UserError(
-            f"MLflow store {tracking_uri()}: {text.splitlines()[0] if text else type(error).__name__} ({advice})"
-        ) from error
+        text = str(root).strip() or type(error).__name__
+        advice = next(advice for pattern, advice in ADVICE.items() if re.search(pattern, text))
+        raise UserError(f"MLflow store {tracking_uri()}: {text.splitlines()[0]} ({advice})") from error
 
 
 def experiment_id(client: Any, name: str) -> str:
     """The experiment of that name, made when missing, with its artifacts below the local store."""
     from mlflow.exceptions import MlflowException
 
+    here = None if os.environ.get("MLFLOW_TRACKING_URI") else (STORE.absolute() / "artifacts" / name).as_uri()
     with store_errors():
         found = client.get_experiment_by_name(name)
-        here = None if os.environ.get("MLFLOW_TRACKING_URI") else (STORE.absolute() / "artifacts" / name).as_uri()
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
-                raise UserError(
-                    f"the experiment {name} was deleted; `MLFLOW_TRACKING_URI={tracking_uri()} {command}` brings it back"
-                )
-            if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
-                raise UserError(
-                    f"this store was made elsewhere and its files are looked for there ({found.artifact_location}): "
-                    "move the folder back, or work in another one"
-                )
-            return found.experiment_id
-        try:
-            return client.create_experiment(
-                name,
-                artifact_location=here,
-                tags={"mlflow.experimentKind": "custom_model_development"},  # the UI shows runs first, not traces
-            )
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process may have been quicker
-            if found is None:
-                raise
-            return found.experiment_id
+        if found is None:
+            tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs first, not traces
+            try:
+                return client.create_experiment(name, artifact_location=here, tags=tags)
+            except MlflowException:
+                found = client.get_experiment_by_name(name)  # another process may have been quicker
+                if found is None:
+                    raise
+    if found.lifecycle_stage == "deleted":
+        command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        store = f"MLFLOW_TRACKING_URI={tracking_uri()}"
+        raise UserError(f"the experiment {name} was deleted; `{store} {command}` brings it back")
+    if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
+        elsewhere = f"its files are looked for there ({found.artifact_location})"
+        raise UserError(f"this store was made elsewhere and {elsewhere}: move the folder back, or work in another one")
+    return found.experiment_id
 
 
 def log_data(client: Any, run: str, name: str, root: str, data: Any) -> None:
@@ -220,8 +208,8 @@ class Tracked:
     ):
         """Take up the runs that are noted in the folder, or create them.
 
-        runs: the parent, then its children. trainings: for each child, the file that its
-        training writes a line into after every round. above: the run that the parent is a child of.
+        runs: the parent, then its children. trainings: for each child, the file that its training writes a line into after
+        every round. above: the run that the parent is a child of.
         """
         self.client, self.work, self.trainings = client, work, trainings
         self.sent = [0] * len(trainings)
@@ -251,24 +239,20 @@ class Tracked:
                 log_metrics(self.client, run, waiting[k])
             except UserError as error:
                 left = sum(map(len, waiting[k:]))
-                raise UserError(
-                    f"{error}; {left} metrics could not be sent; run the same command to send them"
-                ) from error
+                again = f"{left} metrics could not be sent; run the same command to send them"
+                raise UserError(f"{error}; {again}") from error
             self.sent[k] = len(points[k])
 
     def send_files(self) -> None:
         """The learning record, complete or not, without its checkpoints; and the results of trainings that are done."""
-        record = self.work / "record"
-        files = [
-            (self.parent, file, file.parent.relative_to(self.work)) for file in record.rglob("*") if file.is_file()
-        ]
-        for run, lines in zip(self.children, self.trainings, strict=True):
-            if is_done(lines):
-                files += [(run, lines.with_name(name), Path("training")) for name in RESULT_FILES]
         with store_errors():
-            for run, file, under in files:
-                if not file.name.startswith("checkpoint") and file.suffix != ".tmp":
-                    self.client.log_artifact(run, str(file), under.as_posix())
+            for file in (self.work / "record").rglob("*"):
+                if file.is_file() and not file.name.startswith("checkpoint") and file.suffix != ".tmp":
+                    under = file.parent.relative_to(self.work).as_posix()
+                    self.client.log_artifact(self.parent, str(file), under)
+            for run, lines in zip(self.children, self.trainings, strict=True):
+                for name in RESULT_FILES if is_done(lines) else ():
+                    self.client.log_artifact(run, str(lines.with_name(name)), "training")
 
     def publish(self, points: Iterable[Point] = ()) -> None:
         """All has ended: send all that stands in the folder. points: what was found, metrics of the parent."""
@@ -302,45 +286,28 @@ class Tracked:
             self.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
 
 
-def begin_runs(
-    client: Any,
-    noted: Path,
-    experiment: str,
-    runs: Sequence[Run],
-    above: str | None,
-) -> list[str]:
+def begin_runs(client: Any, noted: Path, experiment: str, runs: Sequence[Run], above: str | None) -> list[str]:
     """Ids of a parent and its children, see `Tracked`: those that a file notes, else new ones, which are noted there one by one."""
     from mlflow.entities import Param, RunTag
 
-    begun = [run_of(client, each) for each in json.loads(noted.read_text())] if noted.is_file() else []
-    if not all(begun):  # removed by somebody, or in another store
-        begun = []
-    ids = [run.info.run_id for run in begun]
+    ids = json.loads(noted.read_text()) if noted.is_file() else []
+    listed = ", ".join(f"'{run}'" for run in ids)
+    found = client.search_runs([experiment], f"attributes.run_id IN ({listed})", max_results=len(ids)) if ids else []
+    begun = {run.info.run_id: run for run in found}
+    if len(begun) < len(ids):  # somebody removed one, or it is in another store
+        ids = []
     for number, (name, parameters, tags) in enumerate(runs):
         parent = ids[0] if number else above
         tags = {**tags, "mlflow.parentRunId": parent} if parent else tags
-        if number < len(begun):
-            run = begun[number]
+        if number < len(ids):
+            run = begun[ids[number]]
             client.set_terminated(run.info.run_id, "RUNNING")
             client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         else:
             run = client.create_run(experiment, tags=tags, run_name=name)
             ids.append(run.info.run_id)
             replace_text(noted, json.dumps(ids))
-        listed = [Param(key, str(value)[:6000]) for key, value in parameters.items() if not run.data.params]
-        for i in range(0, len(listed), 100):
-            client.log_batch(run.info.run_id, params=listed[i : i + 100])
+        new = [Param(key, str(value)[:6000]) for key, value in parameters.items() if not run.data.params]
+        for i in range(0, len(new), 100):
+            client.log_batch(run.info.run_id, params=new[i : i + 100])
     return ids
-
-
-def run_of(client: Any, run: str) -> Any:
-    """A run, None where the store has none of that id or it was deleted."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = client.get_run(run)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    return found if found.info.lifecycle_stage == "active" else None
