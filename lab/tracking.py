@@ -20,11 +20,9 @@ from lab.errors import Diverged, UserError
 from lab.processes import environment
 
 STORE = Path("mlruns")
-RESULT_FILES = (
-    "evaluations.jsonl",
-    "drawn.npy",
-    "result.json",
-)  # of a training of a comparison; the last says it is done
+# of a training of a comparison; the last says that it is done
+RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
+REUSED_FROM = "reused_from"  # a file beside them where they were taken from another run: its id
 SEND_SECONDS = 10  # between two looks for new metrics, and before the first new attempt at a store that failed
 LONGEST_PAUSE = 300  # before further attempts
 LARGEST_BATCH = 1000  # metrics in one request, MLflow's limit

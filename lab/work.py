@@ -17,7 +17,6 @@ from lab.errors import Diverged, UserError
 from lab.settings import Settings, with_effect
 
 TERMS = 3  # raise it when a change to the code changes what a training with the same settings gives
-REUSED_FROM = "reused_from"  # file in the folder of a training whose result was taken from another run: its id
 
 
 @contextmanager
@@ -67,7 +66,7 @@ def keep_training(folder: Path, kept: Path, run: str) -> None:
     draft.mkdir(parents=True, exist_ok=True)
     for name in tracking.RESULT_FILES:
         shutil.copy(folder / name, draft)
-    (draft / REUSED_FROM).write_text(run)
+    (draft / tracking.REUSED_FROM).write_text(run)
     try:
         draft.rename(kept)
     except OSError:  # another comparison was quicker
@@ -80,5 +79,5 @@ def take_training(kept: Path, folder: Path) -> str:
         draft = folder.with_suffix(".tmp")
         shutil.copytree(kept, draft, dirs_exist_ok=True)
         draft.rename(folder)
-    origin = folder / REUSED_FROM
+    origin = folder / tracking.REUSED_FROM
     return origin.read_text() if origin.is_file() else ""
