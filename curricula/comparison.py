@@ -54,8 +54,8 @@ def compare(
 
     results: arm to (S,) numbers, S ≥ 2; the s-th of every arm was trained with the same seed. The p-values are
     corrected over the arms given. Returns a Comparison per arm but the baseline, in the order given. Raises ValueError
-    where the baseline is missing, arms differ in the number of seeds, or a number is not finite: a diverged training
-    is no half of a pair.
+    where the baseline is missing, arms differ in the number of seeds, or a number is not finite: diverged runs
+    cannot be paired.
     """
     if baseline not in results:
         raise ValueError(f"there is no arm {baseline!r} to compare with; there are {', '.join(results)}")

@@ -67,6 +67,7 @@ class Program:
 
     def __init__(self, place: Path, words: list[str], fork: bool):
         place.mkdir(exist_ok=True)
+        self.began = time.time()
         self.errors, output = place.with_suffix(".err"), place.with_suffix(".out")
         if fork:
             self.process = multiprocessing.get_context("fork").Process(
@@ -108,20 +109,24 @@ def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     from multiprocessing import forkserver
 
-    import train
+    from lab import command
 
     # it runs, but is not this process's child
     forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
-    for each in train.STOPPING:
-        signal.signal(each, train.stop)
-    status = train.main(words)
+    for each in command.STOPPING:
+        signal.signal(each, command.stop)
+    status = command.main(words)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def stage_of(place: Path) -> str:
-    """What the program is doing, from the files it has written."""
+def stage_of(place: Path, since: float = 0) -> str:
+    """What the program is doing, from the files it has written; those from before `since` (unix time) are of a killed one."""
+
+    def fresh(path: Path) -> bool:
+        return path.exists() and path.lstat().st_mtime >= since
+
     store = place / "mlruns"
     if not store.is_dir():
         return STAGES[0]
@@ -134,12 +139,14 @@ def stage_of(place: Path) -> str:
     work = works[0]
     if work.name.endswith(".done"):
         return STAGES[8]
+    if since and not any(map(fresh, store.glob("mlflow.db*"))):
+        return STAGES[0]  # it has found neither its runs nor its work yet
     trainings = [*work.glob("record/network-*"), *work.glob("training-*")]
-    if not trainings:
+    if not trainings or not any(fresh(path) for path in work.glob("test*")):  # images, which are shared before training
         return STAGES[3]
-    if (work / "findings" / "config.yaml").is_file():
+    if fresh(work / "findings" / "config.yaml"):
         return STAGES[7]
-    if (work / "findings").is_dir():
+    if fresh(work / "findings"):
         return STAGES[6]
     done = [(folder / "result.json").is_file() or lines(folder / "epochs.jsonl") == EPOCHS for folder in trainings]
     return STAGES[5] if all(done) else STAGES[4]
@@ -183,9 +190,7 @@ def read_store(place: Path) -> dict[str, Any]:
     names = {run.info.run_id: run.info.run_name for run in runs}
     found: dict[str, Any] = {}
     for run in runs:
-        tags = {
-            key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") and key != "attempt"
-        }
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
         parent = names.get(run.data.tags.get("mlflow.parentRunId"), "")
         name = f"{parent} > {run.info.run_name} {tags.get('sweep_value', '')}"
         while name in found:
@@ -209,9 +214,9 @@ def read_store(place: Path) -> dict[str, Any]:
 
 
 def content(path: Path, run: str, parent: str) -> str:
-    """A digest of a file; epochs.jsonl without seconds, and files that have a run's id or a date in them by name only."""
+    """A digest of a file; lines of rounds without their times, and files that have a run's id or a date in them by name only."""
     if path.suffix == ".jsonl":
-        kept = [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()]
+        kept = [{**json.loads(line), "seconds": 0, "time": 0} for line in path.read_text().splitlines()]
         return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
     if path.suffix in (".svg", ".html", ".txt"):
         return "there"
@@ -266,7 +271,7 @@ class Soak:
     def until_done(self, what: str, place: Path, words: list[str], most: int, seconds: float) -> int:
         """Kill in one stage after the other, some of them left out, until the command is done. Returns how often."""
         kills, before = 0, {}
-        stages = iter([stage for stage in STAGES if self.draw.random() < 0.8]) if what == "measure" else None
+        stages = iter([stage for stage in STAGES if self.draw.random() < 0.8]) if what != "sweep" else None
         while True:
             program = Program(place, words, self.fork)
             if kills < most:
@@ -278,7 +283,7 @@ class Soak:
                     print(error, flush=True)
                 return max(kills, 1)
             kills += 1
-            stage, alone = stage_of(place), kills % 2 == 0
+            stage, alone = stage_of(place, program.began), kills % 2 == 0
             self.end(program, alone, what)
             self.killed[what, stage] += 1
             after = progress_of(place)
@@ -295,7 +300,7 @@ class Soak:
         """Until a random moment of a stage, or a random moment at all, or the program ends."""
         end = time.monotonic() + (self.draw.uniform(0, seconds) if stage is None else 10 * seconds)
         while program.status() is None and time.monotonic() < end:
-            if stage and STAGES.index(stage_of(place)) >= STAGES.index(stage) if stage in STAGES else False:
+            if stage in STAGES and STAGES.index(stage_of(place, program.began)) >= STAGES.index(stage):
                 longest = {STAGES[0]: 5.0, STAGES[4]: 2.0, STAGES[6]: 4.0, STAGES[8]: 0.0}.get(stage, 1.0)
                 end = time.monotonic() + self.draw.uniform(0, longest)
                 stage = None

@@ -109,7 +109,7 @@ def train_arm(
                 f"a smaller lr than {config.lr} may help"
             )
         line |= {f"validation/{key}": value for key, value in assess(network, splits["validation"], bf16).items()}
-        line["seconds"] = time.perf_counter() - began
+        line |= {"seconds": time.perf_counter() - began, "time": time.time()}
         if line["validation/accuracy"] > best["accuracy"]:
             weights = {key: value.clone() for key, value in network.state_dict().items()}
             best = {"accuracy": line["validation/accuracy"], "step": stops[number], "network": weights}

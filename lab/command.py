@@ -134,9 +134,9 @@ def run(options: argparse.Namespace, console: Any) -> None:
 
             return show_pacing(console, settings.a, settings.b)
         if options.mode == "curriculum":
-            from lab.compare import run_comparison
+            from lab.compare import compare
 
-            found = run_comparison(settings, console)
+            found = compare(settings, console)
         else:
             from lab.measure import measure
 

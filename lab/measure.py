@@ -1,7 +1,9 @@
 """The measurement: train networks, record what they get right, relate the order of learning to image statistics."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import agreement
@@ -20,65 +22,111 @@ from lab.settings import MeasureSettings, nearest, plain
 from lab.statistics import annotated, kinds_of, statistics_of
 from lab.training import train_network
 from lab.views import describe
-from lab.work import attempt_of, discard, unfinished
+from lab.work import discard, unfinished
 from metrics import STATISTICS
 
 
-def measure(config: MeasureSettings, console: Any, sweep: str | None = None, tags: dict[str, str] | None = None) -> str:
+def measure(
+    settings: MeasureSettings,
+    console: Any,
+    sweep: str | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
+    keep: Path | None = None,
+) -> str:
     """Run the configured measurement and log it to MLflow. Returns the id of its run, the parent of one per network.
 
-    sweep: the run that this measurement is a child of, and tags that it gets there.
+    sweep: the run that this measurement is a child of, and tags that it gets there. keep: where its folder of work goes in
+    the end, in place of being removed.
     """
-    for name in config.statistics:
+    for name in settings.statistics:
         if name not in STATISTICS:
             raise UserError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
     with console.status("reading the images"):
-        data = with_random_labels(load(config), config.random_labels, config.seed)
+        data = with_random_labels(load(settings), settings.random_labels, settings.seed)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
-    size = data.size(config.crop)
-    check_networks(config.architectures, data.channels, len(data.classes), size)
-    found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
-    trained = replace(config, device=found["device"], precision=found["precision"])
+    names, size = settings.architectures, data.size(settings.crop)
+    check_networks(names, data.channels, len(data.classes), size)
+    found = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
+    trained = replace(settings, device=found["device"], precision=found["precision"])
     start_server(train_network)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
-    threads = side_by_side(len(config.architectures), config.workers, trained.device == "cuda")[1]
+    threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
     with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
-        parent, *children = runs_of(client, config, work, sweep, tags or {})
-        tracking.log_data(client, parent, config, data)
+        lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
+        experiment = f"measure-{settings.data}"
         with (
-            tracking.ending(client, [parent, *children]),
-            Progress(console, len(children), config.epochs) as progress,
+            tracking.Tracked(client, work, experiment, runs_for(settings, tags), lines, sweep) as tracked,
+            Progress(console, len(names), settings.epochs) as progress,
         ):
+            tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
             splits = {"train": data.train, "test": data.test}
+            cache, resize = settings.cache, settings.statistics_resize
             statistics = {
-                name: statistics_of(split, config.statistics, config, progress, f"statistics of the {name} images")
+                name: statistics_of(
+                    split, settings.statistics, cache, resize, progress, f"statistics of the {name} images"
+                )
                 for name, split in splits.items()
             }
-            with tracking.in_the_end(lambda: log_record(client, parent, work / "record")):
-                train_networks(trained, data, size, work / "record", client, children, progress)
+            train_networks(trained, data, size, work / "record", tracked.follow, progress)
             progress.say("measuring agreement and correlations")
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
             record = LearningRecord(work / "record")
-            findings = agreement.analyse(record, statistics, kinds, config.statistics, config.resamples, config.seed)
-            progress.say("writing report, figures, tables and metrics")
-            title = f"{', '.join(dict.fromkeys(config.architectures))} on {config.data}"
-            settings = plain(config)
-            folder = work / "findings"
-            summary = write_measurement(folder, findings, record, splits, title, settings, config.seed, parent)
-            log_findings(client, parent, findings, config, folder)
-            describe(client, parent, headline(findings.curves["train"]), summary)
-        print_measurement(console, findings, parent)
-        discard(work)
-    return parent
+            findings = agreement.analyse(
+                record, statistics, kinds, settings.statistics, settings.resamples, settings.seed
+            )
+            progress.say("writing report, figures and tables")
+            title = f"{', '.join(dict.fromkeys(names))} on {settings.data}"
+            summary = write_measurement(
+                work / "findings", findings, record, splits, title, plain(settings), settings.seed, tracked.parent
+            )
+            progress.say("sending what was found to MLflow")
+            tracked.publish(points_of(findings, tracked.times()))
+            describe(client, tracked.parent, headline(findings.curves["train"]), summary)
+        print_measurement(console, findings, tracked.parent)
+        if keep:
+            work.rename(keep)
+        else:
+            discard(work)
+    return tracked.parent
+
+
+def runs_for(settings: MeasureSettings, tags: Mapping[str, str]) -> list[tracking.Run]:
+    """The run of a measurement, with more tags if it is part of a sweep, and one for each network."""
+    names = settings.architectures
+    mixed = "+".join(dict.fromkeys(names))
+    shared = {"phase": "measure", "data": settings.data, "network": mixed, "seed": str(settings.seed)}
+    name = settings.name or f"{len(names)} × {mixed}, seed {settings.seed}"
+    children: list[tracking.Run] = [
+        (f"network {k + 1}: {name}", {"network": name}, {**shared, "phase": "network", "network": name})
+        for k, name in enumerate(names)
+    ]
+    return [(name, plain(settings), {**shared, **tags}), *children]
+
+
+def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point]:
+    """The curves of a measurement, each epoch at its time, and the numbers that it comes to in the end."""
+    numbers = {
+        **{f"explained/{name}": value for name, value in findings.explained.items() if name != "n"},
+        "learned/concordance": findings.concordance,
+        "learned/never": findings.never_learned,
+    }
+    for split, table in findings.correlations.items():
+        section = "correlation" if split == "train" else f"correlation_{split}"
+        numbers |= {f"{section}/{name}": rho for name, rho in table["rho"].items()}
+    curves = {f"{split}/{name}": curve for split, each in findings.curves.items() for name, curve in each.items()}
+    points: list[tracking.Point] = [
+        (t + 1, time, {name: curve[t] for name, curve in curves.items()}) for t, time in enumerate(times)
+    ]
+    return [*points, (len(times), times[-1], numbers)]
 
 
 def train_networks(
-    config: Any, data: Data, size: int, folder: Path, client: Any, children: list[str], progress: Progress
+    config: Any, data: Data, size: int, folder: Path, follow: Callable[[], None], progress: Progress
 ) -> None:
-    """Train the networks side by side, logging to MLflow and showing progress as their epochs come in."""
+    """Train the networks side by side, showing progress, and calling `follow`, as their epochs come in."""
     names = config.architectures
     splits = {"train": data.train, "test": data.test}
     begin_record(
@@ -93,80 +141,17 @@ def train_networks(
     for key, split in splits.items():
         split.images.save(folder.parent / key)
     workers, threads = side_by_side(len(names), config.workers, config.device == "cuda")
-    log = tracking.MetricLog(client)
 
     def look() -> None:
         for k, path in enumerate(folders):
             for line in read_epochs(path)[progress.done[k] :]:
-                log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
                 done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
                 progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
-        log.flush_now_and_then()
+        follow()
 
     tasks = {
         path.name: (k, name, config, folder, size, threads)
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
-    with tracking.in_the_end(log.flush):
-        train_all(train_network, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)
-
-
-def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
-    """Curves as metrics; tables, and what else is in the folder, as artifacts."""
-    log = tracking.MetricLog(client)
-    for split, curves in findings.curves.items():
-        log.log_series(run, {f"{split}/{name}": curve for name, curve in curves.items()})
-    for split, table in findings.correlations.items():
-        section = "correlation" if split == "train" else f"correlation_{split}"
-        log.log(run, config.epochs, {f"{section}/{name}": rho for name, rho in table["rho"].items()})
-    log.log(
-        run, config.epochs, {f"explained/{name}": value for name, value in findings.explained.items() if name != "n"}
-    )
-    log.log(run, config.epochs, {"learned/concordance": findings.concordance, "learned/never": findings.never_learned})
-    log.flush()
-    with tracking.store_errors():
-        client.log_artifacts(run, str(folder))
-
-
-def log_record(client: Any, run: str, record: Path) -> None:
-    """The learning record as an artifact, whatever there is of it; checkpoints stay behind."""
-    if not record.is_dir():
-        return
-    with tracking.store_errors():
-        for file in record.rglob("*"):
-            if file.is_file() and not file.name.startswith("checkpoint") and file.suffix != ".tmp":
-                client.log_artifact(run, str(file), (Path("record") / file.relative_to(record).parent).as_posix())
-
-
-def runs_of(client: Any, config: Any, work: Path, sweep: str | None, more: dict[str, str]) -> list[str]:
-    """The parent run and one child per network: those of an interrupted attempt with the same settings, else new ones."""
-    names = config.architectures
-    experiment = tracking.experiment_id(client, f"measure-{config.data}")
-    attempt = attempt_of(work)
-    begun = tracking.begun_runs(client, experiment, attempt)
-    mixed = "+".join(dict.fromkeys(names))
-    tags = {"phase": "measure", "data": config.data, "network": mixed, "seed": str(config.seed), "attempt": attempt}
-    name = config.name or f"{len(names)} × {mixed}, seed {config.seed}"
-    parent = tracking.begin_run(
-        client,
-        experiment,
-        name,
-        plain(config),
-        {**tags, "part": "all", **more},
-        sweep,
-        begun.get("all"),
-    )
-    children = [
-        tracking.begin_run(
-            client,
-            experiment,
-            f"network {k + 1}: {name}",
-            {"network": name},
-            {**tags, "phase": "network", "network": name, "part": str(k + 1)},
-            parent,
-            begun.get(str(k + 1)),
-        )
-        for k, name in enumerate(names)
-    ]
-    return [parent, *children]
+    train_all(train_network, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)

@@ -1,17 +1,23 @@
-"""The score that `metric=` names, for every training example: from image statistics, a measurement in MLflow, or a file."""
+"""The order of a comparison: the examples to train on, the scores that `metric=` names, and the arms.
+
+Scores come from image statistics, from a measurement in MLflow, or from a file.
+"""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agreement.record import LearningRecord
-from curricula import combine
+from curricula import combine, corrupt_labels, missing, order
+from curricula.comparison import Arm
 from curricula.scores import SCORES, read_scores
 from lab import tracking
 from lab.browse import find
-from lab.data import ANNOTATIONS, Split
+from lab.data import ANNOTATIONS, Data, Images, Split
 from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import PROGRAM, nearest
@@ -36,10 +42,23 @@ def check_metric(metric: str) -> list[str]:
     return parts
 
 
-def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tuple[np.ndarray, list[str]]:
-    """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from."""
+def scores_of(
+    metric: str,
+    train: Split,
+    data: str,
+    root: str,
+    measurement: str | None,
+    client: Any,
+    cache: str,
+    resize: int | None,
+    progress: Progress,
+) -> tuple[np.ndarray, list[str]]:
+    """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from.
+
+    data, root, measurement: as in `record_of`. cache, resize: as in `lab.statistics.statistics_of`.
+    """
     notes, columns = [], []
-    for part in check_metric(config.metric):
+    for part in check_metric(metric):
         if part.startswith("file:"):
             try:
                 columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
@@ -48,33 +67,35 @@ def scores_of(config: Any, train: Split, client: Any, progress: Progress) -> tup
         elif part in ANNOTATIONS:
             if part not in train.annotations:
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
-                raise UserError(f"metric={part}: the train set of data={config.data} has no such annotation; {has}")
+                raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
         elif part in SCORES:
-            record, run = measurement(config, train, client)
+            record, run = record_of(measurement, metric, train, data, root, client)
             columns.append(SCORES[part](record.correct("train"), record.probability("train")))
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:
-            columns.append(
-                statistics_of(train, [part], config, progress, f"{part} of the train images")[part].to_numpy()
-            )
+            table = statistics_of(train, [part], cache, resize, progress, f"{part} of the train images")
+            columns.append(table[part].to_numpy())
     return (combine(columns) if len(columns) > 1 else columns[0]), notes
 
 
-def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord, str]:
-    """The learning record of the measurement asked for, or of the latest finished one with the same examples."""
-    elsewhere = "" if config.root == "data" else f" root={config.root}"
-    command = f"{PROGRAM} --mode measure data={config.data}{elsewhere}"
+def record_of(
+    measurement: str | None, metric: str, train: Split, data: str, root: str, client: Any
+) -> tuple[LearningRecord, str]:
+    """The learning record of the measurement asked for, or of the latest finished one with the same examples; and its run.
+
+    data, root: of the train examples, as settings.
+    """
+    elsewhere = "" if root == "data" else f" root={root}"
+    command = f"{PROGRAM} --mode measure data={data}{elsewhere}"
     with tracking.store_errors():
-        if config.measurement:
-            runs = [find(client, config.measurement, "measurement")]
+        if measurement:
+            runs = [find(client, measurement, "measurement")]
             if runs[0].data.tags["phase"] != "measure":
-                raise UserError(
-                    f"measurement={config.measurement}: that run is no measurement; --mode list shows which are"
-                )
+                raise UserError(f"measurement={measurement}: that run is no measurement; --mode list shows which are")
         else:
-            experiment = client.get_experiment_by_name(f"measure-{config.data}")
+            experiment = client.get_experiment_by_name(f"measure-{data}")
             runs = (
                 client.search_runs(
                     [experiment.experiment_id],
@@ -91,8 +112,73 @@ def measurement(config: Any, train: Split, client: Any) -> tuple[LearningRecord,
                 if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
                     return record, run.info.run_id
             except ValueError as error:
-                if config.measurement:
+                if measurement:
                     raise UserError(f"measurement={run.info.run_id}: {error}") from error
-    if config.measurement:
-        raise UserError(f"measurement={config.measurement}: it measured other examples than data={config.data}")
-    raise UserError(f"metric={config.metric} needs a measurement of these examples; make one: {command}")
+    if measurement:
+        raise UserError(f"measurement={measurement}: it measured other examples than data={data}")
+    raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the train set: images, labels, and the indices (n,) it is made of."""
+
+    images: Images
+    labels: np.ndarray
+    index: np.ndarray
+
+
+def held_out(data: Data, validation: float, label_noise: float, seed: int) -> tuple[Part, Part]:
+    """Train and validation parts, class by class; a fixed draw from the seed.
+
+    validation: fraction of the examples of each class that is held out. label_noise: fraction of the labels of the train part
+    to replace by wrong ones.
+    """
+    split, draw = data.train, np.random.default_rng([seed, 1])
+    chosen = np.zeros(len(split), bool)
+    for label in np.unique(split.labels):
+        members = np.flatnonzero(split.labels == label)
+        chosen[draw.permutation(members)[: round(validation * len(members))]] = True
+    if not chosen.any() or chosen.all():
+        raise UserError(f"validation={validation} of {len(split)} examples leaves a part empty: give another share")
+
+    def part(index: np.ndarray) -> Part:
+        return Part(split.images.take(index), split.labels[index], index)
+
+    train = part(np.flatnonzero(~chosen))
+    if data.multi_label and label_noise:
+        raise UserError(f"label_noise={label_noise}: the examples have sets of labels; give 0")
+    if label_noise:
+        train = replace(train, labels=corrupt_labels(train.labels, label_noise, len(data.classes), seed)[0])
+    return train, part(np.flatnonzero(chosen))
+
+
+def notes_on(scores: np.ndarray, ids: list[str], metric: str) -> list[str]:
+    """What the scores of the examples to train on leave open. Raises UserError where they give no order at all."""
+    notes, without, of = [], missing(scores), f"{len(scores)} training examples"
+    values, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
+    if len(values) < 2:
+        what = "are all equal" if len(values) else "are all missing"
+        raise UserError(f"metric={metric}: the scores {what}, which gives no order")
+    if len(without):
+        first = ids[without[0]]
+        notes.append(f"{len(without)} of {of} have no score ({first!r}, ...) and come last in the order")
+    if counts.max() > len(scores) / 4:
+        notes.append(f"{counts.max()} of {of} share the score {values[counts.argmax()]:g}, in random order")
+    return notes
+
+
+def arms_of(
+    names: Sequence[str], seeds: Sequence[int], scores: np.ndarray, labels: np.ndarray, balance: bool, descending: bool
+) -> list[Arm]:
+    """Every arm with every seed; the seed draws the random order and the order of equal scores."""
+    return [
+        Arm(name, seed, order(scores, name, labels, balance, seed, descending), name != "shuffled")
+        for seed in seeds
+        for name in names
+    ]
+
+
+def commonest(labels: np.ndarray) -> float:
+    """The share of the commonest label, or set of labels."""
+    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))

@@ -164,12 +164,13 @@ def device_and_precision(
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Environment variables as given within the block."""
+    """Environment variables as given within the block; one that is changed within, as by a signal, stays as it is then."""
     before = {name: os.environ[name] for name in variables if name in os.environ}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name in variables:
-            os.environ.pop(name, None)
-        os.environ.update(before)
+        for name, value in variables.items():
+            if os.environ.get(name) == value:
+                os.environ.pop(name)
+                os.environ.update({name: before[name]} if name in before else {})

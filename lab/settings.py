@@ -116,7 +116,11 @@ class Settings:
         effect=False,
     )
     scheduler: str | None = setting(None, "address tcp://host:port of the scheduler of engine=dask", effect=False)
-    cache: str = setting("cache", "folder of computed statistics and decoded images; safe to delete", effect=False)
+    cache: str = setting(
+        "cache",
+        "folder of statistics, decoded images and finished trainings of comparisons; safe to delete",
+        effect=False,
+    )
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings", effect=False)
 
 

@@ -30,19 +30,25 @@ class Resized(Sequence):
         )
 
 
-def statistics_of(split: Split, names: Sequence[str], config: Any, progress: Progress, words: str) -> pd.DataFrame:
-    """A row per example, a column per statistic named."""
+def statistics_of(
+    split: Split, names: Sequence[str], cache: str, resize: int | None, progress: Progress, words: str
+) -> pd.DataFrame:
+    """A row per example, a column per statistic named.
+
+    cache: folder in which statistics are kept. resize: side of the squares that those in RESIZED are taken of. words: what
+    the progress is called.
+    """
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:
         return statistics_table(
-            images, split.ids, names, Path(config.cache).expanduser() / "statistics",
+            images, split.ids, names, Path(cache).expanduser() / "statistics",
             progress=lambda done, total: progress.step(words, done, total),
         )  # fmt: skip
 
-    if not config.statistics_resize:
+    if not resize:
         return table(split.originals, list(names))
     small = [name for name in names if name in RESIZED]
-    tables = [table(Resized(split, config.statistics_resize), small)] if small else []
+    tables = [table(Resized(split, resize), small)] if small else []
     others = [name for name in names if name not in RESIZED]
     tables += [table(split.originals, others)] if others else []
     return pd.concat(tables, axis=1)[list(names)]

@@ -1,34 +1,48 @@
-"""MLflow: the store, runs with an honest status, and metrics sent in batches.
+"""MLflow: the store, and runs in it as a view of a folder of work.
 
 The store is `mlruns/mlflow.db` (SQLite) with artifacts beside it, unless MLFLOW_TRACKING_URI names another.
 """
 
 import json
 import os
-import threading
+import re
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
-from lab.errors import UserError
+from agreement.record import read_lines, replace_text
+from lab.errors import Diverged, UserError
+from lab.processes import environment
 
 STORE = Path("mlruns")
-FLUSH_SECONDS = 10
-LONGEST_PAUSE = 300  # seconds between attempts to send metrics to a store that does not take them
+# of a training of a comparison; the last says that it is done
+RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
+REUSED_FROM = "reused_from"  # a file beside them where they were taken from another run: its id
+SEND_SECONDS = 10  # between two looks for new metrics, and before the first new attempt at a store that failed
+LONGEST_PAUSE = 300  # before further attempts
 LARGEST_BATCH = 1000  # metrics in one request, MLflow's limit
+ADVICE = {  # by what an error says
+    "locked": "another program holds the database; wait for it or stop it, then give the same command again",
+    "No space left|disk is full": "make space, then give the same command again",
+    "disk I/O error": "make space, or see to the disk, then give the same command again",  # of a full disk as well
+    "out-of-date|Can't locate revision|schema": "another version of MLflow wrote it: `mlflow db upgrade` brings an older one "
+    "up to date; a newer one needs the newer MLflow",
+    "": "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store",
+}
+
+Point = tuple[int, float, Mapping[str, float]]  # step, unix time in seconds, numbers by name
+Run = tuple[str, Mapping[str, Any], Mapping[str, str]]  # name, parameters, tags
 
 # before MLflow is imported: no telemetry and no chatter unless the user asks for it
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-RETRIES = "4"  # for half a minute a server is asked again, not for four
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # a server is asked for half a minute, not for four
 
 
 def tracking_uri() -> str:
@@ -45,7 +59,7 @@ def open_store() -> Any:
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
     # the whole path: MLflow keeps a connection per address as long as a process lives, whatever the current folder
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE.absolute()}/mlflow.db"
-    with store_errors(), asked_once():
+    with store_errors(), little_patience():
         if uri.startswith("sqlite:///"):
             make_database(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
         client = MlflowClient(uri)
@@ -75,18 +89,10 @@ def make_database(path: Path) -> None:
         draft.replace(path)
 
 
-@contextmanager
-def asked_once() -> Iterator[None]:
-    """Within, a server that does not answer is known after seconds, unless the user's environment says otherwise."""
-    quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-    before = {key: os.environ.get(key) for key in quick}
-    if before["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == RETRIES and before["MLFLOW_HTTP_REQUEST_TIMEOUT"] is None:
-        os.environ.update(quick)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            os.environ.pop(key, None) if value is None else os.environ.update({key: value})
+def little_patience() -> AbstractContextManager[None]:
+    """Within, a server that does not answer is known after seconds."""
+    most = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": 1, "MLFLOW_HTTP_REQUEST_TIMEOUT": 10}
+    return environment(**{name: str(min(int(os.environ.get(name, value)), value)) for name, value in most.items()})
 
 
 @contextmanager
@@ -99,201 +105,207 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        root: BaseException = error
-        while True:  # what the database or the network said, beneath what was made of it
-            below: BaseException | None = (
-                root.__context__ if isinstance(root.__context__, OSError | HTTPError) else None
-            )
-            if (below := root.__cause__ or below) is None:
+        root: BaseException = error  # becomes what the database or the network said, beneath what was made of it
+        while below := root.__cause__ or root.__context__:
+            if below is not root.__cause__ and not isinstance(below, OSError | HTTPError):
                 break
             root = below
-        text = str(root).strip()
-        if "locked" in text:
-            advice = "another program holds the database; wait for it or stop it, then give the same command again"
-        elif "No space left" in text or "disk is full" in text:
-            advice = "make space, then give the same command again"
-        elif "disk I/O error" in text:  # which SQLite says of a full disk as well
-            advice = "make space, or see to the disk, then give the same command again"
-        elif "out-of-date" in text or "Can't locate revision" in text or "schema" in text:
-            advice = "another version of MLflow wrote it: `mlflow db upgrade` brings an older one up to date; a newer one needs the newer MLflow"
-        else:
-            advice = "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store"
-        raise UserError(
-            f"MLflow store {tracking_uri()}: {text.splitlines()[0] if text else type(error).__name__} ({advice})"
-        ) from error
+        text = str(root).strip() or type(error).__name__
+        advice = next(advice for pattern, advice in ADVICE.items() if re.search(pattern, text))
+        raise UserError(f"MLflow store {tracking_uri()}: {text.splitlines()[0]} ({advice})") from error
 
 
 def experiment_id(client: Any, name: str) -> str:
     """The experiment of that name, made when missing, with its artifacts below the local store."""
     from mlflow.exceptions import MlflowException
 
+    here = None if os.environ.get("MLFLOW_TRACKING_URI") else (STORE.absolute() / "artifacts" / name).as_uri()
     with store_errors():
         found = client.get_experiment_by_name(name)
-        here = None if os.environ.get("MLFLOW_TRACKING_URI") else (STORE.absolute() / "artifacts" / name).as_uri()
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
-                raise UserError(
-                    f"the experiment {name} was deleted; `MLFLOW_TRACKING_URI={tracking_uri()} {command}` brings it back"
-                )
-            if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
-                raise UserError(
-                    f"this store was made elsewhere and its files are looked for there ({found.artifact_location}): "
-                    "move the folder back, or work in another one"
-                )
-            return found.experiment_id
-        try:
-            return client.create_experiment(
-                name,
-                artifact_location=here,
-                tags={"mlflow.experimentKind": "custom_model_development"},  # the UI shows runs first, not traces
-            )
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process may have been quicker
-            if found is None:
-                raise
-            return found.experiment_id
+        if found is None:
+            tags = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs first, not traces
+            try:
+                return client.create_experiment(name, artifact_location=here, tags=tags)
+            except MlflowException:
+                found = client.get_experiment_by_name(name)  # another process may have been quicker
+                if found is None:
+                    raise
+    if found.lifecycle_stage == "deleted":
+        command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        store = f"MLFLOW_TRACKING_URI={tracking_uri()}"
+        raise UserError(f"the experiment {name} was deleted; `{store} {command}` brings it back")
+    if here and found.artifact_location.startswith("file:") and found.artifact_location != here:
+        elsewhere = f"its files are looked for there ({found.artifact_location})"
+        raise UserError(f"this store was made elsewhere and {elsewhere}: move the folder back, or work in another one")
+    return found.experiment_id
 
 
-def begin_run(
-    client: Any,
-    experiment: str,
-    name: str,
-    parameters: Mapping[str, Any],
-    tags: Mapping[str, str],
-    parent: str | None = None,
-    begun: Any = None,
-) -> str:
-    """Create a run with its parameters and tags, or go on with one that was begun. Returns the run id."""
-    from mlflow.entities import Param, RunTag
-
-    with store_errors():
-        tags = {**tags, **({"mlflow.parentRunId": parent} if parent else {})}
-        if begun is None:
-            begun = client.create_run(experiment, tags=tags, run_name=name)
-        else:
-            client.set_terminated(begun.info.run_id, "RUNNING")
-            client.log_batch(begun.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        listed = [Param(key, str(value)[:6000]) for key, value in parameters.items() if key not in begun.data.params]
-        for i in range(0, len(listed), 100):
-            client.log_batch(begun.info.run_id, params=listed[i : i + 100])
-    return begun.info.run_id
-
-
-def begun_runs(client: Any, experiment: str, attempt: str) -> dict[str, Any]:
-    """The runs that an interrupted attempt has begun, by their tag `part`."""
-    with store_errors():
-        runs = client.search_runs([experiment], f"tags.attempt = '{attempt}'", max_results=10_000)
-    return {run.data.tags["part"]: run for run in runs}
-
-
-def log_data(client: Any, run: str, config: Any, data: Any) -> None:
+def log_data(client: Any, run: str, name: str, root: str, data: Any) -> None:
     """Name the data set (`lab.data.Data`) that a run learned from, with the numbers of examples of its splits."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     profile = json.dumps({"train": len(data.train), "test": len(data.test)})
-    dataset = Dataset(config.data, data.digest[:32], "local", config.root, profile=profile)
+    dataset = Dataset(name, data.digest[:32], "local", root, profile=profile)
     with store_errors():
         client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-@contextmanager
-def in_the_end(action: Callable[[], object]) -> Iterator[None]:
-    """Do something to the store as the block ends, however it ends. Where that fails too, the block's own error is told."""
-    try:
-        yield
-    except BaseException:
-        with suppress(UserError), asked_once():
-            action()
-        raise
-    action()
+def metrics_of(points: Iterable[Point]) -> list[Any]:
+    """Points as metrics of MLflow; NaN values are left out."""
+    from mlflow.entities import Metric
+
+    return [
+        Metric(key, float(value), int(1000 * seconds), step)
+        for step, seconds, numbers in points
+        for key, value in numbers.items()
+        if not np.isnan(value)
+    ]
 
 
-@contextmanager
-def ending(client: Any, runs: list[str], is_finished: Callable[[str], bool] = lambda run: False) -> Iterator[None]:
-    """Mark runs finished, failed or killed, as the block ends; finished whatever happens where `is_finished` says so."""
-
-    def end(status: str) -> None:
-        with store_errors():
-            for run in runs:
-                client.set_terminated(run, "FINISHED" if status != "FINISHED" and is_finished(run) else status)
-
-    try:
-        yield
-    except BaseException as error:
-        with suppress(UserError), asked_once():  # the first error is the one to tell
-            end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    end("FINISHED")
+def log_metrics(client: Any, run: str, metrics: Sequence[Any]) -> None:
+    with store_errors():
+        for begin in range(0, len(metrics), LARGEST_BATCH):
+            client.log_batch(run, metrics=metrics[begin : begin + LARGEST_BATCH])
 
 
-class MetricLog:
-    """Gathers metrics of many runs and sends them in batches, at most every FLUSH_SECONDS; NaN values are left out.
+def points_of(lines: Path, ended: bool) -> list[Point]:
+    """What a training has written down, and its result where it is done.
 
-    Each is in the store once: what a run has already, from an attempt that was cut off, is not sent again.
+    The last line is left out until the trainings have ended: one that is killed between line and checkpoint writes it again,
+    with another time.
+    """
+    points: list[Point] = []
+    for line in read_lines(lines):
+        step = line.pop("epoch") if "epoch" in line else line.pop("step")
+        points.append((int(step), line.pop("time"), line))
+    if is_done(lines):
+        return [*points, (*points[-1][:2], json.loads(lines.with_name(RESULT_FILES[-1]).read_text()))]
+    return points if ended else points[:-1]
+
+
+def is_done(lines: Path) -> bool:
+    """Whether a training of a comparison, of which this is the file of lines, is done."""
+    return lines.with_name(RESULT_FILES[-1]).is_file()
+
+
+class Tracked:
+    """The runs of a folder of work: a parent, and a child for each training. Use as a context manager around the work.
+
+    What they hold is what stands in the folder, each metric with the time noted there. MLflow keeps one of equal metrics, so
+    all can be sent again. The runs end as the block does: finished, failed or killed.
     """
 
-    def __init__(self, client: Any):
-        self.client = client
-        self.waiting: dict[str, list[Any]] = defaultdict(list)
-        self.held: dict[str, set[tuple[str, int]]] = {}
-        self.sending = threading.Lock()
-        self.flushed, self.pause = time.monotonic(), FLUSH_SECONDS
+    def __init__(
+        self,
+        client: Any,
+        work: Path,
+        experiment: str,
+        runs: Sequence[Run],
+        trainings: Sequence[Path] = (),
+        above: str | None = None,
+    ):
+        """Take up the runs that are noted in the folder, or create them.
 
-    def log(self, run: str, step: int, numbers: Mapping[str, float]) -> None:
-        from mlflow.entities import Metric
+        runs: the parent, then its children. trainings: for each child, the file that its training writes a line into after
+        every round. above: the run that the parent is a child of.
+        """
+        self.client, self.work, self.trainings = client, work, trainings
+        self.sent = [0] * len(trainings)
+        self.pause, self.next = SEND_SECONDS, time.monotonic() + SEND_SECONDS
+        with store_errors():
+            experiment = experiment_id(client, experiment)
+            self.parent, *self.children = begin_runs(client, work / "runs.json", experiment, runs, above)
 
-        now = int(time.time() * 1000)
-        self.waiting[run] += [
-            Metric(key, float(value), now, step) for key, value in numbers.items() if not np.isnan(value)
-        ]
-
-    def log_series(self, run: str, series: Mapping[str, np.ndarray], first_step: int = 1) -> None:
-        """Whole curves at once: each value of `series` is (T,), one number per step."""
-        for key, values in series.items():
-            for step, value in enumerate(values, first_step):
-                self.log(run, step, {key: value})
-
-    def flush(self) -> None:
-        """Send everything. Raises UserError, which says how much is not sent; it is kept for the next attempt."""
-        if not self.sending.acquire(timeout=1):
-            raise UserError(f"MLflow store {tracking_uri()}: does not answer")
-        try:
-            with store_errors():
-                for run in list(self.waiting):
-                    self.send(run)
-        except UserError as error:
-            left = sum(map(len, self.waiting.values()))
-            raise UserError(
-                f"{error}; {left} metrics are not sent: they are kept, and sent by the same command"
-            ) from error
-        finally:
-            self.sending.release()
-
-    def send(self, run: str) -> None:
-        if run not in self.held:
-            keys = self.client.get_run(run).data.metrics
-            self.held[run] = {(key, at.step) for key in keys for at in self.client.get_metric_history(run, key)}
-        waiting = self.waiting[run]
-        waiting[:] = [metric for metric in waiting if (metric.key, metric.step) not in self.held[run]]
-        while waiting:
-            # repeated after an error, a metric has the same time: the store then keeps one of them
-            self.client.log_batch(run, metrics=waiting[:LARGEST_BATCH])
-            del waiting[:LARGEST_BATCH]
-
-    def flush_now_and_then(self) -> None:
-        """Send everything if it is time to. A store that cannot take it is tried again, ever more seldom."""
-        if time.monotonic() - self.flushed < self.pause:
+    def follow(self) -> None:
+        """While networks train: send what is new now and then. A store that fails is tried again, ever more seldom."""
+        if time.monotonic() < self.next:
             return
         try:
-            self.flush()
-            self.pause = FLUSH_SECONDS
+            with little_patience():
+                self.send(ended=False)
+            pause, self.pause = SEND_SECONDS, SEND_SECONDS
         except UserError:
-            self.pause = min(2 * self.pause, LONGEST_PAUSE)
-        self.flushed = time.monotonic()
+            pause, self.pause = self.pause, min(2 * self.pause, LONGEST_PAUSE)
+        self.next = time.monotonic() + pause
+
+    def send(self, ended: bool) -> None:
+        """Send what trainings wrote since the last time. ended: see `points_of`. Raises UserError where the store fails."""
+        points = [points_of(lines, ended) for lines in self.trainings]
+        waiting = [metrics_of(new[sent:]) for new, sent in zip(points, self.sent, strict=True)]
+        for k, run in enumerate(self.children):
+            try:
+                log_metrics(self.client, run, waiting[k])
+            except UserError as error:
+                left = sum(map(len, waiting[k:]))
+                again = f"{left} metrics could not be sent; run the same command to send them"
+                raise UserError(f"{error}; {again}") from error
+            self.sent[k] = len(points[k])
+
+    def send_files(self) -> None:
+        """The learning record, complete or not, without its checkpoints; and the results of trainings that are done."""
+        with store_errors():
+            for file in (self.work / "record").rglob("*"):
+                if file.is_file() and not file.name.startswith("checkpoint") and file.suffix != ".tmp":
+                    under = file.parent.relative_to(self.work).as_posix()
+                    self.client.log_artifact(self.parent, str(file), under)
+            for run, lines in zip(self.children, self.trainings, strict=True):
+                for name in RESULT_FILES if is_done(lines) else ():
+                    self.client.log_artifact(run, str(lines.with_name(name)), "training")
+
+    def publish(self, points: Iterable[Point] = ()) -> None:
+        """All has ended: send all that stands in the folder. points: what was found, metrics of the parent."""
+        self.send(ended=True)
+        self.send_files()
+        log_metrics(self.client, self.parent, metrics_of(points))
+        with store_errors():
+            self.client.log_artifacts(self.parent, str(self.work / "findings"))
+
+    def times(self) -> list[float]:
+        """When the last of the trainings ended each of its rounds."""
+        each = [[line["time"] for line in read_lines(lines)] for lines in self.trainings]
+        return [max(times) for times in zip(*each, strict=True)]
+
+    def end(self, status: str) -> None:
+        """Trainings that are done are finished whatever happened."""
+        with store_errors():
+            for run, lines in zip(self.children, self.trainings, strict=True):
+                self.client.set_terminated(run, "FINISHED" if is_done(lines) else status)
+            self.client.set_terminated(self.parent, status)
+
+    def __enter__(self) -> "Tracked":
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is None:
+            return self.end("FINISHED")
+        with suppress(UserError), little_patience():  # the first error is the one to tell
+            self.send(ended=isinstance(error, Diverged))  # whose folder goes
+            self.send_files()
+            self.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
 
 
-def holds(client: Any, run: str, key: str) -> bool:
-    """Whether the store has a metric of a run."""
-    with store_errors():
-        return key in client.get_run(run).data.metrics
+def begin_runs(client: Any, noted: Path, experiment: str, runs: Sequence[Run], above: str | None) -> list[str]:
+    """Ids of a parent and its children, see `Tracked`: those that a file notes, else new ones, which are noted there one by one."""
+    from mlflow.entities import Param, RunTag
+
+    ids = json.loads(noted.read_text()) if noted.is_file() else []
+    listed = ", ".join(f"'{run}'" for run in ids)
+    found = client.search_runs([experiment], f"attributes.run_id IN ({listed})", max_results=len(ids)) if ids else []
+    begun = {run.info.run_id: run for run in found}
+    if len(begun) < len(ids):  # somebody removed one, or it is in another store
+        ids = []
+    for number, (name, parameters, tags) in enumerate(runs):
+        parent = ids[0] if number else above
+        tags = {**tags, "mlflow.parentRunId": parent} if parent else tags
+        if number < len(ids):
+            run = begun[ids[number]]
+            client.set_terminated(run.info.run_id, "RUNNING")
+            client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        else:
+            run = client.create_run(experiment, tags=tags, run_name=name)
+            ids.append(run.info.run_id)
+            replace_text(noted, json.dumps(ids))
+        new = [Param(key, str(value)[:6000]) for key, value in parameters.items() if not run.data.params]
+        for i in range(0, len(new), 100):
+            client.log_batch(run.info.run_id, params=new[i : i + 100])
+    return ids

@@ -88,7 +88,7 @@ def train_network(k: int, name: str, config: Any, folder: Path, size: int, threa
             raise Diverged(
                 f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help"
             )
-        recorder.end_epoch(**numbers, seconds=time.perf_counter() - started)
+        recorder.end_epoch(**numbers, seconds=time.perf_counter() - started, time=time.time())
         save_checkpoint(
             checkpoint,
             {
@@ -257,9 +257,7 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def damaged(folder: Path) -> UserError:
-    return UserError(
-        f"{folder} is damaged, as a loss of power can leave it; remove it, and its network is trained anew"
-    )
+    return UserError(f"{folder} is damaged, possibly by a power failure; delete it to train this network again")
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> int:

@@ -11,13 +11,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agreement.record import replace_text
 from lab import tracking
 from lab.data import Data
 from lab.errors import Diverged, UserError
 from lab.settings import Settings, with_effect
 
-TERMS = 2  # raise it when a change to the code changes what a training with the same settings gives
+TERMS = 3  # raise it when a change to the code changes what a training with the same settings gives
 
 
 @contextmanager
@@ -59,15 +58,26 @@ def discard(work: Path) -> None:
     shutil.rmtree(done, ignore_errors=True)  # another process that starts may be removing it as well
 
 
-def attempt_of(work: Path) -> str:
-    """What the runs of this work are tagged with, so that the attempt that resumes it finds them, however it was cut off."""
-    noted = work / "attempt"
-    if not noted.is_file():
-        replace_text(noted, f"{work.name}-{uuid.uuid4().hex}")
-    return noted.read_text()
+def keep_training(folder: Path, kept: Path, run: str) -> None:
+    """Copy the result of a training, if it is done, to where other comparisons look for it. run: its id in MLflow."""
+    if kept.is_dir() or not (folder / tracking.RESULT_FILES[-1]).is_file():
+        return
+    draft = kept.with_name(f"{kept.name}.{run}.tmp")
+    draft.mkdir(parents=True, exist_ok=True)
+    for name in tracking.RESULT_FILES:
+        shutil.copy(folder / name, draft)
+    (draft / tracking.REUSED_FROM).write_text(run)
+    try:
+        draft.rename(kept)
+    except OSError:  # another comparison was quicker
+        shutil.rmtree(draft)
 
 
-def is_being_worked_on(attempt: str) -> bool:
-    """Whether the folder of an attempt is still there."""
-    noted = tracking.STORE / "unfinished" / attempt.rpartition("-")[0] / "attempt"
-    return noted.is_file() and noted.read_text() == attempt
+def take_training(kept: Path, folder: Path) -> str:
+    """Make a kept result that of a training which has not begun. Returns the id of the run it is from, or nothing."""
+    if kept.is_dir() and not folder.is_dir():
+        draft = folder.with_suffix(".tmp")
+        shutil.copytree(kept, draft, dirs_exist_ok=True)
+        draft.rename(folder)
+    origin = folder / tracking.REUSED_FROM
+    return origin.read_text() if origin.is_file() else ""

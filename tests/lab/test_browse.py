@@ -110,7 +110,8 @@ def test_export_to_a_folder_of_its_own(here, capsys, tmp_path):
 
 def test_without_an_id_it_is_the_newest_that_has_finished(here, capsys):
     client = tracking.open_store()
-    run = tracking.begin_run(client, tracking.experiment_id(client, "measure-folder"), "x", {}, {"phase": "measure"})
+    experiment = tracking.experiment_id(client, "measure-folder")
+    run = client.create_run(experiment, tags={"phase": "measure"}, run_name="x").info.run_id
     client.set_terminated(run, "KILLED")
     try:
         assert "Does training in order of segments help?" in run_mode(capsys, "show")

@@ -79,7 +79,7 @@ def record_of(place: Path) -> dict[str, object]:
     """The record in the only finished measurement of a store, file by file, without the seconds that epochs took."""
     (folder,) = place.glob("mlruns/artifacts/*/*/artifacts/record")
     return {
-        path.relative_to(folder).as_posix(): [line | {"seconds": 0} for line in read_epochs(path.parent)]
+        path.relative_to(folder).as_posix(): [line | {"seconds": 0, "time": 0} for line in read_epochs(path.parent)]
         if path.name == "epochs.jsonl"
         else path.read_bytes()
         for path in folder.rglob("*")

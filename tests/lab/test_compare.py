@@ -1,6 +1,5 @@
 """Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
 
-import io
 import math
 import re
 import shutil
@@ -15,15 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from rich.console import Console
 
 import train
 from curricula import compare as compare_arms
 from curricula import corrupt_labels
 from curricula.comparison import Outcome, answer, table_of
 from lab import tracking
-from lab.compare import commonest, held_out, warn_of_examples_never_drawn, with_steps
+from lab.compare import never_drawn, pacing_curve
 from lab.data import load
+from lab.ordering import commonest, held_out
 from lab.settings import PROGRAM, compose
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +106,7 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
     words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
     config = compose(words, "curriculum")
     data = load(config)
-    part, _ = held_out(data, config)
+    part, _ = held_out(data, config.validation, config.label_noise, config.seed)
     _, wrong = corrupt_labels(data.train.labels[part.index], 0.4, 10, config.seed)
     assert np.array_equal(part.labels != data.train.labels[part.index], wrong)
     ids = np.array(data.train.ids)[part.index]
@@ -176,21 +175,19 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
 
 
 @pytest.mark.parametrize(
-    ("words", "epochs", "told"),
+    ("pacing", "a", "steps", "told"),
     [
-        (["pacing=fixed_exponential"], 1, "pacing=fixed_exponential reaches 400 of 10,000 examples by the end of the 79 steps"),
-        (["pacing=fixed_exponential"], 8, ""),  # H&W's seven levels of 100 steps
-        (["pacing=fixed_exponential", "a=0.8"], 1, ""),
-        (["pacing=linear", "a=1"], 1, ""),
-        (["pacing=linear", "a=2"], 1, "pacing=linear reaches 6,000 of"),
+        ("fixed_exponential", None, 79, ["pacing=fixed_exponential reaches 400 of 10,000 examples by the end of the 79 steps"]),
+        ("fixed_exponential", None, 632, []),  # H&W's seven levels of 100 steps
+        ("fixed_exponential", 0.8, 79, []),
+        ("linear", 1, 79, []),
+        ("linear", 2, 79, ["pacing=linear reaches 6,000 of 10,000 examples by the end of the 79 steps"]),
     ],
 )  # fmt: skip
-def test_examples_that_the_pacing_never_reaches_are_told(words, epochs, told):
-    console = Console(width=300, file=io.StringIO())
-    config = with_steps(compose([*words, f"epochs={epochs}"], "curriculum"), 10_000)
-    warn_of_examples_never_drawn(config, 10_000, console)
-    assert console.file.getvalue().startswith(told)
-    assert bool(console.file.getvalue()) == bool(told)
+def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told):
+    found = never_drawn(pacing, pacing_curve(pacing, steps, 10_000, a, None))
+    assert [note.partition(";")[0] for note in found] == told
+    assert all(note.endswith(" Continuing.") for note in found)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +246,7 @@ def test_scores_are_told_about_before_the_training(place, digits, monkeypatch, c
     monkeypatch.setattr("lab.compare.train_all", stopped)
     assert "metric=file:scores.csv: the scores are all equal, which gives no order" in said(2)
     assert "the scores are all missing" in said(math.nan)
-    assert "share the score 2, in random order. Training all the same." in said(2, 2, 1, 3)
+    assert "share the score 2, in random order. Continuing." in said(2, 2, 1, 3)
     told = said(1, 2, 3, 4, math.nan)
     assert re.search(r"of \d+ training examples have no score \('.*', \.\.\.\) and come last in the order", told)
     assert "share the score" not in told
@@ -292,7 +289,7 @@ def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch
 def test_a_measurement_by_the_beginning_of_its_id(place, digits, capsys):
     client = tracking.open_store()
     experiment = tracking.experiment_id(client, "curriculum-folder")
-    run = tracking.begin_run(client, experiment, "a comparison", {}, {"phase": "curriculum"})
+    run = client.create_run(experiment, tags={"phase": "curriculum"}).info.run_id
     small = [*SMALL, f"root={digits}", "metric=agreement"]
     assert compare(*small, f"measurement={run[:8]}") == 2
     assert "that run is no measurement" in capsys.readouterr().err

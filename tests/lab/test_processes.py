@@ -273,3 +273,11 @@ def test_torchrun_is_known_by_all_of_its_variables(monkeypatch):
     assert ranks_of_torchrun() == 4
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     assert ranks_of_torchrun() == 1
+
+
+def test_variables_of_a_block_end_with_it_but_for_those_changed_within(monkeypatch):
+    monkeypatch.setenv("LAB_ONE", "1")
+    with processes.environment(LAB_ONE="2", LAB_TWO="2", LAB_THREE="2"):
+        assert os.environ["LAB_ONE"] == os.environ["LAB_TWO"] == "2"
+        monkeypatch.setenv("LAB_THREE", "3")  # as the handler of a signal may
+    assert os.environ["LAB_ONE"] == "1" and "LAB_TWO" not in os.environ and os.environ["LAB_THREE"] == "3"

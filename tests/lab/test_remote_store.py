@@ -1,5 +1,6 @@
 """A real MLflow server that is not there, does not answer, or dies and comes back."""
 
+import json
 import os
 import signal
 import socket
@@ -11,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import tracking
 from lab.errors import UserError
-from lab.tracking import MetricLog, begin_run, ending, experiment_id, open_store
+from lab.tracking import Tracked, open_store
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_server_that_is_not_there_is_told_at_once(port):
     message = told(open_store)
     assert message.startswith(f"MLflow store http://127.0.0.1:{port}: [Errno 111] Connection refused (check that")
     assert time.monotonic() - began < 10
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == tracking.RETRIES  # more patience once work has begun
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "4"  # more patience once work has begun
 
 
 @pytest.mark.slow
@@ -91,24 +91,35 @@ def test_a_server_that_does_not_answer_is_told_soon(port):
 
 
 @pytest.mark.slow
-def test_metrics_wait_for_a_server_that_dies_and_comes_back(server, monkeypatch):
+def test_metrics_wait_for_a_server_that_dies_and_comes_back(server, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     server.start()
-    client = open_store()
-    run = begin_run(client, experiment_id(client, "tests"), "a run", {}, {})
-    log = MetricLog(client)
-    log.pause = 0
+    client, lines = open_store(), tmp_path / "epochs.jsonl"
+    made = Tracked(client, tmp_path, "tests", [("all", {}, {}), ("a run", {}, {})], [lines])
     for step in range(1, 9):
-        if step == 3:
+        if step == 4:
             server.kill()
-        log.log(run, step, {"a": step / 2, "b": -step})
-        log.flush_now_and_then()  # which never raises
-        log.pause = 0
-    assert "; 12 metrics are not sent: they are kept" in told(log.flush)
-    with pytest.raises(ZeroDivisionError), ending(client, [run]):  # the error is told, not that of the server
+        with lines.open("a") as file:
+            file.write(json.dumps({"epoch": step, "a": step / 2, "b": -step, "time": 1e9 + step}) + "\n")
+        made.next = 0
+        made.follow()  # which never raises
+    message = told(lambda: made.send(ended=True))
+    assert message.endswith("; 12 metrics could not be sent; run the same command to send them")
+    with pytest.raises(ZeroDivisionError), made:  # the error is told, not that of the server
         raise ZeroDivisionError
     server.start()
-    log.flush()
+    made.send(ended=True)
     for key, factor in (("a", 0.5), ("b", -1)):
-        history = client.get_metric_history(run, key)
+        history = client.get_metric_history(made.children[0], key)
         assert [(at.step, at.value) for at in history] == [(step, factor * step) for step in range(1, 9)]
+
+
+@pytest.mark.slow
+def test_what_a_server_gets_twice_it_holds_once(server, tmp_path):
+    server.start()
+    client, lines = open_store(), tmp_path / "epochs.jsonl"
+    lines.write_text("".join(f'{{"epoch": {step}, "a": 1, "time": 1e9}}\n' for step in range(1, 9)))
+    for _ in range(2):
+        made = Tracked(client, tmp_path, "tests", [("all", {}, {}), ("a run", {}, {})], [lines])
+        made.send(ended=True)
+    assert len(client.get_metric_history(made.children[0], "a")) == 8

@@ -1,5 +1,6 @@
 """MLflow on a real SQLite store: what goes in comes out, and a store that cannot be used is told in one line."""
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 
 from lab import browse, tracking
 from lab.errors import UserError
-from lab.tracking import MetricLog, begin_run, ending, experiment_id, open_store
+from lab.tracking import Tracked, experiment_id, open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +32,22 @@ def client(database):
     return open_store()
 
 
-@pytest.fixture
-def run(client) -> str:
-    return begin_run(client, experiment_id(client, "tests"), "a run", {}, {})
+def tracked(client, work: Path, trainings: int = 1) -> Tracked:
+    """A parent and its children, in the experiment `tests`; the trainings write to `1.jsonl` and so on in the folder of work."""
+    work.mkdir(exist_ok=True)
+    runs = [("all", {}, {}), *((f"training {k + 1}", {}, {}) for k in range(trainings))]
+    return Tracked(client, work, "tests", runs, [work / f"{k + 1}.jsonl" for k in range(trainings)])
+
+
+def write_rounds(work: Path, begin: int, end: int, time: float = 1e9, training: int = 1, **numbers: float) -> None:
+    """Lines of the rounds from `begin` on, before `end`: `a` is half of the round's number."""
+    with (work / f"{training}.jsonl").open("a") as file:
+        for step in range(begin, end):
+            file.write(json.dumps({"epoch": step, "a": step / 2, **numbers, "time": time + step}) + "\n")
+
+
+def history(client, run: str, key: str = "a") -> list[tuple[int, float]]:
+    return [(at.step, at.value) for at in client.get_metric_history(run, key)]
 
 
 def elsewhere(code: str, folder: Path, *, environment: dict[str, str] | None = None, **named):
@@ -52,82 +66,171 @@ def told(action=open_store) -> str:
     return str(raised.value)
 
 
-def test_a_run_with_its_parameters_and_tags(client):
+def test_a_run_with_its_parameters_and_tags(client, tmp_path):
     experiment = experiment_id(client, "measure-digits")
     assert experiment_id(client, "measure-digits") == experiment
-    parent = begin_run(client, experiment, "five", {f"key{i}": i for i in range(250)} | {"long": "x" * 9000, "none": None}, {"a": "b"})  # fmt: skip
-    child = begin_run(client, experiment, "one of five", {}, {}, parent)
-    found = client.get_run(parent)
+    parameters = {f"key{i}": i for i in range(250)} | {"long": "x" * 9000, "none": None}
+    runs = [("five", parameters, {"a": "b"}), ("one of five", {}, {})]
+    made = Tracked(client, tmp_path, "measure-digits", runs, [tmp_path / "1.jsonl"])
+    found = client.get_run(made.parent)
+    assert found.info.experiment_id == experiment
     assert found.info.run_name == "five" and found.info.status == "RUNNING" and found.data.tags["a"] == "b"
     assert (
         len(found.data.params) == 252 and found.data.params["key249"] == "249" and found.data.params["none"] == "None"
     )
     assert len(found.data.params["long"]) == 6000
-    assert client.get_run(child).data.tags["mlflow.parentRunId"] == parent
+    assert client.get_run(made.children[0]).data.tags["mlflow.parentRunId"] == made.parent
 
 
 def test_artifacts_lie_in_the_store(client, database, tmp_path):
-    run = begin_run(client, experiment_id(client, "measure-digits"), "a run", {}, {})
-    (tmp_path / "note.txt").write_text("hello")
-    client.log_artifact(run, str(tmp_path / "note.txt"))
+    made = tracked(client, tmp_path / "work")
+    (tmp_path / "work" / "findings").mkdir()
+    (tmp_path / "work" / "findings" / "note.txt").write_text("hello")
+    made.publish()
     (path,) = database.parent.rglob("note.txt")
-    assert path.relative_to(database.parent).parts[:2] == ("artifacts", "measure-digits")
+    assert path.relative_to(database.parent).parts[:2] == ("artifacts", "tests")
 
 
-def test_more_metrics_than_one_request_takes(client, run):
-    log = MetricLog(client)
-    log.log_series(run, {"train/a": np.arange(1500.0), "train/b": -np.arange(1500.0)})
-    log.flush()
-    for key, sign in (("train/a", 1), ("train/b", -1)):
-        history = client.get_metric_history(run, key)
-        assert {metric.step: metric.value for metric in history} == {t + 1: sign * t for t in range(1500)}
-        assert len(history) == 1500
-    log.flush()
-    assert len(client.get_metric_history(run, "train/a")) == 1500
+def test_more_metrics_than_one_request_takes(client, tmp_path):
+    made = tracked(client, tmp_path)
+    write_rounds(tmp_path, 1, 1501, b=-1)
+    for _ in range(2):  # the second time there is nothing new
+        made.send(ended=True)
+        assert history(client, made.children[0]) == [(step, step / 2) for step in range(1, 1501)]
+        assert history(client, made.children[0], "b") == [(step, -1) for step in range(1, 1501)]
 
 
-def test_nan_is_left_out(client, run):
-    log = MetricLog(client)
-    log.log(run, 1, {"a": float("nan"), "b": 1.0, "c": np.float32(2)})
-    log.log_series(run, {"d": np.array([np.nan, 0.5, np.nan])})
-    log.flush()
-    assert client.get_run(run).data.metrics == {"b": 1.0, "c": 2.0, "d": 0.5}
-    assert [metric.step for metric in client.get_metric_history(run, "d")] == [2]
+def test_a_metric_has_the_time_noted_in_its_line(client, tmp_path):
+    made = tracked(client, tmp_path, 2)
+    write_rounds(tmp_path, 1, 3, time=1e9)
+    write_rounds(tmp_path, 1, 3, time=2e9, training=2)
+    made.send(ended=True)
+    times = [[at.timestamp for at in client.get_metric_history(run, "a")] for run in made.children]
+    assert times == [[1_000_000_001_000, 1_000_000_002_000], [2_000_000_001_000, 2_000_000_002_000]]
+    assert set(client.get_run(made.children[0]).data.metrics) == {"a"}
+    assert made.times() == [2_000_000_001, 2_000_000_002]
 
 
-def test_metrics_wait_and_are_sent_together(client, run, monkeypatch):
+def test_nan_is_left_out(client, tmp_path):
+    made = tracked(client, tmp_path)
+    (tmp_path / "findings").mkdir()
+    nan = float("nan")
+    made.publish(
+        [(1, 1e9, {"a": nan, "b": 1.0, "c": np.float32(2), "d": nan}), (2, 1e9, {"d": 0.5}), (3, 1e9, {"d": nan})]
+    )
+    assert client.get_run(made.parent).data.metrics == {"b": 1.0, "c": 2.0, "d": 0.5}
+    assert history(client, made.parent, "d") == [(2, 0.5)]
+
+
+def test_metrics_wait_and_are_sent_together(client, tmp_path, monkeypatch):
     sent = []
-    log = MetricLog(client)
+    made = tracked(client, tmp_path)
     monkeypatch.setattr(client, "log_batch", lambda run, metrics: sent.append(len(metrics)))
-    for step in range(5):
-        log.log(run, step, {"a": 1.0, "b": 2.0})
-        log.flush_now_and_then()
+    for step in range(6):
+        write_rounds(tmp_path, step, step + 1, b=1)
+        made.follow()
     assert sent == []
-    log.pause = 0
-    log.flush_now_and_then()
-    assert sent == [10]
+    made.next = 0
+    made.follow()
+    assert sent == [10]  # the last line may be written again
 
 
-def test_a_resumed_run_goes_on_after_what_the_store_holds(client, run):
-    first = MetricLog(client)
-    first.log_series(run, {"a": np.arange(3.0), "b": np.array([0, np.nan, 2])})
-    first.flush()
-    second = MetricLog(client)
-    second.log_series(run, {"a": np.arange(5.0), "b": np.array([0, np.nan, 2, 3, 4]), "c": np.arange(5.0)})
-    second.flush()
-    steps = {key: sorted(metric.step for metric in client.get_metric_history(run, key)) for key in "abc"}
-    assert steps == {"a": [1, 2, 3, 4, 5], "b": [1, 3, 4, 5], "c": [1, 2, 3, 4, 5]}
+def test_a_line_that_is_written_again_was_not_sent(client, tmp_path):
+    """A training is killed between a line and its checkpoint: the epoch is trained again and ends at another time."""
+    made = tracked(client, tmp_path)
+    write_rounds(tmp_path, 1, 4)
+    with pytest.raises(KeyboardInterrupt), made:
+        made.next = 0
+        made.follow()
+        raise KeyboardInterrupt
+    assert history(client, made.children[0]) == [(1, 0.5), (2, 1)]
+    kept = (tmp_path / "1.jsonl").read_text().splitlines(keepends=True)[:2]
+    (tmp_path / "1.jsonl").write_text("".join(kept))
+    write_rounds(tmp_path, 3, 6, time=2e9)
+    with tracked(client, tmp_path) as made:
+        made.send(ended=True)
+    assert history(client, made.children[0]) == [(1, 0.5), (2, 1), (3, 1.5), (4, 2), (5, 2.5)]
+
+
+def test_a_training_that_is_done_is_finished_whatever_happens(client, tmp_path):
+    made = tracked(client, tmp_path, 2)
+    done, going = tmp_path / "done", tmp_path / "going"
+    for folder in (done, going):
+        folder.mkdir()
+        (folder / "evaluations.jsonl").write_text(
+            '{"step": 4, "a": 1, "time": 1e9}\n{"step": 8, "a": 2, "time": 1e9}\n'
+        )
+    (done / "drawn.npy").touch()
+    (done / "result.json").write_text('{"test/accuracy": 0.5}')
+    made.trainings = [done / "evaluations.jsonl", going / "evaluations.jsonl"]
+    with pytest.raises(ZeroDivisionError), made:
+        raise ZeroDivisionError
+    assert [client.get_run(run).info.status for run in (made.parent, *made.children)] == [
+        "FAILED",
+        "FINISHED",
+        "FAILED",
+    ]
+    assert [history(client, run) for run in made.children] == [[(4, 1), (8, 2)], [(4, 1)]]
+    assert [history(client, run, "test/accuracy") for run in made.children] == [[(8, 0.5)], []]
+    found = [{file.path for file in client.list_artifacts(run, "training")} for run in made.children]
+    assert found == [{f"training/{name}" for name in ("evaluations.jsonl", "drawn.npy", "result.json")}, set()]
+
+
+def test_runs_are_taken_up_again_and_what_is_sent_twice_is_there_once(client, tmp_path):
+    first = tracked(client, tmp_path, 2)
+    for training in (1, 2):
+        write_rounds(tmp_path, 1, 4, training=training)
+    with pytest.raises(ZeroDivisionError), first:
+        first.send(ended=True)
+        raise ZeroDivisionError
+    write_rounds(tmp_path, 4, 6)
+    second = tracked(client, tmp_path, 2)
+    assert (second.parent, second.children) == (first.parent, first.children)
+    assert client.get_run(second.parent).info.status == "RUNNING"
+    second.send(ended=True)
+    assert [history(client, run) for run in second.children] == [
+        [(step, step / 2) for step in range(1, 6)],
+        [(step, step / 2) for step in range(1, 4)],
+    ]
+
+
+def test_runs_that_somebody_removed_or_of_another_store_are_made_anew(client, tmp_path, monkeypatch):
+    first = tracked(client, tmp_path)
+    write_rounds(tmp_path, 1, 3)
+    client.delete_run(first.children[0])
+    second = tracked(client, tmp_path)
+    assert not {second.parent, *second.children} & {first.parent, *first.children}
+    monkeypatch.setattr(tracking, "STORE", tmp_path / "another")
+    elsewhere = open_store()
+    third = tracked(elsewhere, tmp_path)
+    third.send(ended=True)
+    assert history(elsewhere, third.children[0]) == [(1, 0.5), (2, 1)]
+
+
+def test_a_run_of_which_a_kill_left_the_id_alone_gets_its_parameters(client, tmp_path, monkeypatch):
+    runs = [("all", {"lr": 0.1}, {}), ("training 1", {"arm": "anti"}, {})]
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "log_batch", lambda *arguments, **named: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Tracked(client, tmp_path, "tests", runs, [tmp_path / "1.jsonl"])
+    made = Tracked(client, tmp_path, "tests", runs, [tmp_path / "1.jsonl"])
+    assert client.get_run(made.parent).data.params == {"lr": "0.1"}
+    assert client.get_run(made.children[0]).data.params == {"arm": "anti"}
+    assert len(client.search_runs([experiment_id(client, "tests")])) == 2
+    again = [("all", {"lr": 0.2}, {}), *runs[1:]]  # parameters are those of the first command
+    Tracked(client, tmp_path, "tests", again, [tmp_path / "1.jsonl"])
+    assert client.get_run(made.parent).data.params == {"lr": "0.1"}
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [(None, "FINISHED"), (KeyboardInterrupt, "KILLED"), (ValueError, "FAILED"), (SystemExit, "FAILED")],
 )
-def test_runs_end_with_an_honest_status(client, error, status):
-    experiment = experiment_id(client, "tests")
-    runs = [begin_run(client, experiment, "a run", {}, {}) for _ in range(2)]
+def test_runs_end_with_an_honest_status(client, tmp_path, error, status):
+    made = tracked(client, tmp_path)
+    runs = [made.parent, *made.children]
     try:
-        with ending(client, runs):
+        with made:
             if error:
                 raise error
     except BaseException as raised:
@@ -136,18 +239,36 @@ def test_runs_end_with_an_honest_status(client, error, status):
     assert all(client.get_run(run).info.end_time for run in runs)
 
 
+def test_a_store_that_fails_is_tried_ever_more_seldom(client, tmp_path, monkeypatch):
+    made, pauses = tracked(client, tmp_path), []
+    write_rounds(tmp_path, 1, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "log_batch", lambda *arguments, **named: (tmp_path / "gone").stat())
+        for _ in range(8):
+            made.next = 0
+            began = time.monotonic()
+            made.follow()
+            pauses.append(round(made.next - began))
+    assert pauses == [10, 20, 40, 80, 160, 300, 300, 300]
+    made.next = 0
+    made.follow()
+    assert history(client, made.children[0]) == [(1, 0.5)]
+    assert made.next - time.monotonic() <= 10
+
+
 @pytest.mark.slow
 def test_first_runs_at_the_same_time_and_one_that_is_killed(tmp_path, monkeypatch):
     """One process is killed while it makes MLflow's tables; of four that begin together, one makes them."""
     monkeypatch.setattr(tracking, "STORE", tmp_path / "mlruns")
 
     def first_run(number: int) -> None:
-        client = open_store()
-        run = begin_run(client, experiment_id(client, "tests"), f"run {number}", {"number": number}, {})
-        log = MetricLog(client)
+        client, work = open_store(), tmp_path / f"work-{number}"
+        work.mkdir()
+        runs = [("all", {}, {}), (f"run {number}", {"number": number}, {})]
+        made = Tracked(client, work, "tests", runs, [work / "1.jsonl"])
         for step in range(20):
-            log.log(run, step, {"a": number})
-            log.flush()
+            write_rounds(work, step, step + 1, b=number)
+            made.send(ended=True)
         os._exit(0)
 
     begun = [multiprocessing.get_context("fork").Process(target=first_run, args=(number,)) for number in range(5)]
@@ -164,11 +285,11 @@ def test_first_runs_at_the_same_time_and_one_that_is_killed(tmp_path, monkeypatc
     assert [process.exitcode for process in begun] == [-9, 0, 0, 0, 0]
     client = open_store()
     (experiment,) = client.search_experiments(filter_string="name = 'tests'")
-    runs = client.search_runs([experiment.experiment_id])
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_name != "all"]
     assert sorted(run.info.run_name for run in runs) == [f"run {number}" for number in range(1, 5)]
     for run in runs:
-        history = client.get_metric_history(run.info.run_id, "a")
-        assert [(at.step, at.value) for at in history] == [(step, int(run.data.params["number"])) for step in range(20)]
+        number = int(run.data.params["number"])
+        assert history(client, run.info.run_id, "b") == [(step, number) for step in range(20)]
     assert not draft.exists()
 
 
@@ -211,29 +332,31 @@ def test_a_locked_database(database, hold):
 
 
 @pytest.mark.slow
-def test_a_database_locked_while_the_program_runs(client, run, database, hold):
-    """MLflow waits 20 seconds (its busy_timeout); metrics that could not be sent are kept, and sent when it is free."""
-    log = MetricLog(client)
-    log.log(run, 1, {"a": 1.0})
+def test_a_database_locked_while_the_program_runs(client, tmp_path, database, hold):
+    """MLflow waits 20 seconds (its busy_timeout); metrics that could not be sent are sent when it is free."""
+    made = tracked(client, tmp_path)
+    write_rounds(tmp_path, 1, 2)
     holder = hold(database)
     begin = time.monotonic()
-    assert "database is locked" in told(log.flush)
+    message = told(lambda: made.send(ended=True))
+    assert "database is locked" in message
+    assert message.endswith("; 1 metrics could not be sent; run the same command to send them")
     assert time.monotonic() - begin < 90
     holder.kill()
     holder.wait()
-    log.flush()
-    assert client.get_run(run).data.metrics == {"a": 1.0}
+    made.send(ended=True)
+    assert history(client, made.children[0]) == [(1, 0.5)]
 
 
 @pytest.mark.slow
-def test_a_lock_of_some_seconds_is_waited_for(client, run, database, hold):
-    log = MetricLog(client)
-    log.log(run, 1, {"a": 1.0})
+def test_a_lock_of_some_seconds_is_waited_for(client, tmp_path, database, hold):
+    made = tracked(client, tmp_path)
+    write_rounds(tmp_path, 1, 2)
     holder = hold(database)
     timer = subprocess.Popen(["sh", "-c", f"sleep 2; kill -9 {holder.pid}"])
-    log.flush()
+    made.send(ended=True)
     timer.wait()
-    assert client.get_run(run).data.metrics == {"a": 1.0}
+    assert history(client, made.children[0]) == [(1, 0.5)]
 
 
 def test_a_database_of_a_newer_mlflow(database):
@@ -312,10 +435,11 @@ def test_the_users_store_is_used_for_all(database, tmp_path, monkeypatch, empty_
     monkeypatch.chdir(other)
     before = database.read_bytes()
     client = open_store()
-    run = begin_run(client, experiment_id(client, "tests"), "a run", {}, {})
-    (tmp_path / "note.txt").write_text("hello")
-    client.log_artifact(run, str(tmp_path / "note.txt"))
-    assert mlflow.MlflowClient(f"sqlite:///{other}/own.db").get_run(run).info.run_name == "a run"
+    made = tracked(client, tmp_path / "work")
+    (tmp_path / "work" / "findings").mkdir()
+    (tmp_path / "work" / "findings" / "note.txt").write_text("hello")
+    made.publish()
+    assert mlflow.MlflowClient(f"sqlite:///{other}/own.db").get_run(made.parent).info.run_name == "all"
     assert len(list(other.rglob("note.txt"))) == 1
     assert database.read_bytes() == before and not list(database.parent.rglob("note.txt"))
 
@@ -336,7 +460,7 @@ def test_no_telemetry_unless_the_user_asks_for_it(tmp_path, users, expected):
 
 
 def test_a_store_that_was_moved(place, client, monkeypatch):
-    run = begin_run(client, experiment_id(client, "tests"), "a run", {}, {})
+    run = client.create_run(experiment_id(client, "tests")).info.run_id
     client.set_terminated(run)
     moved = place.rename(place.with_name("moved"))
     monkeypatch.chdir(moved)
