@@ -98,7 +98,7 @@ def prepare_forks() -> None:
     """Import what the program will, and start the server of its training processes, for all programs to come."""
     for module in ("mlflow.store.tracking.sqlalchemy_store", "lab.compare", "lab.sweep"):
         importlib.import_module(module)
-    importlib.import_module("lab.processes").start_server(importlib.import_module("lab.arm").train_arm)
+    importlib.import_module("lab.processes").start_server(importlib.import_module("lab.compared").Compared)
 
 
 def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:
@@ -209,9 +209,9 @@ def read_store(place: Path) -> dict[str, Any]:
 
 
 def content(path: Path, run: str, parent: str) -> str:
-    """A digest of a file; epochs.jsonl without seconds, and files that have a run's id or a date in them by name only."""
+    """A digest of a file; epochs.jsonl without seconds and time, and files that have a run's id or a date in them by name only."""
     if path.suffix == ".jsonl":
-        kept = [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()]
+        kept = [{**json.loads(line), "seconds": 0, "time": 0} for line in path.read_text().splitlines()]
         return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
     if path.suffix in (".svg", ".html", ".txt"):
         return "there"

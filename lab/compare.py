@@ -24,7 +24,7 @@ from curricula import (
 from curricula.comparison import Arm, answer, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
-from lab.arm import train_arm
+from lab.compared import Compared
 from lab.data import Data, Images, load
 from lab.errors import UserError
 from lab.networks import check_networks
@@ -34,6 +34,7 @@ from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, nearest, plain
+from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import TERMS, attempt_of, discard, unfinished
 
@@ -48,9 +49,9 @@ def run_comparison(settings: CompareSettings, console: Any) -> str:
         console.print(note, highlight=False, markup=False)
     size = data.size(settings.crop)
     check_networks([settings.network], data.channels, len(data.classes), size)
-    found = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
-    trained = replace(settings, device=found["device"], precision=found["precision"])
-    start_server(train_arm)  # which imports torch while this process imports MLflow
+    device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
+    trained = replace(settings, device=device, precision=precision)
+    start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(settings.arms) * settings.seeds
     with Progress(console, trainings, settings.evaluations) as progress:
@@ -339,7 +340,11 @@ def train_arms(
     def look() -> None:
         for k, folder in enumerate(folders):
             for line in read_lines(folder / "evaluations.jsonl")[progress.done[k] :]:
-                log.log(children[k], int(line["step"]), {name: value for name, value in line.items() if name != "step"})
+                log.log(
+                    children[k],
+                    int(line["step"]),
+                    {name: value for name, value in line.items() if name not in ("step", "time")},
+                )
                 words = f"{arms[k].name}: validation accuracy {line['validation/accuracy']:.1%}"
                 progress.trained(k, progress.done[k] + 1, words)
         log.flush_now_and_then()
@@ -359,7 +364,19 @@ def train_arms(
         if not is_finished(folder):
             folder.mkdir(exist_ok=True)
             save_array(folder / "order.npy", arm.order)  # too large to travel with the task
-            about = (arm.name, arm.seed, arm.paced, config.network)
-            tasks[folder.name] = (*about, config, work, classes, sets_of, size, threads, folder)
+            plan = Compared(
+                arm=arm.name,
+                seed=arm.seed,
+                steps=config.steps,
+                evaluations=config.evaluations,
+                pacing=config.pacing if arm.paced else None,
+                a=config.a,
+                b=config.b,
+                shared=work,
+                classes=classes,
+                sets_of=sets_of,
+                folder=folder,
+            )
+            tasks[folder.name] = (plan, config.network, Recipe.of(config), size, threads)
     with tracking.in_the_end(send_results):
-        train_all(train_arm, tasks, look, workers, config.device == "cuda", work, config.scheduler)
+        train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)

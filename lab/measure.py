@@ -18,7 +18,7 @@ from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
 from lab.settings import MeasureSettings, nearest, plain
 from lab.statistics import annotated, kinds_of, statistics_of
-from lab.training import train_network
+from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import attempt_of, discard, unfinished
 from metrics import STATISTICS
@@ -38,9 +38,9 @@ def measure(config: MeasureSettings, console: Any, sweep: str | None = None, tag
         console.print(note, highlight=False, markup=False)
     size = data.size(config.crop)
     check_networks(config.architectures, data.channels, len(data.classes), size)
-    found = device_and_precision(config.device, config.precision, config.scheduler, console.print)
-    trained = replace(config, device=found["device"], precision=found["precision"])
-    start_server(train_network)  # which imports torch while this process imports MLflow
+    device, precision = device_and_precision(config.device, config.precision, config.scheduler, console.print)
+    trained = replace(config, device=device, precision=precision)
+    start_server(train)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
     threads = side_by_side(len(config.architectures), config.workers, trained.device == "cuda")[1]
@@ -98,18 +98,23 @@ def train_networks(
     def look() -> None:
         for k, path in enumerate(folders):
             for line in read_epochs(path)[progress.done[k] :]:
-                log.log(children[k], int(line["epoch"]), {key: value for key, value in line.items() if key != "epoch"})
+                log.log(
+                    children[k],
+                    int(line["epoch"]),
+                    {key: value for key, value in line.items() if key not in ("epoch", "time")},
+                )
                 done = "/".join(map(str, [*progress.done[:k], int(line["epoch"]), *progress.done[k + 1 :]]))
                 progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
         log.flush_now_and_then()
 
+    recipe = Recipe.of(config)
     tasks = {
-        path.name: (k, name, config, folder, size, threads)
+        path.name: (Measured(folder, k, config.seed, config.record == "after"), name, recipe, size, threads)
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
     with tracking.in_the_end(log.flush):
-        train_all(train_network, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)
+        train_all(train, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)
 
 
 def log_findings(client: Any, run: str, findings: Findings, config: Any, folder: Path) -> None:
