@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # now: imported later, as DDP does, its functions' defaults would hold the group for ever
 from torch import nn
 
 from lab.errors import UserError
