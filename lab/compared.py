@@ -43,7 +43,6 @@ class Compared:
     classes: int
     sets_of: int
     folder: Path
-    round = "step"
 
     @property
     def name(self) -> str:
@@ -96,6 +95,9 @@ class Compared:
             weights = {key: value.clone() for key, value in network.state_dict().items()}
             self.best = {"accuracy": accuracy, "step": step, "network": weights}
         return {"step": step, "train/loss": loss, "validation/loss": validation, "validation/accuracy": accuracy}
+
+    def when(self, number: int) -> str:
+        return f"by step {self.ends[number]}"
 
     def write(self, numbers: dict[str, float]) -> None:
         with self.lines.open("a") as file:

@@ -58,7 +58,6 @@ class Plan(Protocol):
     """What `train` does not know: which examples come next, what is noted of them, when a round ends."""
 
     name: str  # of the training, in messages
-    round: str  # what a round ends with, in messages: an epoch or a step
     folder: Path  # of its checkpoint
     seeds: tuple[int, ...]
     classes: int
@@ -77,6 +76,9 @@ class Plan(Protocol):
 
     def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
         """The numbers of a round, `train/loss` among them, from what was `seen` while training; on ranks but the first, none."""
+
+    def when(self, number: int) -> str:
+        """A round in messages."""
 
     def write(self, numbers: dict[str, float]) -> None:
         """Append the numbers of a round to a file."""
@@ -131,7 +133,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
             continue
         if not math.isfinite(numbers["train/loss"]):
             raise Diverged(
-                f"{plan.name} ({network_name}): the loss is NaN or infinite in {plan.round} {numbers[plan.round]}; "
+                f"{plan.name} ({network_name}): the loss is NaN or infinite {plan.when(number)}; "
                 f"try a smaller lr than {recipe.lr}"
             )
         plan.write(numbers | {"seconds": time.perf_counter() - began, "time": time.time()})
@@ -146,8 +148,6 @@ class Measured:
     The record has been begun, and the images lie beside it. k: which of its networks is trained. after: train predictions
     come from a pass after the epoch, in eval mode, and not from the training itself.
     """
-
-    round = "epoch"
 
     def __init__(self, record: Path, k: int, seed: int, after: bool):
         self.record, self.after = LearningRecord(record), after
@@ -197,6 +197,9 @@ class Measured:
         self.writer.update(split, index.numpy(), found.numpy(), probability.numpy())
         correct = found == batches.labels.cpu()[index]
         return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
+
+    def when(self, number: int) -> str:
+        return f"in epoch {number + 1}"
 
     def write(self, numbers: dict[str, float]) -> None:
         self.writer.end_epoch(**numbers)

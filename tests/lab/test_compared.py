@@ -124,7 +124,7 @@ def test_resuming_changes_nothing(arm, monkeypatch, moment):
 
 def test_a_loss_that_is_no_number_leaves_nothing_of_its_round(arm):
     plan = arm("one", pacing=None)
-    with pytest.raises(Diverged, match=r"^arm curriculum, seed 3 \(lenet5\): the loss is NaN or infinite in step 3; try a smaller lr than 1e\+30$"):  # fmt: skip
+    with pytest.raises(Diverged, match=r"^arm curriculum, seed 3 \(lenet5\): the loss is NaN or infinite by step 3; try a smaller lr than 1e\+30$"):  # fmt: skip
         trained(plan, "lr=1e30", "schedule=constant")
     assert read_lines(plan.folder / "evaluations.jsonl") == []
     assert not (plan.folder / "checkpoint.pt").exists()
