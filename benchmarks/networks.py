@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ from lab.data import Data, Split, load
 from lab.networks import build_network
 from lab.processes import run_tasks, run_through, side_by_side
 from lab.settings import compose
-from lab.training import choose_bf16, train_network
+from lab.training import Measured, Recipe, settle, train
 
 IMAGES = {"lenet5": 10_000, "densenet121": 768}  # to train on; a fifth as many to test
 BATCH = 128
@@ -138,11 +137,11 @@ def rates_of(images: int, begun: float, used: float) -> tuple[float, float]:
 # ---- ours ----
 
 
-def train_and_tell(k: int, name: str, config: Any, record: Path, size: int, threads: int) -> None:
-    """`train_network`, and a file with the processor seconds it took."""
+def train_and_tell(plan: Measured, *others: Any) -> None:
+    """`train`, and a file with the processor seconds it took."""
     used = time.process_time()
-    run_through(train_network, (k, name, config, record, size, threads))
-    (record.parent / f"processor-{k}.txt").write_text(str(time.process_time() - used))
+    run_through(train, (plan, *others))
+    (plan.folder.parent.parent / f"processor-{plan.name}.txt").write_text(str(time.process_time() - used))
 
 
 def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> tuple[float, float]:
@@ -156,8 +155,8 @@ def ours(name: str, config: Any, data: Data, workers: int, threads: int) -> tupl
         begin_record(record, [name] * config.networks, data.classes, labels, ids)
         for key, split in splits.items():
             split.images.save(record.parent / key)
-        plain = SimpleNamespace(**vars(config))
-        tasks = [(k, name, plain, record, 32, threads) for k in range(config.networks)]
+        recipe = Recipe.of(config)
+        tasks = [(Measured(record, k, config.seed, False), name, recipe, 32, threads) for k in range(config.networks)]
         run_tasks(train_and_tell, tasks, workers)
         theirs = sum(float(path.read_text()) for path in Path(folder).glob("processor-*.txt"))
         used = processor_seconds() - used + theirs
@@ -208,7 +207,7 @@ def main() -> None:
     whole = load(config)
     data = Data(first(whole.train, count), first(whole.test, count // 5), whole.classes)
     workers, threads = side_by_side(k, 0, on_gpu=False)
-    precision = "bf16" if choose_bf16("auto", torch.device("cpu")) else "fp32"
+    precision = settle("cpu", "auto")[1]
     other = "fp32" if precision == "bf16" else "bf16"
     forms: dict[str, Callable[[], tuple[float, float]]] = {
         "original's form": lambda: original(name, Path(folder), data, options.epochs),

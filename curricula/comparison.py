@@ -224,7 +224,7 @@ class Outcome:
 
 
 def read_outcome(arms: Sequence[Arm], folders: Sequence[Path]) -> Outcome:
-    """From the folders that `lab.arm.train_arm` wrote, one for each of the arms with its seed."""
+    """From the folders that `lab.compared.Compared` wrote, one for each of the arms with its seed."""
     names = list(dict.fromkeys(arm.name for arm in arms))
     read: dict[str, list[tuple[list[float], np.ndarray, float, float]]] = {name: [] for name in names}
     for arm, folder in zip(arms, folders, strict=True):

@@ -99,7 +99,7 @@ def prepare_forks() -> None:
     """Import what the program will, and start the server of its training processes, for all programs to come."""
     for module in ("mlflow.store.tracking.sqlalchemy_store", "lab.compare", "lab.sweep"):
         importlib.import_module(module)
-    importlib.import_module("lab.processes").start_server(importlib.import_module("lab.arm").train_arm)
+    importlib.import_module("lab.processes").start_server(importlib.import_module("lab.compared").Compared)
 
 
 def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:

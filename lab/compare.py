@@ -16,7 +16,7 @@ from curricula import PACING, seeds_needed
 from curricula.comparison import Arm, answer, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
-from lab.arm import train_arm
+from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
@@ -26,6 +26,7 @@ from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, nearest, plain
+from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import TERMS, discard, keep_training, take_training, unfinished
 
@@ -43,8 +44,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     say(*data.notes)
     size = data.size(settings.crop)
     check_networks([settings.network], data.channels, len(data.classes), size)
-    found = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
-    start_server(train_arm)  # which imports torch while this process imports MLflow
+    device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
+    start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(settings.arms) * settings.seeds
     with Progress(console, trainings, settings.evaluations) as progress:
@@ -64,7 +65,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     notes += about
     seeds = range(settings.seed, settings.seed + settings.seeds)
     arms = arms_of(settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending)
-    config = SimpleNamespace(**(vars(settings) | found | {"steps": steps}))
+    config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
     with unfinished("curriculum", settings, data, terms) as work:
@@ -225,10 +226,21 @@ def train_arms(
         if not (folder / "result.json").is_file():
             folder.mkdir(exist_ok=True)
             save_array(folder / "order.npy", arm.order)  # too large to travel with the task
-            about = (arm.name, arm.seed, arm.paced, config.network)
-            sets_of = classes if multi_label else 0
-            tasks[folder.name] = (*about, config, work, classes, sets_of, size, threads, folder)
-    train_all(train_arm, tasks, look, workers, config.device == "cuda", work, config.scheduler)
+            plan = Compared(
+                arm=arm.name,
+                seed=arm.seed,
+                steps=config.steps,
+                evaluations=config.evaluations,
+                pacing=config.pacing if arm.paced else None,
+                a=config.a,
+                b=config.b,
+                shared=work,
+                classes=classes,
+                sets_of=classes if multi_label else 0,
+                folder=folder,
+            )
+            tasks[folder.name] = (plan, config.network, Recipe.of(config), size, threads)
+    train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)
 
 
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:

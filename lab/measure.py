@@ -20,7 +20,7 @@ from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
 from lab.settings import MeasureSettings, nearest, plain
 from lab.statistics import annotated, kinds_of, statistics_of
-from lab.training import train_network
+from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
 from metrics import STATISTICS
@@ -47,9 +47,9 @@ def measure(
         console.print(note, highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
     check_networks(names, data.channels, len(data.classes), size)
-    found = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
-    trained = replace(settings, device=found["device"], precision=found["precision"])
-    start_server(train_network)  # which imports torch while this process imports MLflow
+    device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
+    trained = replace(settings, device=device, precision=precision)
+    start_server(train)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
@@ -149,9 +149,10 @@ def train_networks(
                 progress.trained(k, int(line["epoch"]), f"epochs {done}  test accuracy {line['test/accuracy']:.1%}")
         follow()
 
+    recipe = Recipe.of(config)
     tasks = {
-        path.name: (k, name, config, folder, size, threads)
+        path.name: (Measured(folder, k, config.seed, config.record == "after"), name, recipe, size, threads)
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
-    train_all(train_network, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)
+    train_all(train, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
+from typing import Any
 
 from lab.errors import UserError
 
@@ -115,9 +116,10 @@ def run_through(task: Task, arguments: tuple, meanwhile: Callable[[], None] = la
             looked = time.monotonic()
 
 
-def start_server(task: Task) -> None:
+def start_server(task: Callable[..., Any]) -> None:
     """Start the server that processes are forked from, if it does not run yet; it imports the module of `task` at once."""
-    PROCESSES.set_forkserver_preload([task.__module__])
+    # torch's optimisers import its compiler when the first is made, in seconds
+    PROCESSES.set_forkserver_preload([task.__module__, "torch._dynamo"])
     # Python 3.11 gives the server no other path to import from. Never from the current folder: it may hold a metrics.py
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     # a program that is killed leaves semaphores behind; Python removes them and would print a warning
@@ -145,7 +147,7 @@ def end_with_parent() -> None:
 
 def device_and_precision(
     device: str, precision: str, scheduler: str | None, say: Callable[[str], None]
-) -> dict[str, str]:
+) -> tuple[str, str]:
     """device= and precision= as they come to where the networks will be trained, on this machine or the cluster.
 
     say: prints what there is to wait for. Raises UserError where there is no such device or no such cluster.

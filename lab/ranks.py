@@ -5,6 +5,7 @@ trainings and take part in them. The batches are those of one process, and so ar
 of a batch. Without torchrun there is one rank, and every function here does nothing.
 """
 
+import gc
 import os
 import sys
 import warnings
@@ -14,12 +15,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+import torch.distributed.nn  # now: imported later, as DDP does, its functions' defaults would hold the group for ever
+from torch import nn
 
 from lab.errors import UserError
-from lab.networks.fused import NormReluPool
 from lab.processes import Task, run_through
 
 PATIENCE = timedelta(days=30)  # between two trainings rank 0 may be busy for long; torchrun notices a rank that died
@@ -43,8 +42,15 @@ def led(program: Callable[[], int]) -> int:
     if status == 0:  # else the others may be in the middle of a training: torchrun ends them
         if rank() == 0:
             dist.broadcast_object_list([None])
-        dist.destroy_process_group()
+        leave()
     return status
+
+
+def leave() -> None:
+    """Leave the group of ranks, all at once, such that none of its threads is left to meet the end of Python."""
+    dist.barrier()
+    gc.collect()  # networks that were trained lie in circles, and hold the group
+    dist.destroy_process_group()
 
 
 def follow() -> int:
@@ -94,13 +100,18 @@ def weight(size: int, part: slice) -> float:
     return count() * (part.stop - part.start) / size
 
 
-def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network such that its gradients are means over the ranks; all begin with the weights of rank 0."""
+def data_parallel(network: nn.Module, sync_batchnorm: bool) -> nn.Module:
+    """The network such that its gradients are means over the ranks; all begin with the weights of rank 0.
+
+    sync_batchnorm: batch-norm is over the whole batch as well, between GPUs.
+    """
     if count() == 1:
         return network
+    if sync_batchnorm:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     # of kernels of one channel, whose layout has two names
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    return nn.parallel.DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+    return nn.parallel.DistributedDataParallel(network)
 
 
 def same_buffers(network: nn.Module) -> None:
@@ -117,68 +128,3 @@ def gathered(parts: list[Any]) -> list[Any] | None:
     lists: list[Any] | None = [None] * count() if rank() == 0 else None
     dist.gather_object(parts, lists)
     return None if lists is None else [part for each in lists for part in each]
-
-
-class Summed(torch.autograd.Function):
-    """The sum of a tensor over the ranks; its gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return Summed.forward(ctx, gradient.contiguous())
-
-
-class SyncNorm(_BatchNorm):
-    """Batch-norm over the parts of all ranks, (B, C, ...), on any device; torch's SyncBatchNorm takes no tensors of the CPU."""
-
-    # always there: None stands for settings of batch-norm that are not used here
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-
-    def _check_input_dim(self, x: Tensor) -> None:
-        pass
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        axes, shape = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))
-        wide = x.float()
-        sums = Summed.apply(torch.cat([wide.sum(axes), wide.new_tensor([wide.numel() / wide.shape[1]])]))
-        values, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-        centred = wide - mean.view(shape)
-        variance = Summed.apply((centred * centred).sum(axes)) / values
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (values / (values - 1)), self.momentum)
-            self.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
-
-
-class SyncNormReluPool(SyncNorm):
-    """`lab.networks.fused.NormReluPool` over the parts of all ranks."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(F.relu(super().forward(x)), 2)
-
-
-def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network with batch-norm over the whole batch, with the same parameters and buffers under the same names."""
-    if device.type == "cuda" and not any(isinstance(module, NormReluPool) for module in network.modules()):
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    for name, child in network.named_children():
-        if isinstance(child, _BatchNorm):
-            kind = SyncNormReluPool if isinstance(child, NormReluPool) else SyncNorm
-            norm = kind(child.num_features, child.eps, child.momentum).to(device)
-            norm.load_state_dict(child.state_dict())
-            setattr(network, name, norm)
-        else:
-            synchronised(child, device)
-    return network

@@ -148,7 +148,9 @@ class MeasureSettings(Settings):
         at_least=0,
         at_most=1,
     )
-    sync_batchnorm: bool = setting(False, "under torchrun: batch-norm over the whole batch, not each process's share")
+    sync_batchnorm: bool = setting(
+        False, "under torchrun on GPUs: batch-norm over the whole batch, not each process's share"
+    )
 
     @property
     def architectures(self) -> list[str]:
@@ -343,8 +345,22 @@ def check(settings: Settings) -> None:
     names = settings.network if isinstance(settings.network, list) else [settings.network]
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"network={settings.network}: expected a name, or a list of names such as [lenet5,vgg16]")
-    if isinstance(settings, MeasureSettings) and not settings.statistics:
-        raise UserError("statistics=[]: name at least one")
+    if isinstance(settings, MeasureSettings):
+        if not settings.statistics:
+            raise UserError("statistics=[]: name at least one")
+        if settings.sync_batchnorm and not on_gpu(settings.device):
+            raise UserError(
+                "sync_batchnorm=true: torch synchronises batch-norm between GPUs alone; leave it out on CPUs"
+            )
+
+
+def on_gpu(device: str) -> bool:
+    """Whether device= comes to a GPU on this machine."""
+    if device == "cpu":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def plain(settings: Settings) -> dict[str, Any]:

@@ -1,12 +1,18 @@
-"""Training one network and writing down, epoch by epoch, what it gets right."""
+"""Training a network, for a measurement or a comparison: one loop over optimiser steps, and a plan that says what is special.
 
-import inspect
+A training goes in rounds: epochs, or the steps up to an evaluation. All randomness of a round follows from the seeds of the
+plan and the number of the round. At the end of each a line of numbers is written, and then a checkpoint; a training that was
+killed goes on from there, repeats the round that it was in, and ends as if nothing had happened.
+"""
+
 import io
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,84 +26,189 @@ from lab.errors import Diverged, UserError
 from lab.networks import build_network
 
 EVALUATION_BATCH = 500
+Seen = list[tuple[Tensor, Tensor, Tensor]]  # of batches: index, prediction and loss of each example, (B,)
 
 
-def train_network(k: int, name: str, config: Any, folder: Path, size: int, threads: int) -> Iterator[None]:
-    """Train network k, a step at a time, and write its part of the learning record in `folder`, resuming from its last checkpoint there.
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. Each field is the setting of its name, see `lab.settings`."""
 
-    The record has been begun, and the images shared beside it. size: side in pixels of what the network sees. Under torchrun
-    all ranks call this at once, and rank 0 writes (see `lab.ranks`). All randomness of an epoch follows from (seed, k,
-    epoch), so a resumed training repeats it exactly.
-    Raises UserError where the loss is no longer a number.
+    epochs: int
+    batch_size: int
+    crop: int | None
+    optimizer: str
+    lr: float
+    min_lr: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    step_epochs: int
+    step_factor: float
+    device: str
+    precision: str
+    sync_batchnorm: bool = False
+
+    @classmethod
+    def of(cls, settings: Any) -> "Recipe":
+        names = [entry.name for entry in fields(cls) if hasattr(settings, entry.name)]
+        return cls(**{name: getattr(settings, name) for name in names})
+
+
+class Plan(Protocol):
+    """What `train` does not know: which examples come next, what is noted of them, when a round ends."""
+
+    name: str  # of the training, in messages
+    folder: Path  # of its checkpoint
+    seeds: tuple[int, ...]
+    classes: int
+    images: Batches  # to train on
+    ends: list[int]  # the step that each round ends with
+    rates: list[float]  # the learning rate of each step
+
+    def open(self, recipe: Recipe, device: torch.device) -> None:
+        """Open the images, and set `ends` and `rates`."""
+
+    def begin(self, done: int, state: dict[str, Any]) -> None:
+        """Cut what has been written back to the rounds that are done, and take up the `state` after them. Raises ValueError."""
+
+    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+        """The examples of each step of a round, int64 (B,)."""
+
+    def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
+        """The numbers of a round, `train/loss` among them, from what was `seen` while training; on ranks but the first, none."""
+
+    def when(self, number: int) -> str:
+        """A round in messages."""
+
+    def write(self, numbers: dict[str, float]) -> None:
+        """Append the numbers of a round to a file."""
+
+    def state(self) -> dict[str, Any]:
+        """What a training that resumes needs beside network and optimiser."""
+
+    def finish(self, network: nn.Module, bf16: bool) -> None:
+        """Write what comes of all rounds."""
+
+
+def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int) -> Iterator[None]:
+    """Train a network, a step at a time, as far as its plan goes, resuming from a checkpoint in the plan's folder.
+
+    size: side in pixels of what the network sees. threads: of torch. Under torchrun all ranks call this at once, and rank 0
+    writes (see `lab.ranks`). Raises UserError where the loss is NaN or infinite.
     """
     torch.set_num_threads(threads)
-    device = choose_device(config.device)
-    bf16 = choose_bf16(config.precision, device)
-    record = LearningRecord(folder)
-    sets_of = len(record.classes) if record.multi_label else 0
-    splits = {
-        split: Batches.open(folder.parent / split, record.labels(split), device, config.crop, sets_of)
-        for split in SPLITS
-    }
-    train = splits["train"]
-
-    torch.manual_seed(seed_of(config.seed, k))
-    network = build_network(name, train.channels, len(record.classes), size).to(device)
-    if name != "lenet5":  # which has a layout of its own, see `lab.networks.convolution`
-        network = network.to(memory_format=torch.channels_last)
-    if config.sync_batchnorm and ranks.count() > 1:
-        network = ranks.synchronised(network, device)
-    optimizer = make_optimizer(network, config)
-    batches = batches_of(torch.arange(len(train)), config.batch_size)
-    for index in batches:
-        ranks.share(len(index))  # a batch too small for the ranks is told before any training
-    schedule, every_step = make_schedule(optimizer, config, len(batches))
-
-    folder = record.network_folder(k)
-    checkpoint = folder / "checkpoint.pt"
-    finished = load_checkpoint(checkpoint, network, optimizer, schedule)
-    sizes = {split: len(batches) for split, batches in splits.items()}
+    kind, precision = settle(recipe.device, recipe.precision)
+    device, bf16 = torch.device(kind), precision == "bf16"
+    plan.open(recipe, device)
+    torch.manual_seed(seed_of(*plan.seeds))  # for the initial weights
+    network = build_network(network_name, plan.images.channels, plan.classes, size).to(device)
+    optimizer = make_optimizer(network, recipe)
+    checkpoint = plan.folder / "checkpoint.pt"
+    state = read_checkpoint(checkpoint)
+    if state:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    done = state.get("done", 0)
     try:
-        recorder = RecordWriter(folder, sizes, record.number_of_labels, finished) if ranks.rank() == 0 else None
+        plan.begin(done, state)
     except ValueError as error:
-        raise damaged(folder) from error
-    trained = ranks.data_parallel(network, device)  # when all have read the checkpoint
-    for epoch in range(finished + 1, config.epochs + 1):
-        started = time.perf_counter()
-        numbers = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
-        torch.manual_seed(seed_of(config.seed, k, epoch) + ranks.rank())  # for networks with dropout
-        draw = torch.Generator().manual_seed(seed_of(config.seed, k, epoch))
-        seen = []
-        for index in batches_of(torch.randperm(len(train), generator=draw), config.batch_size):
+        raise damaged(plan.folder) from error
+    parallel = ranks.data_parallel(network, recipe.sync_batchnorm)  # when all have read the checkpoint
+    step = plan.ends[done - 1] if done else 0
+    for number in range(done, len(plan.ends)):
+        began, seen = time.perf_counter(), []
+        torch.manual_seed(seed_of(*plan.seeds, number + 1) + ranks.rank())  # for networks with dropout
+        draw = torch.Generator().manual_seed(seed_of(*plan.seeds, number + 1))
+        for index in plan.batches(number, draw):
             part = ranks.share(len(index))
-            batch = train.get(index, draw, part)
-            logits, losses = training_step(trained, optimizer, *batch, bf16, ranks.weight(len(index), part))
-            seen.append((index[part], predicted(logits, train.sets_of), losses))
-            if every_step:
-                schedule.step()
+            images, targets = plan.images.get(index, draw, part)
+            optimizer.param_groups[0]["lr"] = plan.rates[step]
+            weight = ranks.weight(len(index), part)
+            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight)
+            seen.append((index[part], predicted(logits, plan.images.sets_of), losses))
+            step += 1
             yield
-        if not every_step:
-            schedule.step()
-        if config.record == "after":
-            seen = list(evaluate(network, train, bf16))
-        numbers |= note(recorder, "train", seen, train)
-        numbers |= note(recorder, "test", list(evaluate(network, splits["test"], bf16)), splits["test"])
-        if recorder is None:
+        numbers = plan.note(number, seen, network, bf16)
+        if ranks.rank() > 0:
             continue
-        if not np.isfinite(numbers["train/loss"]):
+        if not math.isfinite(numbers["train/loss"]):
             raise Diverged(
-                f"network {k + 1} ({name}): the loss is no longer a number in epoch {epoch}; a smaller lr than {config.lr} may help"
+                f"{plan.name} ({network_name}): the loss is NaN or infinite {plan.when(number)}; "
+                f"try a smaller lr than {recipe.lr}"
             )
-        recorder.end_epoch(**numbers, seconds=time.perf_counter() - started, time=time.time())
-        save_checkpoint(
-            checkpoint,
-            {
-                "epoch": epoch,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-            },
+        plan.write(numbers | {"seconds": time.perf_counter() - began, "time": time.time()})
+        kept = {"done": number + 1, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        save_checkpoint(checkpoint, kept | plan.state())
+    plan.finish(network, bf16)
+
+
+class Measured:
+    """The plan of a measurement: every example once an epoch, and what the network makes of it in a learning record.
+
+    The record has been begun, and the images lie beside it. k: which of its networks is trained. after: train predictions
+    come from a pass after the epoch, in eval mode, and not from the training itself.
+    """
+
+    def __init__(self, record: Path, k: int, seed: int, after: bool):
+        self.record, self.after = LearningRecord(record), after
+        self.name, self.seeds = f"network {k + 1}", (seed, k)
+        self.folder = self.record.network_folder(k)
+
+    def open(self, recipe: Recipe, device: torch.device) -> None:
+        self.classes, labels = len(self.record.classes), {split: self.record.labels(split) for split in SPLITS}
+        self.images, self.test = (
+            Batches.open(self.record.folder.parent / split, labels[split], device, recipe.crop, self.record.sets_of)
+            for split in SPLITS
         )
+        self.batch_size = recipe.batch_size
+        batches = batches_of(torch.arange(len(self.images)), self.batch_size)
+        for index in batches:
+            ranks.share(len(index))  # a batch too small for the ranks is told before any training
+        self.ends = [len(batches) * (epoch + 1) for epoch in range(recipe.epochs)]
+        self.rates = rates_of(recipe, recipe.epochs, len(batches))
+
+    def begin(self, done: int, state: dict[str, Any]) -> None:
+        sizes = {"train": len(self.images), "test": len(self.test)}
+        if ranks.rank() == 0:
+            self.writer = RecordWriter(self.folder, sizes, self.record.number_of_labels, done)
+
+    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+        return batches_of(torch.randperm(len(self.images), generator=draw), self.batch_size)
+
+    def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
+        if self.after:
+            seen = list(evaluate(network, self.images, bf16))
+        first = self.ends[number - 1] if number else 0
+        numbers = {"epoch": number + 1, "lr": self.rates[first]} | self.noted("train", seen, self.images)
+        return numbers | self.noted("test", list(evaluate(network, self.test, bf16)), self.test)
+
+    def noted(self, split: str, seen: Seen, batches: Batches) -> dict[str, float]:
+        """Hand a pass over a split to the record, in one transfer from the device. Returns its mean loss and accuracy.
+
+        Under torchrun rank 0, which writes the record, gets what all have seen.
+        """
+        here = [tuple(torch.cat(parts).cpu() for parts in zip(*seen, strict=True))] if seen else []
+        everywhere = ranks.gathered(here)
+        if everywhere is None:
+            return {}
+        index, found, losses = (torch.cat(parts) for parts in zip(*everywhere, strict=True))
+        # of a set of classes, the probability that all of it is right
+        probability = torch.exp(-losses * max(1, batches.sets_of)).nan_to_num_(0)
+        self.writer.update(split, index.numpy(), found.numpy(), probability.numpy())
+        correct = found == batches.labels.cpu()[index]
+        return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
+
+    def when(self, number: int) -> str:
+        return f"in epoch {number + 1}"
+
+    def write(self, numbers: dict[str, float]) -> None:
+        self.writer.end_epoch(**numbers)
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def finish(self, network: nn.Module, bf16: bool) -> None:
+        pass
 
 
 def batches_of(order: Tensor, size: int) -> list[Tensor]:
@@ -139,80 +250,54 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
     network.train()
 
 
-def note(
-    recorder: RecordWriter | None, split: str, seen: list[tuple[Tensor, Tensor, Tensor]], batches: Batches
-) -> dict[str, float]:
-    """Hand a pass over a split to the recorder, in one transfer from the device. Returns its mean loss and accuracy.
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adam":
+        betas = recipe.momentum, 0.999
+        return torch.optim.Adam(network.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True)
+    return torch.optim.SGD(
+        network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+    )
 
-    Under torchrun rank 0, which has the recorder, gets what all have seen.
+
+def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
+    """The learning rate of each step, `times` times `steps` of them: schedules by epoch change it after each `steps`.
+
+    They are torch's schedules, stretched over `times` where these are not the recipe's epochs.
     """
-    found_here = []
-    if seen:
-        found_here = [tuple(torch.cat(parts).cpu() for parts in zip(*seen, strict=True))]
-    found_by_all = ranks.gathered(found_here)
-    if recorder is None or found_by_all is None:
-        return {}
-    index, found, losses = (torch.cat(parts) for parts in zip(*found_by_all, strict=True))
-    # of a set of classes, the probability that all of it is right
-    probability = torch.exp(-losses * max(1, batches.sets_of)).nan_to_num_(0)
-    recorder.update(split, index.numpy(), found.numpy(), probability.numpy())
-    correct = found == batches.labels.cpu()[index]
-    return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
-
-
-def without_compiler(kind: Any) -> Any:
-    """An optimiser of torch without the wrappers that keep torch's compiler off it: they import the compiler, in seconds."""
-    names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
-    own = {name: inspect.unwrap(getattr(kind, name)) for name in names}
-    return type(kind.__name__, (kind,), own | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
-
-
-SGD, Adam = without_compiler(torch.optim.SGD), without_compiler(torch.optim.Adam)
-
-
-def make_optimizer(network: nn.Module, config: Any) -> torch.optim.Optimizer:
-    if config.optimizer == "adam":
-        betas = config.momentum, 0.999
-        return Adam(network.parameters(), config.lr, betas, weight_decay=config.weight_decay, fused=True)
-    return SGD(network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)
-
-
-def make_schedule(
-    optimizer: torch.optim.Optimizer, config: Any, steps_an_epoch: int
-) -> tuple[torch.optim.lr_scheduler.LRScheduler, bool]:
-    """The learning-rate schedule and whether it advances every step rather than every epoch."""
     schedules = torch.optim.lr_scheduler
-    match config.schedule:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.lr)
+    each, schedule = steps, None
+    match recipe.schedule:
         case "cosine":
-            return schedules.CosineAnnealingLR(optimizer, config.epochs, min(config.min_lr, config.lr)), False
+            schedule = schedules.CosineAnnealingLR(optimizer, times, min(recipe.min_lr, recipe.lr))
+        case "step":
+            drop = max(1, round(recipe.step_epochs * times / recipe.epochs))
+            schedule = schedules.StepLR(optimizer, drop, recipe.step_factor)
         case "one_cycle":
             # the paper's Adam keeps its beta: only the learning rate cycles
-            return schedules.OneCycleLR(
-                optimizer, config.lr, total_steps=config.epochs * steps_an_epoch, cycle_momentum=False
-            ), True
-        case "step":
-            return schedules.StepLR(optimizer, config.step_epochs, config.step_factor), False
-        case _:
-            return schedules.ConstantLR(optimizer, factor=1.0), False
+            schedule, each = schedules.OneCycleLR(optimizer, recipe.lr, times * steps, cycle_momentum=False), 1
+    rates: list[float] = []
+    while len(rates) < times * steps:
+        rates += [optimizer.param_groups[0]["lr"]] * each
+        if schedule:
+            optimizer.step()  # there is no gradient; torch warns where a schedule goes ahead of its optimiser
+            schedule.step()
+    return rates
 
 
-def settle(device: str, precision: str) -> dict[str, str]:
-    """device= and precision= as they come to on this machine, by their names. Raises UserError as `choose_device`."""
-    found = choose_device(device)
-    return {"device": found.type, "precision": "bf16" if choose_bf16(precision, found) else "fp32"}
+def settle(device: str, precision: str) -> tuple[str, str]:
+    """device= and precision= as they come to on this machine: cpu or cuda, and fp32 or bf16, the faster one by default.
 
-
-def choose_device(wanted: str) -> torch.device:
-    if wanted == "cuda" and not torch.cuda.is_available():
+    Raises UserError where the device is not there.
+    """
+    gpu = torch.cuda.is_available()
+    if device == "cuda" and not gpu:
         raise UserError("device=cuda: torch sees no GPU here; leave device=auto or give device=cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def choose_bf16(precision: str, device: torch.device) -> bool:
-    """bf16 where asked for, or where the machine multiplies it faster than fp32."""
-    if precision != "auto":
-        return precision == "bf16"
-    return torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_gains_from_bf16()
+    found = "cuda" if gpu and device != "cpu" else "cpu"
+    if precision == "auto":
+        faster = torch.cuda.is_bf16_supported() if found == "cuda" else cpu_gains_from_bf16()
+        precision = "bf16" if faster else "fp32"
+    return found, precision
 
 
 def cpu_gains_from_bf16() -> bool:
@@ -228,7 +313,7 @@ def cpu_gains_from_bf16() -> bool:
 
 
 def seed_of(*parts: int) -> int:
-    """A seed for (seed, network, epoch); zeros at the end do not count, so that (seed, 0) has the seed of (seed)."""
+    """A seed for (seed, network, round); zeros at the end do not count, so that (seed, 0) has the seed of (seed)."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -244,10 +329,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What `save_checkpoint` wrote, None where there is no file. Raises UserError where it is not as it was written."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote, nothing where there is no file. Raises UserError where it is not as it was written."""
     if not path.is_file():
-        return None
+        return {}
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
@@ -258,14 +343,3 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def damaged(folder: Path) -> UserError:
     return UserError(f"{folder} is damaged, possibly by a power failure; delete it to train this network again")
-
-
-def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any) -> int:
-    """Restore an earlier attempt, if there is one. Returns the number of epochs it finished."""
-    state = read_checkpoint(path)
-    if state is None:
-        return 0
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return state["epoch"]

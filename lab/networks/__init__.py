@@ -11,28 +11,7 @@ import torch
 from torch import nn
 
 from lab.errors import UserError
-from lab.networks.convolution import Conv5x5
-from lab.networks.fused import NormReluPool
-
-
-def lenet5(channels: int, classes: int, size: int) -> nn.Module:
-    """LeNet5 (LeCun et al. 1998) with batch-norm and ReLU, as the paper trains it; for images of 32 pixels or more."""
-
-    side = ((size - 4) // 2 - 4) // 2 - 4
-    if side < 1:
-        raise UserError(f"lenet5 needs images of at least 32 pixels, these have {size}: give a larger resize= or crop=")
-    # on 5×5 pixels the third convolution is a linear layer, which torch multiplies faster
-    third = (
-        [nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120)]
-        if side == 1
-        else [nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120)]
-    )
-    return nn.Sequential(
-        Conv5x5(channels, 6), NormReluPool(6),
-        Conv5x5(6, 16), NormReluPool(16),
-        *third, nn.ReLU(), nn.Flatten(),
-        nn.Linear(120 * side * side, 84), nn.ReLU(), nn.Linear(84, classes),
-    )  # fmt: skip
+from lab.networks.lenet5 import lenet5
 
 
 def vgg16(channels: int, classes: int, size: int) -> nn.Module:
@@ -90,6 +69,7 @@ def known_networks() -> list[str]:
 def build_network(name: str, channels: int, classes: int, size: int) -> nn.Module:
     """The named network with Kaiming-normal weights, drawn from torch's global generator, checked on one blank image.
 
+    Its convolutions lie channels-last in memory, which torch multiplies fastest, and as images from `lab.batches` do.
     Raises UserError where the name is unknown or the network does not take images of this size and kind.
     """
     if name in NETWORKS:
@@ -101,7 +81,7 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
         hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(NETWORKS)} and torchvision.models"
         raise UserError(f"there is no network '{name}'; {hint}")
     network.apply(initialise)
-    network.eval()
+    network.to(memory_format=torch.channels_last).eval()  # when the weights are drawn: another layout draws others
     try:
         with torch.inference_mode():
             shape = tuple(network(torch.zeros(1, channels, size, size)).shape)

@@ -44,7 +44,9 @@ def test_a_loss_that_is_no_number(digits, place, capsys):
     """Two sound epochs, then a learning rate that is absurd."""
     recipe = ["schedule=step", "step_epochs=2", "step_factor=1e12", "networks=2"]
     assert train.main(words(digits, *recipe)) == 2
-    assert re.search(r"network [12] \(lenet5\): the loss is no longer a number in epoch 3", one_line(capsys))
+    assert re.search(
+        r"network [12] \(lenet5\): the loss is NaN or infinite in epoch 3; try a smaller lr than", one_line(capsys)
+    )
     store = Store(place)
     assert store.statuses == ["FAILED"] * 3
     lines = [read_epochs(store.record.network_folder(k)) for k in (0, 1)]

@@ -54,10 +54,13 @@ def test_batches_reach_the_gpu(holds, crop, sets_of):
 @pytest.mark.filterwarnings("ignore:CUDA is not available")  # so that autocast is off
 @pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet50", "densenet121"])
 def test_networks_are_evaluated_on_the_gpu(holds, name):
-    with FakeTensorMode():
+    network = build_network(name, 3, 10, 32)
+    with FakeTensorMode() as mode:
         split = batches(32, 0)
-        with GPU:
-            network = build_network(name, split.channels, 10, 32)
+        for module in network.modules():
+            for tensors in (module._parameters, module._buffers):
+                there = {key: value for key, value in tensors.items() if value is not None}
+                tensors.update({key: mode.from_tensor(value).to(GPU) for key, value in there.items()})
         ((index, found, losses),) = evaluate(network, split, bf16=True)
         assert index.device.type == "cpu" and found.device.type == losses.device.type == "cuda"
         assert found.shape == (EXAMPLES,) and losses.dtype == torch.float32 and losses.shape == (EXAMPLES,)

@@ -6,9 +6,10 @@ from functools import cache
 import pytest
 import torch
 from torch import nn
+from torchvision.models import get_model
 
 from lab.errors import UserError
-from lab.networks import NETWORKS, build_network, known_networks
+from lab.networks import NETWORKS, build_network, initialise, known_networks
 
 
 @cache
@@ -85,10 +86,22 @@ def test_batch_norm_is_the_papers():
 def test_the_generator_decides_the_weights():
     def weights(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return build_network("lenet5", 1, 10, 32)[0].weight
+        return build_network("lenet5", 1, 10, 32)[0].taps.weight
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet18"])
+def test_convolutions_lie_channels_last_and_their_weights_are_those_drawn_in_planes(name):
+    torch.manual_seed(0)
+    network = build_network(name, 3, 10, 64)
+    torch.manual_seed(0)
+    drawn = NETWORKS[name](3, 10, 64) if name in NETWORKS else get_model(name, weights=None, num_classes=10)
+    drawn.apply(initialise)
+    for one, other in zip(network.parameters(), drawn.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert one.dim() < 4 or one.is_contiguous(memory_format=torch.channels_last)
 
 
 # torchvision's
@@ -105,8 +118,6 @@ def test_any_name_of_torchvision(name, channels):
 
 
 def test_a_grey_first_convolution_keeps_the_rest_of_it():
-    from torchvision.models import get_model
-
     for name in ("resnet18", "squeezenet1_1", "regnet_y_400mf"):
         original = next(m for m in get_model(name, weights=None).modules() if isinstance(m, nn.Conv2d))
         first = next(m for m in build_network(name, 1, 5, 64).modules() if isinstance(m, nn.Conv2d))

@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -295,6 +296,16 @@ def test_a_sweep_over_a_setting_that_is_text():
     assert [(c.data, c.name) for c in configs.values()] == [
         ("digits", "one"), ("digits", None), ("folder", "one"), ("folder", None),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("auto", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU"))]
+)
+def test_batch_norm_is_synchronised_between_gpus_alone(device):
+    assert told("sync_batchnorm=true", f"device={device}").startswith(
+        "sync_batchnorm=true: torch synchronises batch-norm"
+    )
+    assert not compose(["sync_batchnorm=false", f"device={device}"]).sync_batchnorm
 
 
 def test_names_that_help_offers_are_those_there_are():

@@ -2,9 +2,13 @@
 
 import json
 import math
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +23,9 @@ from lab import training as loop
 from lab.errors import UserError
 from lab.processes import PROCESSES, run_tasks, run_through, side_by_side, start_server
 from lab.settings import compose
-from lab.training import (
-    choose_device,
-    make_optimizer,
-    make_schedule,
-    seed_of,
-    train_network,
-)
+from lab.training import Measured, Recipe, make_optimizer, rates_of, seed_of, settle, train
+
+ROOT = Path(__file__).parents[2]
 
 
 def settings(*words: str):
@@ -44,10 +44,15 @@ def settings(*words: str):
     )
 
 
+def task(folder: Path, config, name: str = "lenet5", k: int = 0, threads: int = 1) -> tuple:
+    """Arguments of `train` for network k of a record."""
+    return Measured(folder, k, config.seed, config.record == "after"), name, Recipe.of(config), 32, threads
+
+
 def trained(folder: Path, config, name: str = "lenet5", k: int = 0) -> LearningRecord:
     before = torch.get_num_threads()
     try:
-        run_through(train_network, (k, name, config, folder, 32, 1))
+        run_through(train, task(folder, config, name, k))
     finally:
         torch.set_num_threads(before)
     return LearningRecord(folder)
@@ -58,21 +63,20 @@ def weights(folder: Path, k: int = 0) -> dict[str, torch.Tensor]:
 
 
 def plain_lenet5() -> nn.Sequential:
-    """LeNet5 in torch's own modules only, layer by layer where `lab.networks.lenet5` has its own."""
+    """LeNet5 in torch's own modules only, stage by stage where `lab.networks.lenet5` has its own."""
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5), nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2)),
-        nn.Conv2d(6, 16, 5), nn.Sequential(nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2)),
-        nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120), nn.ReLU(), nn.Flatten(),
+        nn.Sequential(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2)),
+        nn.Sequential(nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2)),
+        nn.Identity(), nn.Conv2d(16, 120, 5), nn.BatchNorm2d(120), nn.ReLU(), nn.Flatten(),
         nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
     )  # fmt: skip
 
 
 def as_plain(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    renamed = {}
-    for key, value in state.items():
-        layer, name = key.split(".")
-        renamed[f"{layer}.0.{name}" if layer in ("1", "3") else f"{4 if layer == '5' else int(layer) - (int(layer) > 5)}.{name}"] = value  # fmt: skip
-    renamed["4.weight"] = renamed["4.weight"].view(120, 16, 5, 5)
+    """The weights of LeNet5 as those of `plain_lenet5`: its convolutions are matrices."""
+    renamed = {key.replace("taps", "0").replace("norm", "1"): value for key, value in state.items()}
+    for key, channels in (("0.0.weight", 1), ("1.0.weight", 6), ("3.weight", 16)):
+        renamed[key] = renamed[key].view(-1, channels, 5, 5)
     return renamed
 
 
@@ -154,11 +158,10 @@ def small_network(channels: int, classes: int, size: int) -> nn.Module:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All arrays of a network's record, and its numbers without the time that they took."""
+    """All arrays of a network's record, and its numbers without when they came and the time that they took."""
     found = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
-    lines = [
-        {key: value for key, value in line.items() if key not in ("seconds", "time")} for line in read_epochs(folder)
-    ]
+    timed = ("seconds", "time")
+    lines = [{key: value for key, value in line.items() if key not in timed} for line in read_epochs(folder)]
     return found | {"epochs": json.dumps(lines).encode()}
 
 
@@ -206,10 +209,10 @@ def test_killed_again_and_again_it_ends_with_the_same_record(begun):
     config = settings("epochs=4")
     whole, killed = begun("whole"), begun("killed")
     trained(whole, config)
-    start_server(train_network)
+    start_server(train)
     kills = 0
     for attempt in range(30):
-        process = PROCESSES.Process(target=run_through, args=(train_network, (0, "lenet5", config, killed, 32, 1)))
+        process = PROCESSES.Process(target=run_through, args=(train, task(killed, config)))
         process.start()
         begun_with = len(read_epochs(killed / "network-1"))
         while process.is_alive() and len(read_epochs(killed / "network-1")) <= begun_with:
@@ -254,7 +257,7 @@ def test_the_number_of_workers_changes_nothing(begun):
         workers, threads = side_by_side(5, asked, on_gpu=False)
         assert workers == asked
         folders[asked] = begun(f"workers-{asked}", networks=("lenet5",) * 5)
-        run_tasks(train_network, [(k, "lenet5", config, folders[asked], 32, threads) for k in range(5)], workers)
+        run_tasks(train, [task(folders[asked], config, k=k, threads=threads) for k in range(5)], workers)
     for k in range(5):
         assert_same(folders[1], folders[2], k)
         assert_same(folders[1], folders[5], k)
@@ -273,11 +276,14 @@ def test_networks_epochs_and_seeds_draw_differently(begun):
 def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_record(begun):
     """The first epoch is sound; from the second on the learning rate is absurd."""
     folder = begun()
-    with pytest.raises(UserError, match=r"^network 1 \(lenet5\): the loss is no longer a number in epoch 2; .*lr.*$"):
+    with pytest.raises(
+        UserError, match=r"^network 1 \(lenet5\): the loss is NaN or infinite in epoch 2; try a smaller lr than 0.02$"
+    ):
         trained(folder, settings("epochs=3", "schedule=step", "step_epochs=1", "step_factor=1e12"))
     record = LearningRecord(folder)
     assert record.epochs == 1
     assert record.correct("train").shape == (1, 1, 300)
+    assert torch.load(folder / "network-1" / "checkpoint.pt", weights_only=True)["done"] == 1
 
 
 def test_a_loss_that_is_no_number_in_the_first_epoch(begun):
@@ -297,97 +303,136 @@ def test_a_last_batch_of_one_example(begun, few_digits, name):
     assert np.isfinite(record.series("train/loss")).all()
 
 
+def test_every_line_says_when_it_was_written_and_the_checkpoint_follows(begun, monkeypatch):
+    folder, lines = begun(), []
+
+    def save(path, state, save=loop.save_checkpoint):
+        lines.append(len(read_epochs(path.parent)))
+        save(path, state)
+
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    begin = time.time()
+    trained(folder, settings())
+    assert lines == [1, 2]
+    times = [line["time"] for line in read_epochs(folder / "network-1")]
+    assert begin < times[0] < times[1] < time.time()
+
+
+# learning rates
+
+
 @pytest.mark.parametrize(
-    ("words", "steps", "expected"),
+    ("words", "expected"),
     [
         # cosine starts at lr, is half-way in the middle, and would reach min_lr after the last epoch
-        (["schedule=cosine", "epochs=4", "lr=0.1", "min_lr=0.02"], 7,
-         [0.1, 0.06 + 0.04 * math.sqrt(0.5), 0.06, 0.06 - 0.04 * math.sqrt(0.5), 0.02]),
-        (["schedule=cosine", "epochs=2", "lr=0.001", "min_lr=0.02"], 7, [0.001, 0.001, 0.001]),
-        (["schedule=step", "epochs=6", "step_epochs=2", "step_factor=0.2", "lr=1"], 7, [1, 1, 0.2, 0.2, 0.04, 0.04, 0.008]),
-        (["schedule=constant", "epochs=3", "lr=0.3"], 7, [0.3] * 4),
+        (["schedule=cosine", "epochs=4", "lr=0.1", "min_lr=0.02"],
+         [0.1, 0.06 + 0.04 * math.sqrt(0.5), 0.06, 0.06 - 0.04 * math.sqrt(0.5)]),
+        (["schedule=cosine", "epochs=2", "lr=0.001", "min_lr=0.02"], [0.001, 0.001]),
+        (["schedule=step", "epochs=6", "step_epochs=2", "step_factor=0.2", "lr=1"], [1, 1, 0.2, 0.2, 0.04, 0.04]),
+        (["schedule=constant", "epochs=3", "lr=0.3"], [0.3] * 3),
     ],
 )  # fmt: skip
-def test_schedules_by_epoch(words, steps, expected):
-    config = settings(*words)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.lr)
-    schedule, every_step = make_schedule(optimizer, config, steps)
-    rates = [optimizer.param_groups[0]["lr"]]
-    for _ in range(config.epochs):
-        optimizer.step()
-        schedule.step()
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert not every_step
-    assert rates == pytest.approx(expected)
+def test_rates_by_epoch(words, expected):
+    recipe = Recipe.of(settings(*words))
+    rates = rates_of(recipe, recipe.epochs, 7)
+    assert rates == pytest.approx(np.repeat(expected, 7).tolist())
+    assert all(len(set(rates[epoch * 7 : epoch * 7 + 7])) == 1 for epoch in range(recipe.epochs))
 
 
 def test_one_cycle_by_step():
     """Smith & Topin 2018 as torch has it: up from lr/25 over 30 % of the steps, down to lr/25/1e4, along half cosines."""
-    config = settings("schedule=one_cycle", "optimizer=adam", "epochs=2", "lr=0.001")
-    optimizer = make_optimizer(nn.Linear(1, 1), config)
-    schedule, every_step = make_schedule(optimizer, config, 10)
-    rates = []
-    for _ in range(20):
-        rates.append(optimizer.param_groups[0]["lr"])
-        assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
-        optimizer.step()
-        schedule.step()
+    rates = rates_of(Recipe.of(settings("schedule=one_cycle", "optimizer=adam", "epochs=2", "lr=0.001")), 2, 10)
 
     def between(start: float, end: float, fraction: float) -> float:
         return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
     low, high, least = 0.001 / 25, 0.001, 0.001 / 25 / 1e4
-    assert every_step
     assert rates == pytest.approx(
         [between(low, high, i / 5) if i <= 5 else between(high, least, (i - 5) / 14) for i in range(20)]
     )
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "step", "constant"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_rates_are_those_of_torchs_schedule_on_the_optimiser_itself(schedule, optimizer):
+    """To the last bit, for the steps of a comparison: its schedules are stretched over the steps."""
+    recipe, steps = Recipe.of(settings(f"schedule={schedule}", f"optimizer={optimizer}", "step_epochs=1")), 31
+    trained = make_optimizer(nn.Linear(2, 2), recipe)
+    schedules = torch.optim.lr_scheduler
+    there = {
+        "cosine": lambda: schedules.CosineAnnealingLR(trained, steps, 0.001),
+        "one_cycle": lambda: schedules.OneCycleLR(trained, 0.02, total_steps=steps, cycle_momentum=False),
+        "step": lambda: schedules.StepLR(trained, 16, 0.1),  # one of two epochs
+        "constant": lambda: schedules.ConstantLR(trained, factor=1.0),
+    }[schedule]()
+    expected = []
+    for _ in range(steps):
+        expected.append(trained.param_groups[0]["lr"])
+        trained.step()
+        there.step()
+    assert rates_of(recipe, steps, 1) == expected
+
+
+@pytest.mark.parametrize("words", [["schedule=cosine"], ["schedule=one_cycle", "optimizer=adam"]])
 @pytest.mark.parametrize(("examples", "steps"), [(300, 5), (64, 1), (65, 1), (66, 2)])
-def test_one_cycle_ends_with_the_last_step(begun, few_digits, examples, steps):
-    """As many steps are taken as were planned: one too many is an error in torch, too few leave the rate high."""
+def test_there_is_a_rate_for_every_step(begun, few_digits, words, examples, steps, monkeypatch):
     digits = {split: (images[:examples], labels[:examples]) for split, (images, labels) in few_digits.items()}
-    folder = begun(digits=digits)
-    trained(folder, settings("schedule=one_cycle", "optimizer=adam", "lr=0.001", "epochs=3"))
-    state = torch.load(folder / "network-1" / "checkpoint.pt", weights_only=True)
-    assert state["schedule"]["total_steps"] == state["schedule"]["last_epoch"] == 3 * steps
+    taken = []
+
+    def step(network, optimizer, *rest, step=loop.training_step):
+        taken.append(optimizer.param_groups[0]["lr"])
+        return step(network, optimizer, *rest)
+
+    monkeypatch.setattr(loop, "training_step", step)
+    config, folder = settings(*words, "lr=0.001", "epochs=3"), begun(digits=digits)
+    trained(folder, config)
+    assert taken == rates_of(Recipe.of(config), 3, steps)
+    assert [line["lr"] for line in read_epochs(folder / "network-1")] == taken[::steps]
 
 
-def test_optimizers_follow_the_configuration():
+def test_optimizers_follow_the_recipe():
     network = nn.Linear(2, 2)
-    sgd = make_optimizer(network, settings("momentum=0.8", "weight_decay=0.01", "lr=0.3")).param_groups[0]
+    sgd = make_optimizer(network, Recipe.of(settings("momentum=0.8", "weight_decay=0.01", "lr=0.3"))).param_groups[0]
     assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"], sgd["nesterov"]) == (0.3, 0.8, 0.01, False)
-    adam = make_optimizer(network, settings("optimizer=adam", "momentum=0.8")).param_groups[0]
+    adam = make_optimizer(network, Recipe.of(settings("optimizer=adam", "momentum=0.8"))).param_groups[0]
     assert adam["betas"] == (0.8, 0.999)
 
 
-@pytest.mark.parametrize("words", [[], ["optimizer=adam"]])
-def test_optimizers_do_what_torchs_do(words):
-    """Through a checkpoint and a schedule; the wrappers that they lack only keep torch's compiler off them."""
-    config, weights = settings("weight_decay=0.01", *words), []
-    for kind in ("ours", "torch's"):
-        torch.manual_seed(0)
-        network, inputs = nn.Linear(3, 2), torch.randn(6, 8, 3)
+def loaded(path: Path) -> Iterator[None]:
+    """Notes what a new process has imported, and how long its first optimiser takes."""
+    names, begun = ("torch._dynamo", "lab.training", "lab.networks.lenet5"), time.perf_counter()
+    found = [name for name in names if name in sys.modules]
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))])
+    path.write_text(json.dumps([found, time.perf_counter() - begun]))
+    yield
 
-        def made(network=network, kind=kind):
-            ours = make_optimizer(network, config)
-            optimizer = ours if kind == "ours" else type(ours).__base__(network.parameters(), **ours.defaults)
-            return optimizer, make_schedule(optimizer, config, 1)[0]
 
-        optimizer, schedule = made()
-        for step, batch in enumerate(inputs):
-            if step == 3:
-                states = optimizer.state_dict(), schedule.state_dict()
-                optimizer, schedule = made()
-                optimizer.load_state_dict(states[0])
-                schedule.load_state_dict(states[1])
-            optimizer.zero_grad()
-            network(batch).square().mean().backward()
-            optimizer.step()
-            schedule.step()
-        weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
-    assert type(optimizer).__module__.startswith("torch.optim") and weights[0].isfinite().all()
-    assert torch.equal(*weights)
+PROGRAM = """
+import sys
+from pathlib import Path
+from lab.processes import run_tasks, start_server
+from lab.training import train
+from test_training import loaded
+
+if __name__ == "__main__":
+    start_server(train)
+    run_tasks(loaded, [(Path(sys.argv[1]),)], 1)
+"""
+
+
+@pytest.mark.slow
+def test_a_new_process_has_imported_torchs_compiler_and_ours(tmp_path):
+    """Each would otherwise take seconds for it."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    path = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
+    program = [sys.executable, tmp_path / "program.py", tmp_path / "found"]
+    subprocess.run(program, env={**os.environ, "PYTHONPATH": path}, check=True, timeout=300)
+    found, seconds = json.loads((tmp_path / "found").read_text())
+    assert found == ["torch._dynamo", "lab.training", "lab.networks.lenet5"]
+    assert seconds < 1
+
+
+# devices
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -401,8 +446,8 @@ def test_a_batch_too_small_for_the_ranks_is_told_before_any_training(begun, monk
 
 def test_a_gpu_that_is_not_there():
     with pytest.raises(UserError, match=r"^device=cuda: .*device=cpu$"):
-        choose_device("cuda")
-    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+        settle("cuda", "fp32")
+    assert settle("auto", "fp32") == settle("cpu", "fp32") == ("cpu", "fp32")
 
 
 def test_bf16_trains_too(begun):
@@ -427,6 +472,5 @@ def test_bf16_is_chosen_where_the_cpu_multiplies_it_faster(tmp_path, monkeypatch
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
     monkeypatch.setattr(loop, "Path", lambda name: about)
-    cpu = torch.device("cpu")
-    assert loop.choose_bf16("auto", cpu) is gains
-    assert loop.choose_bf16("bf16", cpu) and not loop.choose_bf16("fp32", cpu)
+    assert settle("cpu", "auto") == ("cpu", "bf16" if gains else "fp32")
+    assert settle("cpu", "bf16")[1] == "bf16" and settle("cpu", "fp32")[1] == "fp32"

@@ -1,0 +1,124 @@
+"""The plan of one training of a comparison: an arm with a seed, paced by its order, evaluated as it goes."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agreement.record import read_lines, replace_text, save_array
+from curricula.sampler import PacedSampler
+from lab.batches import Batches
+from lab.training import Recipe, Seen, evaluate, rates_of
+
+PARTS = 10  # of the order, for the picture of what was drawn
+
+
+@dataclass
+class Compared:
+    """Batches of a paced sampler, for so many steps; `lab.training.train` trains by it.
+
+    arm, seed: see `curricula.Arm`; all arms of a seed begin with the same weights, and have the same steps, rates and
+    evaluations. pacing: None draws from all examples always; a, b: its parameters. shared: folder with the images of train,
+    validation and test (`lab.data.Images.save`) and their labels. sets_of: as in `Batches`.
+
+    folder: holds the arm's order, order.npy, and gets evaluations.jsonl (a line per evaluation: step, loss of the train batches
+    since the last, loss and accuracy on the validation part), drawn.npy (evaluations, PARTS): how often each tenth of the
+    order was drawn in between, and at the end result.json with the test accuracy at the end and at the step of the best
+    validation accuracy.
+    """
+
+    arm: str
+    seed: int
+    steps: int
+    evaluations: int
+    pacing: str | None
+    a: float | None
+    b: float | None
+    shared: Path
+    classes: int
+    sets_of: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"arm {self.arm}, seed {self.seed}"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return (self.seed,)
+
+    def open(self, recipe: Recipe, device: torch.device) -> None:
+        self.images, self.validation, self.test = (
+            Batches.open(
+                self.shared / split,
+                np.load(self.shared / f"{split}-labels.npy", allow_pickle=False),
+                device,
+                recipe.crop,
+                self.sets_of,
+            )
+            for split in ("train", "validation", "test")
+        )
+        order = np.load(self.folder / "order.npy", allow_pickle=False)
+        self.sampler = PacedSampler(order, recipe.batch_size, self.steps, self.pacing, self.a, self.b, self.seed)
+        self.place = np.empty(len(self.images), np.int64)
+        self.place[order] = np.arange(len(order)) * PARTS // len(order)
+        evenly = (round(self.steps * part / self.evaluations) for part in range(1, self.evaluations + 1))
+        self.ends = sorted({max(1, step) for step in evenly})
+        self.rates = rates_of(recipe, self.steps, 1)
+
+    def begin(self, done: int, state: dict[str, Any]) -> None:
+        self.best = state.get("best", {"accuracy": -1.0, "step": 0, "network": None})
+        self.drawn = np.array(state.get("drawn", np.zeros((len(self.ends), PARTS))), np.int64)
+        self.sampler.load_state_dict(self.sampler.state_dict(self.ends[done - 1] if done else 0))
+        self.drawing = self.sampler.arrays()
+        self.lines = self.folder / "evaluations.jsonl"
+        kept = read_lines(self.lines)[:done]
+        if len(kept) < done:
+            raise ValueError(f"{self.lines} holds {len(kept)} evaluations, not the {done} to resume from")
+        replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+        for _ in range(self.ends[number] - (self.ends[number - 1] if number else 0)):
+            index = next(self.drawing)
+            self.drawn[number] += np.bincount(self.place[index], minlength=PARTS)
+            yield torch.from_numpy(index)
+
+    def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
+        step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses in seen]).mean().item()
+        validation, accuracy = assess(network, self.validation, bf16)
+        if accuracy > self.best["accuracy"]:
+            weights = {key: value.clone() for key, value in network.state_dict().items()}
+            self.best = {"accuracy": accuracy, "step": step, "network": weights}
+        return {"step": step, "train/loss": loss, "validation/loss": validation, "validation/accuracy": accuracy}
+
+    def when(self, number: int) -> str:
+        return f"by step {self.ends[number]}"
+
+    def write(self, numbers: dict[str, float]) -> None:
+        with self.lines.open("a") as file:
+            file.write(json.dumps(numbers) + "\n")
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "drawn": self.drawn.tolist()}
+
+    def finish(self, network: nn.Module, bf16: bool) -> None:
+        save_array(self.folder / "drawn.npy", self.drawn)
+        at_the_end = assess(network, self.test, bf16)[1]
+        network.load_state_dict(self.best["network"])
+        at_best = assess(network, self.test, bf16)[1]
+        result = {"test/accuracy": at_the_end, "test/accuracy_at_best": at_best, "best_step": self.best["step"]}
+        replace_text(self.folder / "result.json", json.dumps(result))
+
+
+def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, float]:
+    """Mean loss and accuracy in eval mode."""
+    loss, correct = 0.0, 0
+    for index, found, losses in evaluate(network, batches, bf16):
+        loss += losses.double().sum().item()
+        correct += int((found.cpu() == batches.labels.cpu()[index]).sum())
+    return loss / len(batches), correct / len(batches)
