@@ -40,7 +40,8 @@ class Findings:
 
     curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: for each split, see
     `agreement.correlation_table`, and as `others_fixed_...` `agreement.partial_correlations`; explained: see
-    `agreement.explained_variance`. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
+    `agreement.explained_variance`; explained_before: example statistic -> share of the variance of the learning time's
+    rank that it explains alone. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
     networks' learned epochs. never_learned: fraction of the train examples.
     """
 
@@ -49,6 +50,7 @@ class Findings:
     correlations: dict[str, "pd.DataFrame"]
     by_kind: dict[str, dict[str, dict[Hashable, np.ndarray]]]
     explained: dict[str, float]
+    explained_before: dict[str, float]
     concordance: float
     never_learned: float
 
@@ -60,8 +62,13 @@ def analyse(
     causes: Collection[str],
     resamples: int = 1000,
     seed: int = 0,
+    before: Collection[str] = (),
 ) -> Findings:
-    """All measures of a learning record and their relation to the statistics; arrays in, arrays out."""
+    """All measures of a learning record and their relation to the statistics; arrays in, arrays out.
+
+    causes: the statistics of images, which explain together what they can. before: the statistics of examples, which are
+    known before training and know the labels: each explains by itself.
+    """
     curves, learned, correlations, by_kind = {}, {}, {}, {}
     for split in ("train", "test"):
         correct = record.correct(split)
@@ -78,9 +85,14 @@ def analyse(
         by_kind[split] = {name: agreement_by_kind(correct, values) for name, values in kinds[split].items()}
         if split == "train":
             explained = explained_variance(images, learned[split], labels, seed=seed)
+            learning_time = 1 - mean_correctness(correct)
+            alone = {
+                name: explained_variance({name: columns[name]}, learning_time, labels, seed=seed) for name in before
+            }
+            explained_before = {name: found["statistics"] for name, found in alone.items()}
             concordance = rank_concordance(learned_epoch(correct, per_network=True))
     never = float(np.isinf(learned["train"]).mean())
-    return Findings(curves, statistics, correlations, by_kind, explained, concordance, never)
+    return Findings(curves, statistics, correlations, by_kind, explained, explained_before, concordance, never)
 
 
 def curves_of(

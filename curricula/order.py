@@ -15,6 +15,7 @@ def order(
     balance: bool = True,
     seed: int = 0,
     descending: bool = False,
+    clusters: np.ndarray | None = None,
 ) -> np.ndarray:
     """The examples in the order in which an arm brings them in: a permutation of 0..N-1, int64 (N,).
 
@@ -27,13 +28,15 @@ def order(
         examples of a class with share p is off m·p by at most (1 + p (classes − 2))/2: less than 1 where classes are
         of equal size.
     descending: take high scores for easy.
+    clusters: (N,), groups of similar examples, see ``metrics.clusters``. A score then counts by its rank among the examples of the
+        same cluster (and, under balance, class), so that every prefix is as varied as the whole: as with classes above.
 
     Equal scores are in random order, drawn from `seed`, so that the index of an example says nothing. NaN comes last
     in "curriculum" and in "anti" alike; under balance, last in its class, for a class cannot be kept in proportion and
     out of sight. `missing` names these examples.
 
     Raises ValueError for an unknown arm (a misspelt one is never taken for another), scores that are not (N,) numbers
-    with N ≥ 1, or labels of another shape.
+    with N ≥ 1, or labels or clusters of another shape.
 
     >>> order(np.array([0.3, np.nan, 0.1, 0.2]), "curriculum")
     array([2, 3, 0, 1])
@@ -47,12 +50,14 @@ def order(
     if arm in ("curriculum", "anti"):
         drawn = scores[ordered] if (arm == "curriculum") != descending else -scores[ordered]
         ordered = ordered[np.argsort(drawn, kind="stable")]  # equal scores stay in random order; NaN sorts last
-    if labels is None or not balance:
-        return ordered
-    labels = np.asarray(labels)
-    if labels.shape != scores.shape:
-        raise ValueError(f"labels must be one class per example, {scores.shape}, not of shape {labels.shape}")
-    return _balanced(ordered, labels)
+    groups = np.zeros(len(scores), np.int64)
+    for what, values in (("labels", labels if balance else None), ("clusters", clusters)):
+        if values is not None:
+            if np.shape(values) != scores.shape:
+                raise ValueError(f"{what} must be one per example, {scores.shape}, not of shape {np.shape(values)}")
+            _, each = np.unique(values, return_inverse=True)
+            groups = groups * (each.max() + 1) + each
+    return _balanced(ordered, groups)
 
 
 def missing(scores: np.ndarray) -> np.ndarray:
@@ -95,11 +100,11 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}{question} are {', '.join(known)}"
 
 
-def _balanced(ordered: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The order with classes interleaved in proportion; within a class it stays."""
-    _, of_class, sizes = np.unique(labels[ordered], return_inverse=True, return_counts=True)
+def _balanced(ordered: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The order with groups interleaved in proportion; within a group it stays."""
+    _, of_class, sizes = np.unique(groups[ordered], return_inverse=True, return_counts=True)
     grouped = np.argsort(of_class, kind="stable")
-    in_class = np.empty(len(ordered), np.int64)  # 0-based place of an example within its class
+    in_class = np.empty(len(ordered), np.int64)  # 0-based place of an example within its group
     in_class[grouped] = np.arange(len(ordered)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     # one correctly rounded division of whole numbers: equal fractions are equal floats
     place = (2 * in_class + 1) / (2 * sizes[of_class])

@@ -20,7 +20,7 @@ from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
-from lab.ordering import Part, arms_of, check_metric, commonest, held_out, notes_on, scores_of
+from lab.ordering import Part, arms_of, check_metric, clusters_of, commonest, held_out, notes_on, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
@@ -48,12 +48,16 @@ def compare(settings: CompareSettings, console: Any) -> str:
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(settings.arms) * settings.seeds
+    train, validation = held_out(data, settings.validation, settings.label_noise, settings.seed)
+    given = data.train.labels.copy()
+    given[train.index] = train.labels  # with the wrong ones: a score must not know better than the training
+    labels = data.classes_of(given)
     with Progress(console, trainings, settings.evaluations) as progress:
         scores, notes = scores_of(
-            settings.metric, data.train, settings.data, settings.root, settings.measurement, client,
+            settings.metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
             settings.cache, settings.statistics_resize, progress,
         )  # fmt: skip
-    train, validation = held_out(data, settings.validation, settings.label_noise, settings.seed)
+    groups = clusters_of(data.train, labels)[train.index] if settings.variety == "clusters" else None
     examples = len(train.labels)
     if examples < settings.batch_size:
         raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
@@ -64,7 +68,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
     say(*(f"{note}. Continuing." for note in about))
     notes += about
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    arms = arms_of(settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending)
+    arms = arms_of(
+        settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending, groups
+    )
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work

@@ -23,7 +23,7 @@ from lab.statistics import annotated, kinds_of, statistics_of
 from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
-from metrics import STATISTICS
+from metrics import EXAMPLE_STATISTICS, STATISTICS
 
 
 def measure(
@@ -39,8 +39,9 @@ def measure(
     the end, in place of being removed.
     """
     for name in settings.statistics:
-        if name not in STATISTICS:
-            raise UserError(f"statistics: there is no '{name}'{nearest(name, list(STATISTICS))}")
+        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
+            known = [*STATISTICS, *EXAMPLE_STATISTICS]
+            raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
     for note in data.notes:
@@ -65,7 +66,13 @@ def measure(
             cache, resize = settings.cache, settings.statistics_resize
             statistics = {
                 name: statistics_of(
-                    split, settings.statistics, cache, resize, progress, f"statistics of the {name} images"
+                    split,
+                    data.classes_of(split.labels),
+                    settings.statistics,
+                    cache,
+                    resize,
+                    progress,
+                    f"statistics of the {name} images",
                 )
                 for name, split in splits.items()
             }
@@ -74,8 +81,10 @@ def measure(
             statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
             record = LearningRecord(work / "record")
+            of_images = [name for name in settings.statistics if name in STATISTICS]
+            of_examples = [name for name in settings.statistics if name in EXAMPLE_STATISTICS]
             findings = agreement.analyse(
-                record, statistics, kinds, settings.statistics, settings.resamples, settings.seed
+                record, statistics, kinds, of_images, settings.resamples, settings.seed, of_examples
             )
             progress.say("writing report, figures and tables")
             title = f"{', '.join(dict.fromkeys(names))} on {settings.data}"
@@ -110,6 +119,7 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
     """The curves of a measurement, each epoch at its time, and the numbers that it comes to in the end."""
     numbers = {
         **{f"explained/{name}": value for name, value in findings.explained.items() if name != "n"},
+        **{f"explained/{name}": value for name, value in findings.explained_before.items()},
         "learned/concordance": findings.concordance,
         "learned/never": findings.never_learned,
     }

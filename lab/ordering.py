@@ -1,6 +1,6 @@
 """The order of a comparison: the examples to train on, the scores that `metric=` names, and the arms.
 
-Scores come from image statistics, from a measurement in MLflow, or from a file.
+Scores come from statistics of images or examples, from a measurement in MLflow, or from a file.
 """
 
 from collections import Counter
@@ -22,13 +22,13 @@ from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import PROGRAM, nearest
 from lab.statistics import statistics_of
-from metrics import STATISTICS
+from metrics import EXAMPLE_STATISTICS, STATISTICS, clusters
 
 
 def check_metric(metric: str) -> list[str]:
     """The parts of `metric`, joined by +; raises UserError for one that is not known."""
     parts: list[str] = []
-    known = [*STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
+    known = [*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
     for part in map(str.strip, metric.split("+")):
         if parts and parts[-1].startswith("file:") and part not in known and not part.startswith("file:"):
             parts[-1] += f"+{part}"  # a file may be called so
@@ -45,6 +45,7 @@ def check_metric(metric: str) -> list[str]:
 def scores_of(
     metric: str,
     train: Split,
+    labels: np.ndarray,
     data: str,
     root: str,
     measurement: str | None,
@@ -55,7 +56,7 @@ def scores_of(
 ) -> tuple[np.ndarray, list[str]]:
     """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from.
 
-    data, root, measurement: as in `record_of`. cache, resize: as in `lab.statistics.statistics_of`.
+    data, root, measurement: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
     """
     notes, columns = [], []
     for part in check_metric(metric):
@@ -75,7 +76,7 @@ def scores_of(
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:
-            table = statistics_of(train, [part], cache, resize, progress, f"{part} of the train images")
+            table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
             columns.append(table[part].to_numpy())
     return (combine(columns) if len(columns) > 1 else columns[0]), notes
 
@@ -168,12 +169,31 @@ def notes_on(scores: np.ndarray, ids: list[str], metric: str) -> list[str]:
     return notes
 
 
+def clusters_of(split: Split, labels: np.ndarray) -> np.ndarray:
+    """A cluster of similar images of a class for every example, (N,)."""
+    return clusters([split.original(i) for i in range(len(split))], labels)
+
+
 def arms_of(
-    names: Sequence[str], seeds: Sequence[int], scores: np.ndarray, labels: np.ndarray, balance: bool, descending: bool
+    names: Sequence[str],
+    seeds: Sequence[int],
+    scores: np.ndarray,
+    labels: np.ndarray,
+    balance: bool,
+    descending: bool,
+    groups: np.ndarray | None,
 ) -> list[Arm]:
-    """Every arm with every seed; the seed draws the random order and the order of equal scores."""
+    """Every arm with every seed; the seed draws the random order and the order of equal scores.
+
+    groups: clusters that an order takes from in turn, if any; the baseline, which draws from all, needs none.
+    """
     return [
-        Arm(name, seed, order(scores, name, labels, balance, seed, descending), name != "shuffled")
+        Arm(
+            name,
+            seed,
+            order(scores, name, labels, balance, seed, descending, None if name == "shuffled" else groups),
+            name != "shuffled",
+        )
         for seed in seeds
         for name in names
     ]

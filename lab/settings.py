@@ -29,6 +29,7 @@ ARMS = ("shuffled", "curriculum", "anti", "random")
 PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "fixed_exponential", "varied_exponential")
 SCORES = ("agreement", "confidence", "forgetting")
 STATISTICS = ("entropy", "frequency", "segments", "edges", "gradient")
+EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "neighbours", "typicality")
 ANNOTATIONS = ("instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise")
 NOT_DECIMAL = re.compile(r"[-+]?(0[\d_]+|0[xob]\w+|\d[\d_]*(:[0-5]?\d)+|\d+_[\d_]+)(\.\d*)?")  # numbers to YAML 1.1
 
@@ -137,9 +138,9 @@ class MeasureSettings(Settings):
         choices=("during", "after"),
     )
     statistics: list[str] = setting(
-        ["entropy", "frequency", "segments", "edges"],
-        "image statistics to relate to the learning order, names in metrics.STATISTICS",
-        known=STATISTICS,
+        ["entropy", "frequency", "segments", "edges", "shallow"],
+        "what to relate to the learning order, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
+        known=(*STATISTICS, *EXAMPLE_STATISTICS),
     )
     resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval", effect=False, at_least=1)
     random_labels: float = setting(
@@ -164,13 +165,18 @@ class CompareSettings(Settings):
 
     metric: str = setting(
         "entropy",
-        "what orders the examples: a statistic; agreement, confidence or forgetting of a measurement; file:PATH of "
+        "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a measurement; file:PATH of "
         "columns id and score; several joined by +",
-        known=(*STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
+        known=(*STATISTICS, *EXAMPLE_STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
     )
     descending: bool = setting(False, "take high scores for easy")
     arms: list[str] = setting(list(ARMS), "ways of ordering to compare, shuffled among them", choices=ARMS)
     balance: bool = setting(True, "keep the proportions of the classes in every prefix of the order")
+    variety: str = setting(
+        "none",
+        "clusters: rank the scores within clusters of similar images of a class, so that the first examples are varied",
+        choices=("none", "clusters"),
+    )
     pacing: str = setting(
         "linear",
         f"how fast examples come in, a name in curricula.PACING: {', '.join(PACING)}; --show-pacing draws them",

@@ -31,18 +31,24 @@ class Resized(Sequence):
 
 
 def statistics_of(
-    split: Split, names: Sequence[str], cache: str, resize: int | None, progress: Progress, words: str
+    split: Split,
+    labels: np.ndarray,
+    names: Sequence[str],
+    cache: str,
+    resize: int | None,
+    progress: Progress,
+    words: str,
 ) -> pd.DataFrame:
     """A row per example, a column per statistic named.
 
-    cache: folder in which statistics are kept. resize: side of the squares that those in RESIZED are taken of. words: what
+    labels: what the statistics of examples take for their classes, see `Data.classes_of`. cache: folder in which statistics are kept. resize: side of the squares that those in RESIZED are taken of. words: what
     the progress is called.
     """
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:
         return statistics_table(
             images, split.ids, names, Path(cache).expanduser() / "statistics",
-            progress=lambda done, total: progress.step(words, done, total),
+            progress=lambda done, total: progress.step(words, done, total), labels=labels,
         )  # fmt: skip
 
     if not resize:

@@ -67,6 +67,12 @@ class Data:
             digest.update(images.file.name.encode() if images.file else images.pixels.data)
         return digest.hexdigest()
 
+    def classes_of(self, labels: np.ndarray) -> np.ndarray:
+        """Labels as a `Split` has them, as `metrics.shallow` takes them: (N,), or bool (N, classes) where they are sets."""
+        if not self.multi_label:
+            return labels
+        return (labels[:, None] >> np.arange(len(self.classes)) & 1).astype(bool)
+
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises UserError where images differ in size and are not cropped."""
         sides = np.unique(np.concatenate([self.train.images.shapes, self.test.images.shapes])).tolist()

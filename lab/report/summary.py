@@ -109,6 +109,7 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
     return {
         "headline": headline(findings.curves["train"]),
         "explained": explained,
+        "before": [(name, share(value)) for name, value in findings.explained_before.items()],
         "concordance": None if np.isnan(findings.concordance) else f"{findings.concordance:.2f}",
         "never": f"{findings.never_learned:.1%}",
     }

@@ -99,6 +99,28 @@ def typicality(images: Images, labels: np.ndarray, seed: int = 0, progress: Prog
     return np.where(np.isinf(nearest), np.nan, nearest)
 
 
+def clusters(images: Images, labels: np.ndarray, seed: int = 0, per_class: int = 20) -> np.ndarray:
+    """A cluster of similar images for every example, int64 (N,): each class is cut into at most `per_class`.
+
+    By k-means on the first 64 principal components of the responses to random patches. Of several classes of its own, an
+    example counts to the rarest. An order that takes from all clusters in turn (``curricula.order``) begins with examples
+    that are as varied as the whole. Parameters and errors as for ``shallow``.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    bank = _bank(images, labels, seed, 1, None)
+    components = bank.components[:, :64].astype(np.float64)
+    sizes = np.where(bank.labels, bank.labels.sum(axis=0), len(components) + 1)
+    of_class = sizes.argmin(axis=1)
+    found = np.empty(len(components), np.int64)
+    begun = 0
+    for members in (np.flatnonzero(of_class == each) for each in np.unique(of_class)):
+        number = min(per_class, len(np.unique(components[members], axis=0)))
+        found[members] = begun + kmeans2(components[members], number, minit="++", seed=seed)[1]
+        begun += number
+    return found
+
+
 def _bank(images: Images, labels: np.ndarray, seed: int, passes: int, progress: Progress | None) -> "Bank":
     from metrics.shallow.bank import Bank, classes_of, squares_of  # here, because SciPy takes long to import
 
