@@ -8,10 +8,11 @@ import numpy as np
 from metrics.versions import version
 
 if TYPE_CHECKING:
-    from metrics.shallow.bank import Bank
+    from metrics.shallow.examples import Examples
 
 Images = np.ndarray | Sequence[np.ndarray]
 POOL = 50_000  # examples among which neighbours are sought
+STACKED = 500_000_000  # outputs, two bytes each
 Progress = Callable[[int, int], object]
 
 
@@ -19,10 +20,12 @@ Progress = Callable[[int, int], object]
 def shallow(images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None) -> np.ndarray:
     """How hard an example is to a shallow model that has seen all the others: float64 (N,) in 0..1, lower is easier.
 
-    The mean over the views of ``metrics.shallow.views.VIEWS`` (responses to random patches, a kernel on them, directions
-    of edges, layout of colours) of the rank of the leave-one-out margin: the output for the example's class of a ridge
-    regression on all other examples, less the largest output for another class. Of an example with a set of classes,
-    the least output for one of them.
+    Ridge regression learns the classes from eight sets of features (``metrics.shallow.views``: responses to random
+    patches of two sizes, kernels on these, directions of edges, colours), and once more from the outputs of these eight.
+    The leave-one-out margin of an example is the output for its class of the regression on all *other* examples, less
+    the largest output for another class; of an example with a set of classes, the least output for one of them. The
+    value is the rank of the margins: half the mean rank of the eight, and half the rank of the last, which knows
+    which of the eight to trust. Where the eight have more than 500 million outputs, the mean rank alone.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ def shallow(images: Images, labels: np.ndarray, seed: int = 0, progress: Progres
         pixels.
     labels : (N,), one class each, of any type that numpy sorts; or bool (N, C), a set of classes each.
     seed : of the patches and of the random features. The same arguments give the same values, on one machine.
-    progress : called as ``progress(done, total)``, in images times views.
+    progress : called as ``progress(done, total)``, in images times sets of features.
 
     Raises
     ------
@@ -43,15 +46,46 @@ def shallow(images: Images, labels: np.ndarray, seed: int = 0, progress: Progres
     Prabhu (2019). On the 50,000 images of CIFAR-10 it explains 69 % of the order in which DenseNet121 learns them
     (docs/scores.md). The time grows with N, memory stays under 2 GB.
     """
+    from scipy.stats import rankdata  # here, because SciPy takes long to import
+
+    from metrics.shallow.leave_one_out import Blocks, leave_one_out, margins, moments
     from metrics.shallow.views import VIEWS
 
-    return _mean_rank(images, labels, list(VIEWS), seed, progress)
+    examples = _examples(images, labels, seed, 2 * len(VIEWS), progress)
+    number, classes = examples.labels.shape
+    ranks, stacked = [], []
+    for view in VIEWS.values():
+        for blocks, found, ridge in view(examples):
+            margin = np.empty(number)
+            outputs = np.empty((number, classes if 2 * len(VIEWS) * number * classes <= STACKED else 0), np.float16)
+            for part, block in leave_one_out(blocks, found, examples.labels, ridge):
+                margin[part] = margins(block, examples.labels[part])
+                outputs[part] = block[:, : outputs.shape[1]]
+            ranks.append(rankdata(-margin))
+            stacked.append(outputs)
+    mean = np.mean(ranks, axis=0)
+    rows = np.concatenate(stacked, axis=1)
+    if rows.size:
+        blocks = Blocks(lambda block: block, rows)
+        parts = leave_one_out(blocks, moments(blocks, examples.labels), examples.labels, 0.1 * number)
+        last = np.concatenate([margins(block, examples.labels[part]) for part, block in parts])
+        mean = (mean + rankdata(-last)) / 2
+    return (mean - 0.5) / number
 
 
 @version(1)
 def shallow_fast(images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None) -> np.ndarray:
-    """`shallow` by one of its views only, the responses to random patches: less of the order in a third of the time."""
-    return _mean_rank(images, labels, ["filters"], seed, progress)
+    """`shallow` by the first of its eight sets of features only, responses to random patches of 8 pixels."""
+    from scipy.stats import rankdata
+
+    from metrics.shallow.leave_one_out import leave_one_out, margins
+    from metrics.shallow.views import patch_views
+
+    examples = _examples(images, labels, seed, 1, progress)
+    blocks, found, ridge = next(patch_views(examples, side=8))
+    parts = leave_one_out(blocks, found, examples.labels, ridge)
+    margin = np.concatenate([margins(outputs, examples.labels[part]) for part, outputs in parts])
+    return (rankdata(-margin) - 0.5) / len(margin)
 
 
 @version(1)
@@ -64,8 +98,8 @@ def neighbours(
     than 50,000 examples, neighbours are sought among 50,000 of them, drawn from the seed. Parameters and errors as for
     ``shallow``; nearest: how many neighbours, at most.
     """
-    bank = _bank(images, labels, seed, 1, progress)
-    components = bank.components
+    examples = _examples(images, labels, seed, 1, progress)
+    components = _components(examples)
     pool = np.sort(np.random.default_rng([seed, 2]).permutation(len(components))[:POOL])
     known, lengths = components[pool], (components[pool] ** 2).sum(axis=1)
     wanted = min(nearest, len(pool) - 1)
@@ -77,7 +111,7 @@ def neighbours(
         row = np.flatnonzero(pool[np.minimum(itself, len(pool) - 1)] == part)
         near[row, itself[row]] = np.inf
         found = pool[np.argpartition(near, wanted - 1, axis=1)[:, :wanted]]
-        other[part] = 1 - (bank.labels[found] & bank.labels[part][:, None]).any(axis=2).mean(axis=1)
+        other[part] = 1 - (examples.labels[found] & examples.labels[part][:, None]).any(axis=2).mean(axis=1)
     return other
 
 
@@ -88,10 +122,10 @@ def typicality(images: Images, labels: np.ndarray, seed: int = 0, progress: Prog
     Between principal components as in ``neighbours``; of several classes of its own, to the nearest. Parameters and
     errors as for ``shallow``.
     """
-    bank = _bank(images, labels, seed, 1, progress)
-    components = bank.components.astype(np.float64)
+    examples = _examples(images, labels, seed, 1, progress)
+    components = _components(examples).astype(np.float64)
     nearest = np.full(len(components), np.inf)
-    for members in map(np.flatnonzero, bank.labels.T):
+    for members in map(np.flatnonzero, examples.labels.T):
         if len(members) > 1:
             away = np.linalg.norm(components[members] - components[members].mean(axis=0), axis=1)
             away *= len(members) / (len(members) - 1)  # the mean without the example itself lies farther by this
@@ -108,9 +142,9 @@ def clusters(images: Images, labels: np.ndarray, seed: int = 0, per_class: int =
     """
     from scipy.cluster.vq import kmeans2
 
-    bank = _bank(images, labels, seed, 1, None)
-    components = bank.components[:, :64].astype(np.float64)
-    sizes = np.where(bank.labels, bank.labels.sum(axis=0), len(components) + 1)
+    examples = _examples(images, labels, seed, 1, None)
+    components = _components(examples)[:, :64].astype(np.float64)
+    sizes = np.where(examples.labels, examples.labels.sum(axis=0), len(components) + 1)
     of_class = sizes.argmin(axis=1)
     found = np.empty(len(components), np.int64)
     begun = 0
@@ -121,8 +155,14 @@ def clusters(images: Images, labels: np.ndarray, seed: int = 0, per_class: int =
     return found
 
 
-def _bank(images: Images, labels: np.ndarray, seed: int, passes: int, progress: Progress | None) -> "Bank":
-    from metrics.shallow.bank import Bank, classes_of, squares_of  # here, because SciPy takes long to import
+def _components(examples: "Examples") -> np.ndarray:
+    from metrics.shallow.views import components_of, responses_of
+
+    return components_of(*responses_of(examples), examples.seed)
+
+
+def _examples(images: Images, labels: np.ndarray, seed: int, passes: int, progress: Progress | None) -> "Examples":
+    from metrics.shallow.examples import Examples, classes_of, squares_of  # here, because SciPy takes long to import
 
     number, done = len(images), 0
     if number < 2:
@@ -136,22 +176,4 @@ def _bank(images: Images, labels: np.ndarray, seed: int, passes: int, progress: 
 
     classes = classes_of(labels, number)
     tick(0)
-    return Bank(squares_of(images), classes, seed, tick)
-
-
-def _mean_rank(
-    images: Images, labels: np.ndarray, views: list[str], seed: int, progress: Progress | None
-) -> np.ndarray:
-    from scipy.stats import rankdata
-
-    from metrics.shallow.leave_one_out import leave_one_out, margins
-    from metrics.shallow.views import VIEWS
-
-    bank = _bank(images, labels, seed, len(views), progress)
-    ranks = np.zeros(len(images))
-    for name in views:
-        blocks, moments, ridge = VIEWS[name](bank)
-        parts = leave_one_out(blocks, moments, bank.labels, ridge)
-        margin = np.concatenate([margins(outputs, bank.labels[part]) for part, outputs in parts])
-        ranks += (rankdata(-margin) - 0.5) / len(margin)
-    return ranks / len(views)
+    return Examples(squares_of(images), classes, seed, tick)

@@ -1,63 +1,26 @@
-"""Images of a data set as the example statistics see them: small squares, their responses to random patches, and the labels."""
+"""Labelled images of a data set as the example statistics see them: small squares, and which classes each has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from tempfile import TemporaryFile
 
 import numpy as np
 from PIL import Image
 
 from metrics.images import check_image
-from metrics.shallow.leave_one_out import Blocks, Moments, moments
-from metrics.shallow.patches import patches
 
 SIDE = 32  # pixels; photographs of KTH-TIPS2-b told no more at 48
-COMPONENTS = 256
 _IN_MEMORY = 2**29  # bytes of squares; more are kept in a temporary file
 
 
 @dataclass(frozen=True)
-class Bank:
+class Examples:
     """squares: uint8 (N, 32, 32, 3). labels: bool (N, C), the classes of each. tick: called with numbers of images done."""
 
     squares: np.ndarray
     labels: np.ndarray
     seed: int = 0
     tick: Callable[[int], object] = field(default=lambda images: None)
-
-    @cached_property
-    def responses(self) -> Blocks:
-        """The features of `patches`."""
-        return Blocks(patches(self.squares, self.seed), self.squares, self.tick)
-
-    @cached_property
-    def moments(self) -> Moments:
-        """Of the responses."""
-        return moments(self.responses, self.labels)
-
-    @cached_property
-    def components(self) -> np.ndarray:
-        """The first 256 principal components of the standardised responses, float32 (N, at most 256)."""
-        found = self.moments
-        vectors = principal_vectors(found.correlations.astype(np.float32), COMPONENTS, self.seed)
-        inwards = (vectors / found.deviation[:, None]).astype(np.float32)
-        centre = (found.mean @ inwards).astype(np.float32)
-        return np.concatenate([block @ inwards - centre for _, block in self.responses])
-
-
-def principal_vectors(matrix: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """The eigenvectors of the largest eigenvalues of a symmetric matrix (D, D), largest first: (D, at most `number`).
-
-    By subspace iteration, to some digits: N. Halko, P. Martinsson and J. Tropp, *Finding Structure with Randomness*
-    (SIAM Review 2011), algorithm 4.4.
-    """
-    width = min(len(matrix), number + number // 4)
-    space = np.random.default_rng([seed, 3]).standard_normal((len(matrix), width)).astype(matrix.dtype)
-    for _ in range(6):
-        space = np.linalg.qr(matrix @ space)[0]
-    _, within = np.linalg.eigh(space.T @ matrix @ space)
-    return space @ within[:, ::-1][:, :number]
 
 
 def squares_of(images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
