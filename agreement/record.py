@@ -5,7 +5,7 @@
     record/{train,test}-ids.json            N stable names
     record/network-1/train-predictions.npy  (T, N) predicted class, uint8 (uint16 above 256 classes), or set of classes
     record/network-1/train-probability.npy  (T, N) probability given to the true class, uint8 in 1/255
-    record/network-1/epochs.jsonl           one line of numbers per finished epoch: loss, accuracy, learning rate, seconds, time
+    record/network-1/epochs.jsonl           one line of numbers per finished epoch: loss, accuracy, rate, seconds, time
 
 The arrays are ordinary .npy files, valid at any moment: a row is appended first, the header counts it afterwards. Each
 network writes its own folder, so networks can train in different processes or on different machines.
