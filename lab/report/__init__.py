@@ -40,7 +40,9 @@ def write_measurement(
     empty(folder)
     for name, table in findings.correlations.items():
         table.to_csv(folder / ("correlations.csv" if name == "train" else f"correlations-{name}.csv"))
-    (folder / "explained_variance.json").write_text(json.dumps(findings.explained, indent=1))
+    (folder / "explained_variance.json").write_text(
+        json.dumps(findings.explained | findings.explained_before, indent=1)
+    )
     for name, table in findings.statistics.items():
         table.to_parquet(folder / f"statistics-{name}.parquet")
     examples = examples_table(record, findings.statistics)

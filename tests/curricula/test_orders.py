@@ -81,6 +81,32 @@ def test_by_hand_balanced():
     assert order(np.array([5, 6, 1, 9]), "curriculum", np.array([0, 0, 1, 1])).tolist() == [2, 0, 1, 3]
 
 
+def test_by_hand_within_clusters():
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    clusters = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    assert order(scores, "curriculum", clusters=clusters).tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
+    assert order(scores, "anti", clusters=clusters).tolist() == [7, 3, 6, 2, 5, 1, 4, 0]
+    # a cluster that two classes share counts as two: of class 0 the even, of class 1 the odd
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    assert order(scores, "curriculum", labels, clusters=clusters).tolist() == [0, 1, 4, 5, 2, 3, 6, 7]
+    assert order(scores, "curriculum", labels, balance=False, clusters=clusters).tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
+
+
+@given(table=tables, seed=st.integers(0, 99))
+def test_every_prefix_is_as_varied_as_the_whole(table, seed):
+    scores, labels = table
+    clusters = np.random.default_rng(seed).integers(3, size=len(scores))
+    for arm in ARMS:
+        ordered = order(scores, arm, labels, seed=seed, clusters=clusters)
+        assert sorted(ordered) == list(range(len(scores)))
+        groups = 3 * np.unique(labels, return_inverse=True)[1] + clusters
+        share = np.bincount(groups) / len(groups)
+        taken = np.cumsum(groups[ordered][:, None] == np.arange(len(share)), axis=0)
+        off = np.abs(taken - np.arange(1, len(groups) + 1)[:, None] * share)
+        kinds = (share > 0).sum()
+        assert np.all(off <= (1 + share * (kinds - 2)) / 2 + 1e-9)
+
+
 def test_never_learned_is_hardest_and_missing_is_last():
     scores = np.array([np.inf, 3.0, np.nan, -np.inf, 1.0])
     assert order(scores, "curriculum").tolist() == [3, 4, 1, 0, 2]
@@ -133,8 +159,10 @@ def test_bad_scores_and_labels():
     for scores in (np.zeros((2, 2)), np.array([]), np.array(["a"])):
         with pytest.raises(ValueError, match="scores must be one number per example"):
             order(scores, "curriculum")
-    with pytest.raises(ValueError, match=r"labels must be one class per example, \(3,\), not of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"labels must be one per example, \(3,\), not of shape \(2,\)"):
         order(np.arange(3.0), "curriculum", np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"clusters must be one per example, \(3,\), not of shape \(4,\)"):
+        order(np.arange(3.0), "curriculum", clusters=np.zeros(4))
 
 
 def test_combine_is_the_mean_of_ranks():

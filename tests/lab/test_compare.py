@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+import metrics
 import train
 from curricula import compare as compare_arms
 from curricula import corrupt_labels
@@ -284,6 +285,35 @@ def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch
         scores.write_text("\n".join(["id,score", *rows]))
         assert compare(f"metric=file:{scores}", *SMALL, f"root={digits}", "arms=[shuffled,curriculum]") == 130
     assert works[0] == works[1] != works[2]
+
+
+def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_varied(place, digits, monkeypatch):
+    seen, trained = [], []
+
+    def by_class(images, labels, seed=0, progress=None):
+        seen.append(np.asarray(labels))
+        return np.asarray(labels, float)
+
+    def interrupted(task, tasks, *rest):
+        trained.append({name: np.load(plan[0].folder / "order.npy") for name, plan in tasks.items()})
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(metrics.EXAMPLE_STATISTICS, "neighbours", by_class)
+    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    words = [*SMALL, f"root={digits}", "metric=neighbours", "label_noise=0.3"]
+    assert compare(*words) == 130
+    assert compare(*words, "variety=clusters") == 130
+    settings = compose([*SMALL, f"root={digits}"], "curriculum")
+    data = load(settings)
+    train_part, validation = held_out(data, settings.validation, 0.3, settings.seed)
+    assert (train_part.labels != data.train.labels[train_part.index]).mean() == pytest.approx(0.3, abs=0.02)
+    for labels in seen:
+        assert np.array_equal(labels[train_part.index], train_part.labels)
+        assert np.array_equal(labels[validation.index], validation.labels)
+    plain, varied = trained
+    same = {name: np.array_equal(plain[name], varied[name]) for name in plain}
+    baseline = {f"training-{number}" for number in (1, 5)}  # shuffled, of either seed
+    assert {name for name, equal in same.items() if equal} == baseline
 
 
 def test_a_measurement_by_the_beginning_of_its_id(place, digits, capsys):

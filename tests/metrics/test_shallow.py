@@ -183,6 +183,19 @@ def test_neighbours_beyond_the_pool_are_sought_in_it(monkeypatch, pieces):
     assert 20 <= some.sum() < 40  # those whose copy is not in the pool have another neighbour
 
 
+def test_clusters_cut_every_class_into_similar_images(pieces):
+    labels = np.arange(300) % 3
+    found = metrics.clusters(pieces, labels, per_class=5)
+    assert found.shape == (300,) and np.array_equal(found, metrics.clusters(pieces, labels, per_class=5))
+    assert all(len(set(labels[found == cluster])) == 1 for cluster in np.unique(found))
+    assert [len(set(found[labels == label])) for label in range(3)] == [5, 5, 5]
+    lightness = pieces.mean(axis=(1, 2, 3))
+    within = np.mean([lightness[found == cluster].var() for cluster in np.unique(found)])
+    assert within < lightness.var()
+    few = metrics.clusters(pieces[:4], np.array([0, 0, 0, 1]), per_class=5)
+    assert len(set(few[:3])) == 3 and few[3] not in few[:3]
+
+
 def test_what_is_no_data_set_is_refused(pieces):
     with pytest.raises(ValueError, match="at least two examples, not 1"):
         metrics.shallow(pieces[:1], np.zeros(1))
