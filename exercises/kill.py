@@ -108,13 +108,13 @@ def forked(place: Path, words: list[str], output: Path, errors: Path) -> None:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     from multiprocessing import forkserver
 
-    import train
+    from lab import command
 
     # it runs, but is not this process's child
     forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
-    for each in train.STOPPING:
-        signal.signal(each, train.stop)
-    status = train.main(words)
+    for each in command.STOPPING:
+        signal.signal(each, command.stop)
+    status = command.main(words)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
