@@ -12,7 +12,7 @@ from rich.table import Table
 
 from lab.settings import ENTRIES, MODES, PRESETS, type_of
 
-WIDTH = 120  # of the table, at least, where there is no terminal
+WIDTH = 140  # of the table, at least, where there is no terminal
 BROWSING = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}  # modes and their settings
 
 

@@ -134,5 +134,5 @@ def test_lines_that_are_missing_are_told(arm):
     plan = arm("one")
     trained(plan)
     (plan.folder / "evaluations.jsonl").write_text("")
-    with pytest.raises(UserError, match=r"one is damaged, .*; remove it"):
+    with pytest.raises(UserError, match=r"one is damaged, .*; delete it"):
         trained(plan)
