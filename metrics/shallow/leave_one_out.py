@@ -45,19 +45,29 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the features (N, D) of all examples: mean (D,), deviation (D,), correlations (D, D), sums by class (D, C); float64.
+    """Of the features (N, D) of all examples: mean and deviation (D,), and what a regression on them needs; float64.
 
-    A feature that never changes has deviation 1, and correlates with nothing.
+    With more examples than features that is their correlations (D, D) and sums by class (D, C); with fewer the
+    standardised features themselves, rows (N, D). A feature that never changes has deviation 1, and correlates with nothing.
     """
 
     mean: np.ndarray
     deviation: np.ndarray
-    correlations: np.ndarray
-    by_class: np.ndarray
+    correlations: np.ndarray | None = None
+    by_class: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 def moments(blocks: Blocks, labels: np.ndarray) -> Moments:
     """One pass over the features. labels: bool (N, C), which classes an example has."""
+    number = len(blocks)
+    if number <= next(iter(blocks))[1].shape[1]:
+        rows = np.concatenate([block for _, block in blocks])
+        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        deviation[deviation <= 1e-3 * np.abs(mean)] = 1
+        rows -= mean.astype(np.float32)
+        rows /= deviation.astype(np.float32)
+        return Moments(mean, deviation, rows=rows)
     total: Any = 0
     products: Any = 0
     by_class: Any = 0
@@ -65,7 +75,6 @@ def moments(blocks: Blocks, labels: np.ndarray) -> Moments:
         total = total + block.sum(axis=0, dtype=np.float64)
         products = products + block.T @ block  # float32 within a block, float64 over blocks
         by_class = by_class + block.T @ labels[part].astype(np.float32)
-    number = len(blocks)
     mean = total / number
     products /= number
     products -= np.outer(mean, mean)  # the covariance
@@ -83,21 +92,26 @@ def leave_one_out(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Outputs for each example of a ridge regression on all the others, block by block: slice and float64 (n, C).
 
-    labels: bool (N, C), which classes an example has; the targets are 1 and -1. Features are standardised over all
-    examples; the intercept is free; `ridge` times the squared weights is added to the squared errors.
+    found: the moments of these features. labels: bool (N, C), which classes an example has; the targets are 1 and -1.
+    Features are standardised over all examples; the intercept is free; `ridge` times the squared weights is added to
+    the squared errors.
 
     No regression is made again: that on the others gives example i the output ``target - residual / (1 - leverage)``,
     both from the regression on all (R. Cook and S. Weisberg, *Residuals and Influence in Regression*, 1982, 2.2.1).
     """
     number = len(blocks)
-    system = number * found.correlations
-    system[np.diag_indices_from(system)] += ridge
-    inwards, failed = dtrtri(cholesky(system, lower=True, overwrite_a=True), lower=1)
-    assert not failed  # the system is positive definite, so is its root
-    # features times its transpose have leverages as squared lengths
-    inwards /= found.deviation
-    centre = (inwards @ found.mean).astype(np.float32)
     rates = labels.mean(axis=0)
+    if found.rows is not None:
+        inwards = inverse_root(found.rows @ found.rows.T, ridge)
+        target = 2.0 * labels - 1
+        residual = ridge * (inwards.T @ (inwards @ (2 * (labels - rates))))
+        leverage = 1 / number + 1 - ridge * (inwards**2).sum(axis=0)
+        yield slice(number), target - residual / (1 - leverage)[:, None]
+        return
+    assert found.correlations is not None and found.by_class is not None
+    # standardised features times its transpose have leverages as squared lengths
+    inwards = inverse_root(number * found.correlations, ridge) / found.deviation
+    centre = (inwards @ found.mean).astype(np.float32)
     weights = 2 * inwards @ (found.by_class - number * np.outer(found.mean, rates))
     triangle = np.asfortranarray(inwards, np.float32)
     for part, block in blocks:
@@ -106,6 +120,15 @@ def leave_one_out(
         residual = target - (2 * rates - 1 + turned @ weights)
         leverage = 1 / number + np.einsum("ij,ij->i", turned, turned)
         yield part, target - residual / (1 - leverage)[:, None]
+
+
+def inverse_root(products: np.ndarray, ridge: float) -> np.ndarray:
+    """A lower triangle R with RᵀR the inverse of products + ridge, float64."""
+    system = products.astype(np.float64)
+    system[np.diag_indices_from(system)] += ridge
+    root, failed = dtrtri(cholesky(system, lower=True, overwrite_a=True), lower=1)
+    assert not failed  # the system is positive definite, so is its root
+    return root
 
 
 def margins(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -50,7 +50,12 @@ def responses_of(examples: Examples, side: int = 8) -> tuple[Blocks, Moments]:
 
 
 def components_of(responses: Blocks, found: Moments, seed: int) -> np.ndarray:
-    """The first 256 principal components of the standardised responses, float32 (N, 256)."""
+    """The first 256 principal components of the standardised responses, float32 (N, at most 256)."""
+    if found.rows is not None:
+        products = found.rows @ found.rows.T
+        vectors = principal_vectors(products, COMPONENTS, seed)
+        return (vectors * np.linalg.norm(vectors.T @ found.rows, axis=1)).astype(np.float32)
+    assert found.correlations is not None
     vectors = principal_vectors(found.correlations.astype(np.float32), COMPONENTS, seed)
     inwards = (vectors / found.deviation[:, None]).astype(np.float32)
     centre = (found.mean @ inwards).astype(np.float32)
