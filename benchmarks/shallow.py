@@ -2,7 +2,7 @@
 
     uv run benchmarks/shallow.py [--root data] [--record DIR]... [--images N] [--views]
 
-``--root`` holds CIFAR-10, as ``data=cifar10`` reads it; with ``cscores/`` and ``cifar10n/`` there, the published values are
+``--root`` holds CIFAR-10, as ``data=cifar10`` reads it; with ``cscores/`` and ``cifar10n/`` there, published values are
 compared too. ``--record`` is a learning record of its train images (the artifact ``record`` of a measurement). Each
 statistic is computed in a process of its own: on the labels as they are, and for `shallow` and `shallow:fast` on 40 % wrong
 ones, drawn, and on CIFAR-10N's worst.
@@ -83,7 +83,8 @@ def main() -> None:
         rows = [place[name] for name in train.ids[:number]]
         times[f"{folder.name}, {len(record.networks)} networks"] = 1 - mean_correctness(record.correct("train"))[rows]
     if "c_score" in train.annotations:
-        times["C-scores"] = -train.annotations["c_score"][:number]
+        print("C-scores, for comparison:")
+        show(-train.annotations["c_score"][:number], times, labels)
     draw = np.random.default_rng(40)
     wrong = draw.random(number) < 0.4
     noisy = {"40 % drawn": np.where(wrong, (labels + draw.integers(1, 10, number)) % 10, labels)}

@@ -33,7 +33,7 @@ def shallow(images: Images, labels: np.ndarray, seed: int = 0, progress: Progres
         pixels.
     labels : (N,), one class each, of any type that numpy sorts; or bool (N, C), a set of classes each.
     seed : of the patches and of the random features. The same arguments give the same values, on one machine.
-    progress : called as ``progress(done, total)``, in images times sets of features.
+    progress : called as ``progress(done, total)``, with numbers of images, as work proceeds.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _examples(images: Images, labels: np.ndarray, seed: int, passes: int, progre
         nonlocal done
         done += more
         if progress is not None:
-            progress(min(done, passes * number), passes * number)
+            progress(min(done // passes, number), number)
 
     classes = classes_of(labels, number)
     tick(0)
