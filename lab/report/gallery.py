@@ -14,6 +14,7 @@ from agreement.record import LearningRecord, classes_in
 from curricula.scores import agreement_score
 
 SAMPLE = 4000  # images of the gallery: more are no easier to look through, and a browser draws a point for each
+SUSPECTS = 48  # train examples whose labels to look at
 DIGITS = 4  # significant ones of numbers in the page
 SIDE, QUALITY = 64, 85  # pixels of an image: larger ones are made smaller
 # of all images. The plots' script takes 0.9 million and facts about 4,000 examples about 1.5, of the 10 allowed
@@ -27,8 +28,8 @@ def example_facts(
 
     table: of `agreement.examples_table`. images: split to uint8 images by index. statistics: columns of the table.
     sample: how many of the train examples are in the gallery (they come first, first learned to never learned). train,
-    test: sizes of the splits. mistakes: per split what `shared_mistakes` finds, examples by position. labels: per label
-    the name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
+    test: sizes of the splits. mistakes: per split what `shared_mistakes` finds, examples by position. suspects: positions
+    of the train examples that `shallow`, where it was measured, finds hardest. labels: per label the name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
     """
     place = agreement_score(record.correct("train"), record.probability("train"))
     mistaken = {
@@ -41,7 +42,9 @@ def example_facts(
     if size > IMAGE_CHARACTERS:  # large images, or many colours: fewer of them
         kept = np.linspace(0, len(sample) - 1, int(len(sample) * IMAGE_CHARACTERS / size)).astype(int)
         sample, addresses = sample[kept], [addresses[i] for i in kept]
-    shown = {"train": np.concatenate([sample, np.setdiff1d(mistaken["train"][0], sample)]).astype(int), "test": mistaken["test"][0]}  # fmt: skip
+    suspects = hardest(table[table["split"] == "train"])
+    more = np.setdiff1d(np.concatenate([mistaken["train"][0], suspects]), sample)
+    shown = {"train": np.concatenate([sample, more]).astype(int), "test": mistaken["test"][0]}
     columns: dict[str, list[Any]] = {"image": addresses}
     columns["image"] += [image_address(images["train"][i]) for i in shown["train"][len(sample) :]]
     columns["image"] += [image_address(images["test"][i]) for i in shown["test"]]
@@ -58,6 +61,7 @@ def example_facts(
     return {
         "sample": len(sample),
         **{split: len(record.labels(split)) for split in shown},
+        "suspects": [position["train", i] for i in suspects.tolist()],
         "mistakes": {
             split: {
                 "at": [position[split, i] for i in wrong.tolist()],
@@ -102,6 +106,13 @@ def facts_of(
         "predicted": np.array([network[-1, chosen] for network in record.predictions(split)]).T.tolist(),
         "statistics": [numbers(row) for row in rows.reindex(columns=list(statistics)).to_numpy(float)],
     }
+
+
+def hardest(train: pd.DataFrame) -> np.ndarray:
+    """Positions of the train examples that are hardest before training, the hardest first; none where `shallow` is not known."""
+    if "shallow" not in train or train["shallow"].isna().all():
+        return np.empty(0, int)
+    return np.argsort(-train["shallow"].to_numpy(), kind="stable")[:SUSPECTS]
 
 
 def class_facts(record: LearningRecord) -> list[dict[str, Any]]:

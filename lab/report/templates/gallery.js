@@ -32,6 +32,15 @@ for (const [split, { at, predicted, epoch }] of Object.entries(page.examples.mis
   document.getElementById(`mistakes-${split}`).append(...(items.length ? items : [element("li", {}, "None.")]));
 }
 
+for (const i of page.examples.suspects) {
+  const label = element("span", {}, `labelled ${labels[columns.label[i]].name}`);
+  const learned = columns.learned[i];
+  const when = element("span", { className: "said" }, learned === null ? "never learned" : `learned in epoch ${learned}`);
+  const button = element("button", { type: "button" }, picture(i), label, when);
+  button.addEventListener("click", () => show(i));
+  document.getElementById("suspects").append(element("li", {}, button));
+}
+
 const control = (name) => document.getElementById(`gallery-${name}`);
 control("class").append(new Option("all", ""), ...page.classes.map((name, label) => new Option(name, label)));
 const sorts = [{ name: "place", label: "order of learning", of: (i) => columns.place[i] }, ...facts];
