@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Comparison:
     """One arm against the baseline, in the unit of the numbers compared. Differences are arm minus baseline.
 
-    arms: number of comparisons that the p-value is corrected for. level: of the tests, and 1 minus that of intervals.
+    comparisons: how many the p-value is corrected for. level: of the tests, and 1 minus that of intervals.
     low, high: interval of the mean difference. p, corrected_p: of the sign-flip test, before and after Holm.
     effect_size: mean difference in standard deviations of the differences, see `effect_size`.
     detectable: the smallest difference that would have been found with 80 % probability, see `detectable_difference`.
@@ -29,7 +29,7 @@ class Comparison:
     arm: str
     baseline: str
     seeds: int
-    arms: int
+    comparisons: int
     level: float
     mean: float
     baseline_mean: float
@@ -47,15 +47,18 @@ class Comparison:
         return self.corrected_p <= self.level and (self.low > 0 or self.high < 0)
 
 
+ORDER = "curriculum against random"  # what the order does, the pacing being the same
+
+
 def compare(
     results: Mapping[str, np.ndarray], baseline: str = "shuffled", level: float = 0.05
 ) -> dict[str, Comparison]:
-    """Every arm against the baseline, from one number per arm and seed.
+    """Every arm against the baseline, from one number per arm and seed; and curriculum against random, named ORDER.
 
     results: arm to (S,) numbers, S ≥ 2; the s-th of every arm was trained with the same seed. The p-values are
-    corrected over the arms given. Returns a Comparison per arm but the baseline, in the order given. Raises ValueError
-    where the baseline is missing, arms differ in the number of seeds, or a number is not finite: diverged runs
-    cannot be paired.
+    corrected over all comparisons. Returns a Comparison per arm but the baseline, in the order given, and ORDER last
+    where both its arms are given. Raises ValueError where the baseline is missing, arms differ in the number of seeds,
+    or a number is not finite: diverged runs cannot be paired.
     """
     if baseline not in results:
         raise ValueError(f"there is no arm {baseline!r} to compare with; there are {', '.join(results)}")
@@ -63,28 +66,30 @@ def compare(
     if len({len(numbers) for numbers in values.values()}) > 1:
         counts = ", ".join(f"{arm} has {len(numbers)}" for arm, numbers in values.items())
         raise ValueError(f"arms cannot be paired over different seeds: {counts}")
-    reference = values.pop(baseline)
-    differences = {arm: numbers - reference for arm, numbers in values.items()}
-    p_values = {arm: sign_flip_test(difference) for arm, difference in differences.items()}
+    pairs = {arm: (arm, baseline) for arm in values if arm != baseline}
+    if {"curriculum", "random"} <= pairs.keys():
+        pairs[ORDER] = ("curriculum", "random")
+    differences = {name: values[arm] - values[other] for name, (arm, other) in pairs.items()}
+    p_values = {name: sign_flip_test(difference) for name, difference in differences.items()}
     corrected = dict(zip(p_values, holm(np.array(list(p_values.values()))), strict=True))
     comparisons = {}
-    for arm, difference in differences.items():
-        mean, low, high = mean_interval(difference, 1 - level)
-        comparisons[arm] = Comparison(
+    for name, (arm, other) in pairs.items():
+        mean, low, high = mean_interval(differences[name], 1 - level)
+        comparisons[name] = Comparison(
             arm=arm,
-            baseline=baseline,
-            seeds=len(reference),
-            arms=len(values),
+            baseline=other,
+            seeds=len(values[baseline]),
+            comparisons=len(pairs),
             level=level,
             mean=float(values[arm].mean()),
-            baseline_mean=float(reference.mean()),
+            baseline_mean=float(values[other].mean()),
             difference=mean,
             low=low,
             high=high,
-            p=p_values[arm],
-            corrected_p=float(corrected[arm]),
-            effect_size=effect_size(difference),
-            detectable=detectable_difference(difference, len(values), level),
+            p=p_values[name],
+            corrected_p=float(corrected[name]),
+            effect_size=effect_size(differences[name]),
+            detectable=detectable_difference(differences[name], len(pairs), level),
         )
     return comparisons
 
@@ -149,7 +154,7 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
     """
     c = comparison
     percent = f"{100 * (1 - c.level):g} %"
-    correction = f" after correction for {c.arms} arms" if c.arms > 1 else ""
+    correction = f" after correction for {c.comparisons} comparisons" if c.comparisons > 1 else ""
     nothing = f"{c.arm}: no difference from {c.baseline} could be shown"
     if c.shown:
         better = (c.difference > 0) == higher_is_better
@@ -167,31 +172,60 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
     nothing = f"{nothing}: {between} ({percent} interval, {_p(c.corrected_p)}{correction}); with {c.seeds} seeds"
     if math.isinf(c.detectable):
         return (
-            f"{nothing} none could have been, for p cannot go below {min(c.arms * smallest_p(c.seeds), 1):.2g}"
-            f"{correction}: it takes at least {seeds_needed(c.arms, c.level)} seeds."
+            f"{nothing} none could have been, for p cannot go below {min(c.comparisons * smallest_p(c.seeds), 1):.2g}"
+            f"{correction}: it takes at least {seeds_needed(c.comparisons, c.level)} seeds."
         )
     found = f"{c.detectable * scale:.{_digits(c.detectable * scale, math.inf)}f}"
     return f"{nothing} a difference of {found} {unit} would have been found with 80 % probability."
 
 
 def answer(comparisons: Mapping[str, Comparison], table: "pd.DataFrame", guess: float) -> str:
-    """The one question answered, claiming no more than the corrected test and the interval allow.
+    """Whether the order helps, in a sentence or two, claiming no more than the corrected tests and the intervals allow.
 
-    table: see `table_of`. guess: the test accuracy of always naming the commonest class.
+    What the order does is the difference from a random order under the same pacing; what training gains is the
+    difference from shuffled. table: see `table_of`. guess: the test accuracy of always naming the commonest class.
     """
-    found = comparisons.get("curriculum")
-    if found is None:
+    gain, order = comparisons.get("curriculum"), comparisons.get(ORDER)
+    if gain is None:
         return ""
-    if not found.shown:
-        return "These seeds show no difference from shuffled training."
     if table.loc["shuffled", "test_at_best_low"] <= guess:
         return f"These trainings cannot tell: shuffled is not shown to beat naming the commonest class, {guess:.1%}."
-    if found.difference < 0:
-        return "No: it was worse than shuffled training."
-    random = comparisons.get("random")
-    if random is not None and random.shown and random.difference > 0:
-        return "It was better than shuffled training, but a random order under the same pacing was, too."
-    return "It was better than shuffled training."
+    against_shuffled, against_random = _points(gain), _points(order) if order else ""
+    pattern = (_sign(gain), _sign(order) if order else None)
+    sentence = {
+        (1, 1): f"Yes: {against_shuffled}, and {against_random} under the same pacing.",
+        (
+            1,
+            0,
+        ): f"Not the order: {against_shuffled}, but no difference from a random order under the same pacing is shown.",
+        (1, -1): f"Not the order: {against_shuffled}, but {against_random} under the same pacing.",
+        (1, None): f"It was {against_shuffled}; whether the order or the pacing did it, the arm random would show.",
+        (
+            0,
+            1,
+        ): f"The order helps: {against_random} under the same pacing. But no gain over shuffled training is shown.",
+        (0, 0): "No difference is shown, neither from shuffled training nor from a random order under the same pacing.",
+        (0, -1): f"No: {against_random} under the same pacing.",
+        (0, None): "These seeds show no difference from shuffled training.",
+        (-1, 1): f"No: {against_shuffled}. The pacing costs more than the order gains: {against_random} under it.",
+        (-1, 0): f"No: {against_shuffled}; no difference from a random order under the same pacing is shown.",
+        (-1, -1): f"No: {against_shuffled}, and {against_random} under the same pacing.",
+        (-1, None): f"No: {against_shuffled}.",
+    }[pattern]
+    anti = comparisons.get("anti")
+    if anti is not None and _sign(anti) == 1:
+        sentence += f" Hard first was {_points(anti)}."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _sign(comparison: Comparison) -> int:
+    """1 or -1 where a difference is shown, else 0."""
+    return (1 if comparison.difference > 0 else -1) if comparison.shown else 0
+
+
+def _points(c: Comparison) -> str:
+    other = "a random order" if c.baseline == "random" else f"{c.baseline} training"
+    return f"{100 * abs(c.difference):.2f} points {'better' if c.difference > 0 else 'worse'} than {other}"
 
 
 @dataclass(frozen=True)

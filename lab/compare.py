@@ -39,7 +39,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
             console.print(note, highlight=False, markup=False)
 
     check(settings)
-    say(*too_few(settings.seeds, len(settings.arms) - 1))
+    say(*too_few(settings.seeds, settings.arms))
     data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
@@ -131,15 +131,12 @@ def check(settings: CompareSettings) -> None:
         raise UserError(f"pacing={settings.pacing}: there is no such function{nearest(settings.pacing, PACING)}")
 
 
-def too_few(seeds: int, arms: int) -> list[str]:
-    """What to say where so many seeds cannot show that any of so many arms differs from the baseline."""
-    needed = seeds_needed(max(arms, 1))
-    if seeds >= needed or not arms:
+def too_few(seeds: int, arms: Sequence[str]) -> list[str]:
+    """What to say where so many seeds cannot show that any of the arms differs from the baseline."""
+    comparisons = len(arms) - 1 + ({"curriculum", "random"} <= {*arms})
+    if not comparisons or seeds >= (needed := seeds_needed(comparisons)):
         return []
-    return [
-        f"seeds={seeds} are too few to show any difference: with {arms} arms against the baseline p cannot go below 0.05 "
-        f"after correction with fewer than {needed}. Continuing."
-    ]
+    return [f"seeds={seeds} is too few to reach a corrected p below 0.05, which takes {needed}. Continuing."]
 
 
 def pacing_curve(

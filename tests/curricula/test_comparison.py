@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -15,6 +16,7 @@ from curricula import (
     steps_until,
     verdict,
 )
+from curricula.comparison import ORDER, Comparison, answer
 
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(0.7, 0.01, 8)
@@ -70,17 +72,20 @@ def test_detectable_difference_scales_with_the_spread_and_the_number_of_arms():
 
 def test_compare_by_hand():
     comparisons = compare(ARMS)
-    assert list(comparisons) == ["curriculum", "anti", "random"]
-    curriculum, anti, random = comparisons.values()
-    # all eight differences have one sign: 2/256, times 3
-    assert curriculum.p == anti.p == 2 / 256
-    assert curriculum.corrected_p == anti.corrected_p == pytest.approx(6 / 256)
+    assert list(comparisons) == ["curriculum", "anti", "random", ORDER]
+    curriculum, anti, random, by_order = comparisons.values()
+    # all eight differences have one sign: 2/256, times 4
+    assert curriculum.p == anti.p == by_order.p == 2 / 256
+    assert curriculum.corrected_p == anti.corrected_p == by_order.corrected_p == pytest.approx(8 / 256)
+    assert by_order.difference == pytest.approx(curriculum.difference - random.difference)
+    assert (by_order.arm, by_order.baseline) == ("curriculum", "random")
     assert curriculum.difference == pytest.approx(0.008) and anti.difference == pytest.approx(-0.012)
     assert curriculum.mean - curriculum.baseline_mean == pytest.approx(0.008)
     assert (curriculum.low, curriculum.high) == pytest.approx(mean_interval(ARMS["curriculum"] - BASE)[1:])
     assert random.corrected_p == random.p > 0.5  # the last in Holm's sequence
-    assert [c.shown for c in comparisons.values()] == [True, True, False]
-    assert all((c.seeds, c.arms, c.level, c.baseline) == (8, 3, 0.05, "shuffled") for c in comparisons.values())
+    assert [c.shown for c in comparisons.values()] == [True, True, False, True]
+    assert all((c.seeds, c.comparisons, c.level) == (8, 4, 0.05) for c in comparisons.values())
+    assert {c.baseline for c in (curriculum, anti, random)} == {"shuffled"}
 
 
 def test_pairing_matters():
@@ -100,13 +105,13 @@ def test_intervals_cover_and_nothing_is_shown_under_the_null():
         comparisons = compare(results).values()
         covered += sum(c.low <= 0 <= c.high for c in comparisons)
         shown += any(c.shown for c in comparisons)
-    assert abs(covered / 1800 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 1800)
+    assert abs(covered / 2400 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 1800)
     assert shown / 600 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 600)
 
 
 def test_a_planted_difference_is_shown_about_as_often_as_stated():
     rng = np.random.default_rng(6)
-    size = detectable_effect(8, 0.05 / 3) * 0.01
+    size = detectable_effect(8, 0.05 / 4) * 0.01
     shown = 0
     for _ in range(600):
         base = rng.normal(0.7, 0.02, 8)
@@ -131,30 +136,65 @@ def test_bad_results(results, complaint):
 
 
 def test_verdicts_word_for_word():
-    curriculum, anti, random = (verdict(c) for c in compare(ARMS).values())
+    curriculum, anti, random, by_order = (verdict(c) for c in compare(ARMS).values())
+    assert by_order.startswith("curriculum was 0.81 points better than random (95 % interval")
     assert curriculum == (
         "curriculum was 0.80 points better than shuffled "
-        "(95 % interval 0.69 to 0.91, p = 0.023 after correction for 3 arms, 8 seeds)."
+        "(95 % interval 0.69 to 0.91, p = 0.031 after correction for 4 comparisons, 8 seeds)."
     )
     assert anti == (
         "anti was 1.20 points worse than shuffled "
-        "(95 % interval 1.03 to 1.37, p = 0.023 after correction for 3 arms, 8 seeds)."
+        "(95 % interval 1.03 to 1.37, p = 0.031 after correction for 4 comparisons, 8 seeds)."
     )
     # the differences of random add up to -1; no signs bring an odd total of 21 nearer to 0, so that p is 1
-    found = detectable_difference(ARMS["random"] - BASE, 3) * 100
+    found = detectable_difference(ARMS["random"] - BASE, 4) * 100
     assert random == (
         "random: no difference from shuffled could be shown: between −0.27 and +0.25 points "
-        f"(95 % interval, p = 1 after correction for 3 arms); with 8 seeds a difference of {found:.2f} points "
+        f"(95 % interval, p = 1 after correction for 4 comparisons); with 8 seeds a difference of {found:.2f} points "
         "would have been found with 80 % probability."
     )
+
+
+def signed(arm: str, baseline: str, sign: int) -> Comparison:
+    """A comparison that shows a difference of two points, or none."""
+    about = replace(compare(ARMS)["curriculum"], arm=arm, baseline=baseline, difference=0.02 * sign)
+    return replace(about, low=about.difference - 0.01, high=about.difference + 0.01, corrected_p=0.01 if sign else 0.5)
+
+
+@pytest.mark.parametrize(
+    "gain, order, anti, sentence",
+    [
+        (1, 1, None, "Yes: 2.00 points better than shuffled training, and 2.00 points better than a random order under the same pacing."),
+        (1, 0, None, "Not the order: 2.00 points better than shuffled training, but no difference from a random order under the same pacing is shown."),
+        (1, -1, None, "Not the order: 2.00 points better than shuffled training, but 2.00 points worse than a random order under the same pacing."),
+        (1, None, None, "It was 2.00 points better than shuffled training; whether the order or the pacing did it, the arm random would show."),
+        (0, 1, None, "The order helps: 2.00 points better than a random order under the same pacing. But no gain over shuffled training is shown."),
+        (0, 0, None, "No difference is shown, neither from shuffled training nor from a random order under the same pacing."),
+        (0, -1, None, "No: 2.00 points worse than a random order under the same pacing."),
+        (0, None, None, "These seeds show no difference from shuffled training."),
+        (-1, 1, None, "No: 2.00 points worse than shuffled training. The pacing costs more than the order gains: 2.00 points better than a random order under it."),
+        (-1, 0, None, "No: 2.00 points worse than shuffled training; no difference from a random order under the same pacing is shown."),
+        (-1, -1, None, "No: 2.00 points worse than shuffled training, and 2.00 points worse than a random order under the same pacing."),
+        (-1, None, 1, "No: 2.00 points worse than shuffled training. Hard first was 2.00 points better than shuffled training."),
+        (1, None, -1, "It was 2.00 points better than shuffled training; whether the order or the pacing did it, the arm random would show."),
+    ],
+)  # fmt: skip
+def test_every_pattern_has_its_sentence(gain, order, anti, sentence):
+    found = {"curriculum": signed("curriculum", "shuffled", gain)}
+    if order is not None:
+        found[ORDER] = signed("curriculum", "random", order)
+    if anti is not None:
+        found["anti"] = signed("anti", "shuffled", anti)
+    table = pd.DataFrame({"test_at_best_low": [0.6]}, index=["shuffled"])
+    assert answer(found, table, guess=0.1) == sentence
 
 
 def test_verdict_of_too_few_seeds():
     results = {arm: values[:5] for arm, values in ARMS.items()}
     text = verdict(compare(results)["curriculum"])
     assert "no difference from shuffled could be shown" in text and "better" not in text
-    assert "with 5 seeds none could have been, for p cannot go below 0.19 after correction for 3 arms" in text
-    assert text.endswith("it takes at least 7 seeds.")
+    assert "with 5 seeds none could have been, for p cannot go below 0.25 after correction for 4 comparisons" in text
+    assert text.endswith("it takes at least 8 seeds.")
 
 
 def test_verdict_where_fewer_is_better():
