@@ -199,4 +199,4 @@ def share(value: float) -> str:
 
 
 def small(value: float) -> str:
-    return "-" if np.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "-" if np.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
