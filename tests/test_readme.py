@@ -27,7 +27,7 @@ def test_its_sampler_draws_from_the_easiest_first():
     exec(compile(next(code for code in PYTHON if "PacedSampler" in code), "README.md", "exec"), given)
     sampler = given["sampler"]
     sampler.load_state_dict(sampler.state_dict(0))  # the README's loop has used it up
-    batches = list(sampler)
+    batches = [batch.tolist() for batch in sampler.arrays()]
     assert len(batches) == 100 and all(len(batch) == 50 for batch in batches)
     scores = given["scores"]
     # of each class the fifth with the lowest scores, so nearly the lowest fifth of all
