@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from agreement import LearningRecorder, true_positive_agreement
+from agreement import LearningRecorder, curves_of, examples_table, true_positive_agreement
 from agreement.record import LearningRecord
 
 ROOT = Path(__file__).parents[2]
@@ -146,23 +147,114 @@ def test_logits_that_cannot_be_recorded(tmp_path, logits, told):
         LearningRecorder(tmp_path, {"train": LABELS}).update([0, 1, 2], logits)
 
 
-def test_an_epoch_needs_every_example(tmp_path):
-    recorder = LearningRecorder(tmp_path, {"train": LABELS})
-    recorder.update([0, 1], LOGITS[0][:2])
-    with pytest.raises(
-        ValueError, match=r"^1 of 3 train examples .*epoch: .* \(a DataLoader with drop_last=True leaves some out\)$"
-    ):
-        recorder.end_epoch()
-    recorder.update([2], LOGITS[0][2:])
-    recorder.end_epoch()
-    with pytest.raises(ValueError, match="3 of 3 train"):
-        recorder.end_epoch()
-
-
-def test_what_was_noted_before_a_missing_split_was_told_still_counts(tmp_path):
+def test_what_an_epoch_lacks_is_known_as_such(tmp_path):
     recorder = LearningRecorder(tmp_path, {"train": LABELS, "test": LABELS})
-    recorder.update([0, 1, 2], LOGITS[0])
-    with pytest.raises(ValueError, match="3 of 3 test"):
-        recorder.end_epoch()
+    recorder.update([1], LOGITS[0][1:2])
     recorder.update([0, 1, 2], LOGITS[0], "test")
+    recorder.end_epoch(**{"test/loss": 1.0})
+    recorder.update([0, 0], [LOGITS[1][0], LOGITS[0][0]])  # as a padded sampler gives one: the last counts
+    recorder.end_epoch(**{"test/loss": 1.0})
+    with pytest.raises(ValueError, match="no example was noted in this epoch"):
+        recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.known("train").tolist() == [[[False, True, False], [True, False, False]]]
+    assert record.known("test").tolist() == [[[True] * 3, [False] * 3]]
+    assert record.correct("train").tolist() == [[[False, True, False], [True, True, False]]]
+    assert record.correct("test").tolist() == [[[True, True, False]] * 2]
+    assert [record.label_name(p) for p in record.predictions("train")[0][1]] == ["0", "2", "not seen"]
+    table = pd.DataFrame(index=range(3))
+    assert curves_of(record, "test", record.correct("test"), table)["known"].tolist() == [1, 0]
+    assert examples_table(record, {"train": table})["known"].tolist() == [0.5, 0.5, 0]
+
+
+def test_a_complete_record_has_no_mask(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1, 2], LOGITS[0])
     recorder.end_epoch()
+    assert not list(tmp_path.glob("*/*-known.npy"))
+    assert LearningRecord(tmp_path).is_complete("train") and LearningRecord(tmp_path).known("train").all()
+
+
+def test_margins_are_of_the_label_against_the_best_other(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1, 2], LOGITS[0])
+    recorder.end_epoch()
+    first, second, third = torch.softmax(torch.tensor(LOGITS[0]), dim=1).tolist()
+    expected = [first[0] - first[1], second[2] - second[0], third[1] - third[0]]
+    np.testing.assert_allclose(LearningRecord(tmp_path).margin("train")[0][0] / 127, expected, atol=0.5 / 127 + 1e-6)
+
+
+def test_a_restart_goes_on_with_the_finished_epochs(tmp_path):
+    def begun(**others):
+        return LearningRecorder(tmp_path, {"train": LABELS}, **others)
+
+    for epoch, seen in enumerate(([0, 1, 2], [1], [2])):
+        recorder = begun()
+        assert recorder.epochs == epoch
+        recorder.update(seen, np.array(LOGITS[epoch % 2])[seen])
+        recorder.end_epoch()
+    recorder = begun()
+    recorder.update([0], LOGITS[1][:1])  # lost: the process ends within the epoch
+    for _ in range(2):
+        record = LearningRecord(tmp_path)
+        assert record.correct("train").astype(int).tolist() == [[[1, 1, 0]] * 3]
+        assert record.known("train").astype(int).tolist() == [[[1, 1, 1], [0, 1, 0], [0, 0, 1]]]
+        begun()
+    assert begun(resume=False).epochs == 0 and LearningRecord(tmp_path).epochs == 0
+    assert not list(tmp_path.glob("*/*-known.npy"))
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize("labels", [[0, 1, 1, 0], [0.0, 1.0, 1.0, 0.0]])
+def test_one_logit_tells_two_classes_apart(tmp_path, shape, labels):
+    recorder = LearningRecorder(tmp_path, {"train": torch.tensor(labels)})
+    recorder.update(torch.arange(4), torch.tensor([-1.0, 2.0, -3.0, 0.5]).reshape(shape))
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.predictions("train")[0].tolist() == [[0, 1, 0, 1]]
+    expected = torch.sigmoid(torch.tensor([1.0, 2.0, -3.0, -0.5]))
+    np.testing.assert_allclose(record.probability("train")[0][0] / 255, expected, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("indices", "told"),
+    [
+        ([0, -1], "^indices must be in 0 to 2, not -1$"),
+        ([0, 3], "^indices must be in 0 to 2, not 3$"),
+        (torch.tensor([0.0, 1.0]), "^indices must be whole numbers, not float32 such as "),
+        (["a", "b"], "^indices must be whole numbers, not <U1 such as "),
+        ([[0], [1]], r"^indices must be one whole number per example, not of shape \(2, 1\)$"),
+        ([0, 1, 2], "^3 indices, but logits of 2 examples$"),
+    ],
+)
+def test_indices_are_checked_when_they_come(tmp_path, indices, told):
+    with pytest.raises(ValueError, match=told):
+        LearningRecorder(tmp_path, {"train": LABELS}).update(indices, LOGITS[0][:2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0, -1], "^train labels must be in 0 to 1, not -1$"),
+        ([0, 2], "^train labels must be in 0 to 1, not 2$"),
+        ([0, 0.5], "^train labels must be whole numbers, not such as 0.5$"),
+        (["cat", "dog"], "^train labels must be whole numbers, not <U3 such as "),
+        (np.zeros((5, 20), int), r"^train labels must be one whole number per example, not of shape \(5, 20\)$"),
+    ],
+)
+def test_labels_are_checked_when_they_come(tmp_path, labels, told):
+    with pytest.raises(ValueError, match=told):
+        LearningRecorder(tmp_path, {"train": labels}, classes=["cat", "dog"])
+
+
+def test_a_split_that_was_not_named(tmp_path):
+    with pytest.raises(ValueError, match="the record has the splits train, not 'test'"):
+        LearningRecorder(tmp_path, {"train": LABELS}).update([0], LOGITS[0][:1], "test")
+
+
+def test_other_classes_are_refused(tmp_path):
+    LearningRecorder(tmp_path, {"train": LABELS})
+    with pytest.raises(ValueError, match="the record of other classes; give another folder"):
+        LearningRecorder(tmp_path, {"train": LABELS}, classes=["a", "b", "c"])
+    with pytest.raises(ValueError, match="the record of other test labels"):
+        LearningRecorder(tmp_path, {"train": LABELS, "test": LABELS})
