@@ -236,7 +236,8 @@ class PacedSampler(BatchSampler):
 
         Where that is accelerate's, which splits whole batches among processes itself, all of it.
         """
-        if getattr(drawing, "num_processes", 1) > 1:
+        splitting = getattr(drawing, "num_processes", 1)
+        if splitting > 1:
             if (self._ranks or 1) > 1:
                 raise ValueError("accelerate shares the batches out too: leave out rank and ranks of PacedSampler")
             if not getattr(drawing, "split_batches", False):
@@ -244,6 +245,8 @@ class PacedSampler(BatchSampler):
                     "accelerate would give each process other batches of the plan, and the pacing would run too fast: "
                     "set split_batches=True in its DataLoaderConfiguration (in accelerator_config of TrainingArguments)"
                 )
+            if self.batch_size % splitting:
+                raise ValueError(f"{splitting} ranks cannot share a batch of {self.batch_size} equally")
             return slice(0, self.batch_size)
         rank, ranks = (0, 1) if self._ranks is None or self._rank is None else (self._rank, self._ranks)
         if self._ranks is None and torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -270,6 +270,10 @@ def test_accelerate_splits_batches_and_nothing_is_shared_out_twice():
         list(shard(PacedSampler(np.arange(60), 6, 30), 2, 0))
     with pytest.raises(ValueError, match="accelerate shares the batches out too: leave out rank and ranks"):
         list(shard(PacedSampler(np.arange(60), 6, 30, rank=0, ranks=2), 2, 0, split_batches=True))
+    three = shard(PacedSampler(np.arange(60), 10, 30), 3, 0)
+    three.split_batches = True
+    with pytest.raises(ValueError, match="3 ranks cannot share a batch of 10 equally"):
+        list(three)
     assert list(shard(PacedSampler(np.arange(60), 6, 30), 1, 0)) == whole[:10]
 
 
