@@ -1,7 +1,4 @@
-"""Records from loops that are not this program's: numbers by hand, the documentation's example, and Lightning and Hugging Face where installed."""
-
-import re
-from pathlib import Path
+"""Records from loops that are not this program's, with numbers by hand."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +8,6 @@ import torch
 from agreement import LearningRecorder, curves_of, examples_table, true_positive_agreement
 from agreement.record import LearningRecord
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_loop.md").read_text(), re.DOTALL)
 LABELS = np.array([0, 2, 1])
 LOGITS = [[[2.0, 0, 0], [0, 0, 3], [9, 0, 0]], [[0, 1, 0], [0, 0, 1], [0, 1, 0]]]  # two epochs
 
@@ -64,72 +59,6 @@ def test_other_labels_are_refused(tmp_path):
     (tmp_path / "train-labels.npy").write_bytes(b"\x80\x04.")
     with pytest.raises(ValueError, match=r"train-labels\.npy is damaged"):
         LearningRecorder(tmp_path, {"train": LABELS}, network=1)
-
-
-def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    given: dict = {}
-    exec(compile(BLOCKS[0], "docs/own_loop.md", "exec"), given)
-    assert len(given["correct"]) == 3 and given["correct"].shape[1:] == (10, 300)
-    assert len(given["loader"]) == len(list(given["loader"])) == 15
-    assert "entropy" in capsys.readouterr().out
-
-
-def test_lightnings_callback_records(tmp_path):
-    lightning = pytest.importorskip("lightning")
-    given: dict = {}
-    exec(compile(BLOCKS[1], "docs/own_loop.md", "exec"), given)
-
-    class Net(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(4, 2)
-
-        def training_step(self, batch, _):
-            index, images, targets = batch
-            logits = self.layer(images)
-            return {"loss": torch.nn.functional.cross_entropy(logits, targets), "index": index, "logits": logits}
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), 0.1)
-
-    labels = torch.arange(20) % 2
-    data = torch.utils.data.TensorDataset(torch.arange(20), torch.randn(20, 4), labels)
-    trainer = lightning.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[given["Record"](LearningRecorder(tmp_path, {"train": labels}))],
-    )  # fmt: skip
-    trainer.fit(Net(), torch.utils.data.DataLoader(data, batch_size=5, shuffle=True))
-    assert LearningRecord(tmp_path).correct("train").shape == (1, 3, 20)
-
-
-def test_hugging_faces_trainer_records(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    pytest.importorskip("accelerate")
-    given: dict = {}
-    exec(compile(BLOCKS[2], "docs/own_loop.md", "exec"), given)
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(4, 2)
-
-        def forward(self, images, labels):
-            logits = self.layer(images)
-            return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
-
-    labels = torch.arange(20) % 2
-    data = [{"images": torch.randn(4), "labels": labels[i], "index": torch.tensor(i)} for i in range(20)]
-    recorder = LearningRecorder(tmp_path / "record", {"train": labels})
-    arguments = transformers.TrainingArguments(
-        str(tmp_path), num_train_epochs=3, per_device_train_batch_size=5, remove_unused_columns=False, report_to=[],
-        save_strategy="no", use_cpu=True, disable_tqdm=True,
-    )  # fmt: skip
-    trainer = given["RecordingTrainer"](Net(), arguments, train_dataset=data, callbacks=[given["EndEpoch"](recorder)])
-    trainer.recorder = recorder
-    trainer.train()
-    assert LearningRecord(tmp_path / "record").correct("train").shape == (1, 3, 20)
 
 
 @pytest.mark.parametrize(
