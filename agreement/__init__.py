@@ -1,8 +1,10 @@
 """The measurement phase: what networks agree on, in which order they learn it, and what explains that order.
 
 Importing it takes no longer than numpy, for training loops that only record: pandas, SciPy and numba are imported by the
-functions that need them.
+functions that need them, and torch by `watch` and `Indexed`.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from agreement.analysis import Findings as Findings
 from agreement.analysis import analyse as analyse
@@ -37,3 +39,15 @@ from agreement.measures import true_positive_agreement as true_positive_agreemen
 from agreement.record import LearningRecord as LearningRecord
 from agreement.recorder import LearningRecorder as LearningRecorder
 from agreement.recorder import RecordWriter as RecordWriter
+
+if TYPE_CHECKING:
+    from agreement.watching import Indexed as Indexed
+    from agreement.watching import watch as watch
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Indexed", "watch"):
+        from agreement import watching
+
+        return getattr(watching, name)
+    raise AttributeError(f"module 'agreement' has no attribute {name!r}")

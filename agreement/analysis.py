@@ -98,9 +98,12 @@ def analyse(
 def curves_of(
     record: LearningRecord, split: str, correct: np.ndarray, statistics: "pd.DataFrame"
 ) -> dict[str, np.ndarray]:
-    """What changes over the epochs, name to (T,). correct: boolean (K, T, N), as from `record.correct(split)`."""
+    """What changes over the epochs, name to (T,). correct: boolean (K, T, N), as from `record.correct(split)`.
+
+    Where a network was not shown all examples in every epoch, `known` is the share that was.
+    """
     predictions = record.predictions(split)
-    return {
+    curves = {
         "accuracy": mean_accuracy(correct),
         "accuracy_deviation": accuracy_deviation(correct),
         "agreed": agreed(correct).mean(axis=1),
@@ -113,6 +116,9 @@ def curves_of(
         "hacohen_true_positive_agreement": hacohen_true_positive_agreement(correct),
         "loss": record.series(f"{split}/loss").mean(axis=0),
     } | {f"agreed_{name}": statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
+    if not record.is_complete(split):
+        curves["known"] = record.known(split).mean(axis=(0, 2))
+    return curves
 
 
 def examples_table(record: LearningRecord, statistics: Mapping[str, "pd.DataFrame"]) -> "pd.DataFrame":
@@ -136,6 +142,8 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
     columns |= {name: column.to_numpy() for name, column in statistics.items()}
     columns |= {"learned_epoch": epochs_or_missing(learned)}
     columns |= {f"learned_epoch_{k + 1}": epochs_or_missing(epochs) for k, epochs in enumerate(alone)}
+    if not record.is_complete(split):
+        columns |= {"known": record.known(split).mean(axis=(0, 1))}
     return pd.DataFrame(
         columns
         | {

@@ -5,6 +5,8 @@
     record/{train,test}-ids.json            N stable names
     record/network-1/train-predictions.npy  (T, N) predicted class, uint8 (uint16 above 256 classes), or set of classes
     record/network-1/train-probability.npy  (T, N) probability given to the true class, uint8 in 1/255
+    record/network-1/train-margin.npy       (T, N) that less the highest of another class, int8 in 1/127; from loops of one's own
+    record/network-1/train-known.npy        (T, N) 1 where an epoch had the example, else 0; only where one lacked some
     record/network-1/epochs.jsonl           one line of numbers per finished epoch: loss, accuracy, rate, seconds, time
 
 The arrays are ordinary .npy files, valid at any moment: a row is appended first, the header counts it afterwards. Each
@@ -79,7 +81,9 @@ class LearningRecord:
         return len(self.classes) if self.multi_label else 0
 
     def label_name(self, label: int) -> str:
-        """The name of a label's class, or of its classes, joined by commas."""
+        """The name of a label's class, or of its classes, joined by commas; "not seen" for the prediction of what was not."""
+        if label >= self.number_of_labels:
+            return "not seen"
         return ", ".join(self.classes[c] for c in classes_in(label, len(self.classes), self.multi_label))
 
     @cached_property
@@ -114,6 +118,27 @@ class LearningRecord:
         """K memory-mapped arrays (T, N) of the probability given to the true class, in 1/255."""
         return self.arrays(split, "probability")
 
+    def margin(self, split: str) -> list[np.ndarray]:
+        """K memory-mapped arrays (T, N): the true class's probability less the highest of another class, in 1/127."""
+        return self.arrays(split, "margin")
+
+    def is_complete(self, split: str) -> bool:
+        """Whether every network was shown every example in every epoch, as far as the files tell: `known` costs memory."""
+        return not any((self.network_folder(k) / f"{split}-known.npy").is_file() for k in range(len(self.networks)))
+
+    def known(self, split: str) -> np.ndarray:
+        """Which examples each network was shown in each epoch: boolean (K, T, N).
+
+        Only a loop of one's own leaves some out. Where it did, predictions and probabilities are those of the example's last
+        epoch; before its first, the prediction is one more than there are labels, so that it is not right.
+        """
+        known = np.ones((len(self.networks), self.epochs, len(self.labels(split))), bool)
+        for k in range(len(self.networks)):
+            path = self.network_folder(k) / f"{split}-known.npy"
+            if path.is_file() and self.epochs:
+                known[k] = self.array(path, known.shape[1:])
+        return known
+
     def correct(self, split: str) -> np.ndarray:
         """Which examples each network got right: boolean (K, T, N)."""
         labels = self.labels(split)
@@ -134,13 +159,15 @@ class LearningRecord:
         examples = len(self.labels(split))
         if self.epochs == 0:  # a network that has not begun has no files
             return [np.empty((0, examples), np.uint8) for _ in self.networks]
-        found = []
-        for k in range(len(self.networks)):
-            path = self.network_folder(k) / f"{split}-{kind}.npy"
-            found.append(load_array(path, dimensions=2, mmap_mode="r")[: self.epochs])
-            if found[-1].shape != (self.epochs, examples):
-                raise ValueError(f"{path} does not hold {self.epochs} epochs of {examples} examples")
-        return found
+        paths = [self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks))]
+        return [self.array(path, (self.epochs, examples)) for path in paths]
+
+    def array(self, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+        """A memory-mapped array, cut to the epochs that all networks have finished."""
+        array = load_array(path, dimensions=2, mmap_mode="r")[: self.epochs]
+        if array.shape != shape:
+            raise ValueError(f"{path} does not hold {shape[0]} epochs of {shape[1]} examples")
+        return array
 
 
 def classes_in(label: int, classes: int, multi_label: bool) -> list[int]:

@@ -51,7 +51,7 @@ def sampler_costs(examples: int) -> dict[str, float]:
     order = np.random.default_rng(0).permutation(examples)
 
     def paced(pacing: str | None, lists: bool = False, **parameters: float) -> float:
-        sampler = PacedSampler(order, BATCH, EPOCHS * steps, pacing, **parameters)
+        sampler = PacedSampler(order, BATCH, EPOCHS * steps, pacing, steps_per_epoch=EPOCHS * steps, **parameters)
         batches = iter(sampler) if lists else sampler.arrays()
         return seconds(lambda: an_epoch(batches, steps), EPOCHS)
 

@@ -1,12 +1,14 @@
 """Batches drawn from a growing prefix of an order, for any PyTorch training loop."""
 
+import sys
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
+import torch.distributed
+from torch.utils.data import BatchSampler
 
 from curricula.order import unknown
 from curricula.pacing import PACING
@@ -14,19 +16,25 @@ from curricula.pacing import PACING
 _CHUNK = 64  # batches converted at a time: what lies in the cache together
 
 
-class PacedSampler(Sampler[list[int]]):
+class PacedSampler(BatchSampler):
     """A batch sampler that draws from the first examples of an order, as many as a pacing function allows.
 
         order = curricula.order(scores, "curriculum", labels)
         sampler = PacedSampler(order, batch_size=128, steps=60 * 391)
-        for images, labels in DataLoader(dataset, batch_sampler=sampler):
-            ...  # `steps` batches in all
+        loader = DataLoader(dataset, batch_sampler=sampler)
+        for epoch in range(60):
+            for images, labels in loader:
+                ...
 
-    Training is a sequence of passes. A pass begins by reading the pacing function at the current step, shuffles the
+    The plan is a sequence of passes. A pass begins by reading the pacing function at the current step, shuffles the
     prefix of that length (at least one batch, at most all examples) and goes through it without replacement; when it is
     through, the pacing is read again. So a pass over n examples has ⌈n / batch_size⌉ batches. The last is filled up
     with examples from the beginning of the same pass, as torch's DistributedSampler does: every batch is full and
     holds no example twice, and a pass draws every example of the prefix once, or a few, chosen by chance, twice.
+
+    An epoch is a stretch of the plan: epoch e is the `steps_per_epoch` batches from step e · `steps_per_epoch` on, wherever passes
+    begin and end. Each `iter()` is the next epoch. The step counts what was drawn, not what was trained: where a loop
+    leaves an epoch early the next `iter()` is still the next epoch, unless `set_epoch` says which.
 
     Everything follows from the arguments: the passes from the pacing, the shuffle of pass p from (seed, p). To restart
     at any step costs one shuffle of one pass.
@@ -35,19 +43,23 @@ class PacedSampler(Sampler[list[int]]):
     ----------
     order : (N,) different indices of examples, easiest first (or whatever is to come first); from `curricula.order`.
     batch_size : examples per optimiser step, over all ranks.
-    steps : number of batches in all.
+    steps : number of batches that the pacing is planned for.
     pacing : name in ``curricula.PACING``; or a pure function from step to number of examples; or None: always all
         examples, the `shuffled` baseline.
     a, b : parameters of a named pacing function, see `curricula.pacing`; None for its own defaults.
     seed : of the shuffles, 0 or more.
     rank, ranks : this process draws the `rank`-th of `ranks` equal parts of every batch, as data-parallel training
-        needs: together they are the batches of a single process.
+        needs: together they are the batches of a single process. By default as torch.distributed says, if it runs when
+        an epoch begins.
+    steps_per_epoch : batches of an epoch, and the length of a DataLoader; by default those of a pass through all examples.
+    after : past the plan, "all" draws from all examples, "raise" raises ValueError; neither gives an empty epoch.
 
     Raises
     ------
     ValueError
         For an empty order or one with an index twice, a batch larger than it, an unknown pacing function or bad
-        parameters of it, fewer than one step, a batch that `ranks` does not divide, or a rank outside 0..ranks-1.
+        parameters of it, fewer than one step, a batch that `ranks` does not divide, or a rank outside 0..ranks-1. When
+        an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
     """
 
     def __init__(
@@ -59,8 +71,10 @@ class PacedSampler(Sampler[list[int]]):
         a: float | None = None,
         b: float | None = None,
         seed: int = 0,
-        rank: int = 0,
-        ranks: int = 1,
+        rank: int | None = None,
+        ranks: int | None = None,
+        steps_per_epoch: int | None = None,
+        after: str = "all",
     ):
         order = np.asarray(order)
         if order.ndim != 1 or order.size == 0 or order.dtype.kind not in "iu" or order.min() < 0:
@@ -71,40 +85,58 @@ class PacedSampler(Sampler[list[int]]):
             raise ValueError(f"a batch must have 1 to {len(order)} examples, as many as there are, not {batch_size}")
         if steps < 1 or int(steps) != steps:
             raise ValueError(f"there must be a whole number of steps, at least 1, not {steps}")
+        if steps_per_epoch is None:
+            steps_per_epoch = -(-len(order) // batch_size)
+        if steps_per_epoch < 1 or int(steps_per_epoch) != steps_per_epoch:
+            raise ValueError(f"an epoch must have a whole number of steps, at least 1, not {steps_per_epoch}")
         if seed < 0:
             raise ValueError(f"the seed must be 0 or more, not {seed}")
-        if not 0 <= rank < ranks:
-            raise ValueError(f"the rank must be in 0 to {ranks - 1}, not {rank}")
-        if batch_size % ranks:
-            raise ValueError(f"{ranks} ranks cannot share a batch of {batch_size} equally")
+        if (rank is None) != (ranks is None):
+            raise ValueError("give both rank and ranks, or neither")
+        if after not in ("all", "raise"):
+            raise ValueError(unknown("choice of after", after, ("all", "raise")))
+        # frameworks call `set_epoch` on the sampler within a batch sampler
+        super().__init__(self, int(batch_size), False)
         # half the bytes shuffle faster
         self.order = order.astype(np.int32 if order.max() < 2**31 else np.int64)
-        self.batch_size, self.steps, self.seed = batch_size, int(steps), seed
-        self.step = 0  # batches drawn so far
-        share = batch_size // ranks
-        self._part = slice(rank * share, (rank + 1) * share)
+        self.steps, self.steps_per_epoch, self.seed, self.after = int(steps), int(steps_per_epoch), seed, after
+        self.step = 0  # of the next batch
+        self._next = 0  # step at which the next `iter()` begins
+        self._rank, self._ranks = rank, ranks
+        if rank is not None:
+            self._part()
         self._begins, self._sizes = self._passes(self._pacing(pacing, a, b))
 
     def __len__(self) -> int:
-        """Number of batches still to come."""
-        return self.steps - self.step
+        """Number of batches of an epoch."""
+        return self.steps_per_epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Batches as lists of indices, for a DataLoader; from the current step on, until `steps` are drawn."""
-        for chunk in self._chunks():
-            for batch in chunk.tolist():
-                self.step += 1
-                yield batch
+        """The batches of the next epoch as lists of indices, for a DataLoader; what is left of it after `load_state_dict`."""
+        self.step = self._next
+        return self._epoch()
 
     def arrays(self) -> Iterator[np.ndarray]:
-        """The same batches as int64 arrays, which costs less: for loops that index tensors themselves."""
-        for chunk in self._chunks():
+        """What is left of the plan, from the current step on, as int64 arrays: for loops that index tensors themselves."""
+        for chunk in self._chunks(self.step, self.steps, self._part()):
             for batch in chunk.astype(np.int64):
-                self.step += 1
+                self.step = self._next = self.step + 1
                 yield batch
 
+    def set_epoch(self, epoch: int) -> None:
+        """The next `iter()` is this epoch, from 0 on. An epoch that `load_state_dict` went into is gone on with."""
+        if epoch < 0 or int(epoch) != epoch:
+            raise ValueError(f"the epoch must be a whole number from 0 on, not {epoch}")
+        if self._next // self.steps_per_epoch != epoch:
+            self.step = self._next = int(epoch) * self.steps_per_epoch
+
+    @property
+    def share(self) -> float:
+        """The share of the examples, up to 1, that batches are drawn from at the current step; for logging."""
+        return self._pass_at(self.step)[2] / len(self.order)
+
     def prefix_sizes(self) -> np.ndarray:
-        """How many of the first examples each step draws from, int64 (steps,)."""
+        """How many of the first examples each step of the plan draws from, int64 (steps,)."""
         return np.repeat(self._sizes, np.diff([*self._begins, self.steps]))
 
     def state_dict(self, step: int | None = None) -> dict[str, int]:
@@ -117,16 +149,17 @@ class PacedSampler(Sampler[list[int]]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken: the batches from there on are the same, one for one.
 
-        Raises ValueError if that was with another order, pacing or batch size, or for a step outside 0..steps. Take a
-        new iterator afterwards.
+        The next `iter()` is what is left of that epoch. Raises ValueError if the state was saved with another order,
+        pacing or batch size, for a negative step, and with after="raise" for one past the plan.
         """
         if state["plan"] != self._plan():
             raise ValueError(
                 "the state of the sampler was saved with another order, pacing, batch size or number of steps"
             )
-        if not 0 <= state["step"] <= self.steps:
+        if state["step"] < 0 or (self.after == "raise" and state["step"] > self.steps):
             raise ValueError(f"the step must be in 0 to {self.steps}, not {state['step']}")
-        self.seed, self.step = int(state["seed"]), int(state["step"])
+        self.seed = int(state["seed"])
+        self.step = self._next = int(state["step"])
 
     def _pacing(
         self, pacing: str | Callable[[int], float] | None, a: float | None, b: float | None
@@ -149,27 +182,81 @@ class PacedSampler(Sampler[list[int]]):
             size = min(max(int(count(step)), self.batch_size), len(self.order))
             begins.append(step)
             sizes.append(size)
-            step += -(-size // self.batch_size)
+            step += self._batches(size)
         return begins, sizes
 
-    def _chunks(self) -> Iterator[np.ndarray]:
-        """This rank's part of some batches at a time, (batches, share), from the current step on."""
-        while self.step < self.steps:
-            number = bisect_right(self._begins, self.step) - 1
-            begin = self._begins[number]
-            batches = self._pass(number)[: self.steps - begin]
-            for first in range(self.step - begin, len(batches), _CHUNK):
-                yield batches[first : first + _CHUNK]
+    def _pass_at(self, step: int) -> tuple[int, int, int]:
+        """Number, first step and prefix size of the pass that a step belongs to; past the plan, passes through all examples."""
+        end = self._begins[-1] + self._batches(self._sizes[-1])
+        if step < end:
+            number = bisect_right(self._begins, step) - 1
+            return number, self._begins[number], self._sizes[number]
+        further = (step - end) // self._batches(len(self.order))
+        return len(self._begins) + further, end + further * self._batches(len(self.order)), len(self.order)
 
-    def _pass(self, number: int) -> np.ndarray:
-        """All batches of a pass, this rank's part of them, (batches, share)."""
+    def _batches(self, size: int) -> int:
+        return -(-size // self.batch_size)
+
+    def _epoch(self) -> Iterator[list[int]]:
+        # counted with its first batch, not by iter(): a DataLoader with workers calls iter() twice for an epoch
+        begin = self._next
+        if self.after == "raise" and begin >= self.steps:
+            raise ValueError(f"all {self.steps} steps of the plan are drawn; after='all' goes on with all examples")
+        end = (begin // self.steps_per_epoch + 1) * self.steps_per_epoch
+        self._next = end
+        last = end if self.after == "all" else min(end, self.steps)
+        step = begin
+        for chunk in self._chunks(begin, last, self._part(sys._getframe(1).f_locals.get("self"))):
+            for batch in chunk.tolist():
+                step += 1
+                self.step = step
+                yield batch
+
+    def _chunks(self, begin: int, end: int, part: slice) -> Iterator[np.ndarray]:
+        """A part of each batch from one step to another, some batches at a time, (batches, share)."""
+        while begin < end:
+            number, first, size = self._pass_at(begin)
+            batches = self._pass(number, size)[begin - first : end - first, part]
+            for start in range(0, len(batches), _CHUNK):
+                yield batches[start : start + _CHUNK]
+            begin += len(batches)
+
+    def _pass(self, number: int, size: int) -> np.ndarray:
+        """All batches of a pass, (batches, batch size)."""
         # SFC64 is the fastest of numpy's generators here
         rng = np.random.Generator(np.random.SFC64((self.seed, number)))
-        drawn = rng.permutation(self.order[: self._sizes[number]])
+        drawn = rng.permutation(self.order[:size])
         fill = -len(drawn) % self.batch_size
         if fill:
             drawn = np.concatenate([drawn, drawn[:fill]])
-        return drawn.reshape(-1, self.batch_size)[:, self._part]
+        return drawn.reshape(-1, self.batch_size)
+
+    def _part(self, drawing: object = None) -> slice:
+        """The part of every batch that this process draws. drawing: the object that asks for the batches.
+
+        Where that is accelerate's, which splits whole batches among processes itself, all of it.
+        """
+        splitting = getattr(drawing, "num_processes", 1)
+        if splitting > 1:
+            if (self._ranks or 1) > 1:
+                raise ValueError("accelerate shares the batches out too: leave out rank and ranks of PacedSampler")
+            if not getattr(drawing, "split_batches", False):
+                raise ValueError(
+                    "accelerate would give each process other batches of the plan, and the pacing would run too fast: "
+                    "set split_batches=True in its DataLoaderConfiguration (in accelerator_config of TrainingArguments)"
+                )
+            if self.batch_size % splitting:
+                raise ValueError(f"{splitting} ranks cannot share a batch of {self.batch_size} equally")
+            return slice(0, self.batch_size)
+        rank, ranks = (0, 1) if self._ranks is None or self._rank is None else (self._rank, self._ranks)
+        if self._ranks is None and torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        if not 0 <= rank < ranks:
+            raise ValueError(f"the rank must be in 0 to {ranks - 1}, not {rank}")
+        if self.batch_size % ranks:
+            raise ValueError(f"{ranks} ranks cannot share a batch of {self.batch_size} equally")
+        share = self.batch_size // ranks
+        return slice(rank * share, (rank + 1) * share)
 
     def _plan(self) -> int:
         numbers = np.array([self.batch_size, self.steps, *self._begins, *self._sizes], np.int64)

@@ -64,7 +64,10 @@ class Compared:
             for split in ("train", "validation", "test")
         )
         order = np.load(self.folder / "order.npy", allow_pickle=False)
-        self.sampler = PacedSampler(order, recipe.batch_size, self.steps, self.pacing, self.a, self.b, self.seed)
+        # whole batches on every rank: the training takes its rank's part of each
+        self.sampler = PacedSampler(
+            order, recipe.batch_size, self.steps, self.pacing, self.a, self.b, self.seed, rank=0, ranks=1
+        )
         self.place = np.empty(len(self.images), np.int64)
         self.place[order] = np.arange(len(order)) * PARTS // len(order)
         evenly = (round(self.steps * part / self.evaluations) for part in range(1, self.evaluations + 1))

@@ -1,17 +1,13 @@
-"""Records from loops that are not this program's: numbers by hand, the documentation's example, and Lightning and Hugging Face where installed."""
-
-import re
-from pathlib import Path
+"""Records from loops that are not this program's, with numbers by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from agreement import LearningRecorder, true_positive_agreement
+from agreement import LearningRecorder, curves_of, examples_table, true_positive_agreement
 from agreement.record import LearningRecord
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_loop.md").read_text(), re.DOTALL)
 LABELS = np.array([0, 2, 1])
 LOGITS = [[[2.0, 0, 0], [0, 0, 3], [9, 0, 0]], [[0, 1, 0], [0, 0, 1], [0, 1, 0]]]  # two epochs
 
@@ -65,72 +61,6 @@ def test_other_labels_are_refused(tmp_path):
         LearningRecorder(tmp_path, {"train": LABELS}, network=1)
 
 
-def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    given: dict = {}
-    exec(compile(BLOCKS[0], "docs/own_loop.md", "exec"), given)
-    assert len(given["correct"]) == 3 and given["correct"].shape[1:] == (10, 300)
-    assert len(list(given["loader"])) == 100
-    assert "entropy" in capsys.readouterr().out
-
-
-def test_lightnings_callback_records(tmp_path):
-    lightning = pytest.importorskip("lightning")
-    given: dict = {}
-    exec(compile(BLOCKS[1], "docs/own_loop.md", "exec"), given)
-
-    class Net(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(4, 2)
-
-        def training_step(self, batch, _):
-            index, images, targets = batch
-            logits = self.layer(images)
-            return {"loss": torch.nn.functional.cross_entropy(logits, targets), "index": index, "logits": logits}
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), 0.1)
-
-    labels = torch.arange(20) % 2
-    data = torch.utils.data.TensorDataset(torch.arange(20), torch.randn(20, 4), labels)
-    trainer = lightning.Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[given["Record"](LearningRecorder(tmp_path, {"train": labels}))],
-    )  # fmt: skip
-    trainer.fit(Net(), torch.utils.data.DataLoader(data, batch_size=5, shuffle=True))
-    assert LearningRecord(tmp_path).correct("train").shape == (1, 3, 20)
-
-
-def test_hugging_faces_trainer_records(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    pytest.importorskip("accelerate")
-    given: dict = {}
-    exec(compile(BLOCKS[2], "docs/own_loop.md", "exec"), given)
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(4, 2)
-
-        def forward(self, images, labels):
-            logits = self.layer(images)
-            return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
-
-    labels = torch.arange(20) % 2
-    data = [{"images": torch.randn(4), "labels": labels[i], "index": torch.tensor(i)} for i in range(20)]
-    recorder = LearningRecorder(tmp_path / "record", {"train": labels})
-    arguments = transformers.TrainingArguments(
-        str(tmp_path), num_train_epochs=3, per_device_train_batch_size=5, remove_unused_columns=False, report_to=[],
-        save_strategy="no", use_cpu=True, disable_tqdm=True,
-    )  # fmt: skip
-    trainer = given["RecordingTrainer"](Net(), arguments, train_dataset=data, callbacks=[given["EndEpoch"](recorder)])
-    trainer.recorder = recorder
-    trainer.train()
-    assert LearningRecord(tmp_path / "record").correct("train").shape == (1, 3, 20)
-
-
 @pytest.mark.parametrize(
     ("logits", "told"),
     [
@@ -146,23 +76,114 @@ def test_logits_that_cannot_be_recorded(tmp_path, logits, told):
         LearningRecorder(tmp_path, {"train": LABELS}).update([0, 1, 2], logits)
 
 
-def test_an_epoch_needs_every_example(tmp_path):
-    recorder = LearningRecorder(tmp_path, {"train": LABELS})
-    recorder.update([0, 1], LOGITS[0][:2])
-    with pytest.raises(
-        ValueError, match=r"^1 of 3 train examples .*epoch: .* \(a DataLoader with drop_last=True leaves some out\)$"
-    ):
-        recorder.end_epoch()
-    recorder.update([2], LOGITS[0][2:])
-    recorder.end_epoch()
-    with pytest.raises(ValueError, match="3 of 3 train"):
-        recorder.end_epoch()
-
-
-def test_what_was_noted_before_a_missing_split_was_told_still_counts(tmp_path):
+def test_what_an_epoch_lacks_is_known_as_such(tmp_path):
     recorder = LearningRecorder(tmp_path, {"train": LABELS, "test": LABELS})
-    recorder.update([0, 1, 2], LOGITS[0])
-    with pytest.raises(ValueError, match="3 of 3 test"):
-        recorder.end_epoch()
+    recorder.update([1], LOGITS[0][1:2])
     recorder.update([0, 1, 2], LOGITS[0], "test")
+    recorder.end_epoch(**{"test/loss": 1.0})
+    recorder.update([0, 0], [LOGITS[1][0], LOGITS[0][0]])  # as a padded sampler gives one: the last counts
+    recorder.end_epoch(**{"test/loss": 1.0})
+    with pytest.raises(ValueError, match="no example was noted in this epoch"):
+        recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.known("train").tolist() == [[[False, True, False], [True, False, False]]]
+    assert record.known("test").tolist() == [[[True] * 3, [False] * 3]]
+    assert record.correct("train").tolist() == [[[False, True, False], [True, True, False]]]
+    assert record.correct("test").tolist() == [[[True, True, False]] * 2]
+    assert [record.label_name(p) for p in record.predictions("train")[0][1]] == ["0", "2", "not seen"]
+    table = pd.DataFrame(index=range(3))
+    assert curves_of(record, "test", record.correct("test"), table)["known"].tolist() == [1, 0]
+    assert examples_table(record, {"train": table})["known"].tolist() == [0.5, 0.5, 0]
+
+
+def test_a_complete_record_has_no_mask(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1, 2], LOGITS[0])
     recorder.end_epoch()
+    assert not list(tmp_path.glob("*/*-known.npy"))
+    assert LearningRecord(tmp_path).is_complete("train") and LearningRecord(tmp_path).known("train").all()
+
+
+def test_margins_are_of_the_label_against_the_best_other(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1, 2], LOGITS[0])
+    recorder.end_epoch()
+    first, second, third = torch.softmax(torch.tensor(LOGITS[0]), dim=1).tolist()
+    expected = [first[0] - first[1], second[2] - second[0], third[1] - third[0]]
+    np.testing.assert_allclose(LearningRecord(tmp_path).margin("train")[0][0] / 127, expected, atol=0.5 / 127 + 1e-6)
+
+
+def test_a_restart_goes_on_with_the_finished_epochs(tmp_path):
+    def begun(**others):
+        return LearningRecorder(tmp_path, {"train": LABELS}, **others)
+
+    for epoch, seen in enumerate(([0, 1, 2], [1], [2])):
+        recorder = begun()
+        assert recorder.epochs == epoch
+        recorder.update(seen, np.array(LOGITS[epoch % 2])[seen])
+        recorder.end_epoch()
+    recorder = begun()
+    recorder.update([0], LOGITS[1][:1])  # lost: the process ends within the epoch
+    for _ in range(2):
+        record = LearningRecord(tmp_path)
+        assert record.correct("train").astype(int).tolist() == [[[1, 1, 0]] * 3]
+        assert record.known("train").astype(int).tolist() == [[[1, 1, 1], [0, 1, 0], [0, 0, 1]]]
+        begun()
+    assert begun(resume=False).epochs == 0 and LearningRecord(tmp_path).epochs == 0
+    assert not list(tmp_path.glob("*/*-known.npy"))
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize("labels", [[0, 1, 1, 0], [0.0, 1.0, 1.0, 0.0]])
+def test_one_logit_tells_two_classes_apart(tmp_path, shape, labels):
+    recorder = LearningRecorder(tmp_path, {"train": torch.tensor(labels)})
+    recorder.update(torch.arange(4), torch.tensor([-1.0, 2.0, -3.0, 0.5]).reshape(shape))
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.predictions("train")[0].tolist() == [[0, 1, 0, 1]]
+    expected = torch.sigmoid(torch.tensor([1.0, 2.0, -3.0, -0.5]))
+    np.testing.assert_allclose(record.probability("train")[0][0] / 255, expected, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("indices", "told"),
+    [
+        ([0, -1], "^indices must be in 0 to 2, not -1$"),
+        ([0, 3], "^indices must be in 0 to 2, not 3$"),
+        (torch.tensor([0.0, 1.0]), "^indices must be whole numbers, not float32 such as "),
+        (["a", "b"], "^indices must be whole numbers, not <U1 such as "),
+        ([[0], [1]], r"^indices must be one whole number per example, not of shape \(2, 1\)$"),
+        ([0, 1, 2], "^3 indices, but logits of 2 examples$"),
+    ],
+)
+def test_indices_are_checked_when_they_come(tmp_path, indices, told):
+    with pytest.raises(ValueError, match=told):
+        LearningRecorder(tmp_path, {"train": LABELS}).update(indices, LOGITS[0][:2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0, -1], "^train labels must be in 0 to 1, not -1$"),
+        ([0, 2], "^train labels must be in 0 to 1, not 2$"),
+        ([0, 0.5], "^train labels must be whole numbers, not such as 0.5$"),
+        (["cat", "dog"], "^train labels must be whole numbers, not <U3 such as "),
+        (np.zeros((5, 20), int), r"^train labels must be one whole number per example, not of shape \(5, 20\)$"),
+    ],
+)
+def test_labels_are_checked_when_they_come(tmp_path, labels, told):
+    with pytest.raises(ValueError, match=told):
+        LearningRecorder(tmp_path, {"train": labels}, classes=["cat", "dog"])
+
+
+def test_a_split_that_was_not_named(tmp_path):
+    with pytest.raises(ValueError, match="the record has the splits train, not 'test'"):
+        LearningRecorder(tmp_path, {"train": LABELS}).update([0], LOGITS[0][:1], "test")
+
+
+def test_other_classes_are_refused(tmp_path):
+    LearningRecorder(tmp_path, {"train": LABELS})
+    with pytest.raises(ValueError, match="the record of other classes; give another folder"):
+        LearningRecorder(tmp_path, {"train": LABELS}, classes=["a", "b", "c"])
+    with pytest.raises(ValueError, match="the record of other test labels"):
+        LearningRecorder(tmp_path, {"train": LABELS, "test": LABELS})
