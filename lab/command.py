@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is said in one line
-    console = Console(quiet=options.quiet or options.json)
+    console = Console(quiet=options.quiet or options.json, force_jupyter=False)  # notebooks get plain text, once
     try:
         if options.help:
             from lab.help import print_help
