@@ -48,6 +48,8 @@ def load(settings: Settings) -> Data:
     values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
     data = function(**values | paths)
+    if len(np.unique(data.train.labels)) == 1:
+        raise UserError(f"data={settings.data}: all training examples are of one class: there is nothing to learn")
     if len(data.train) < settings.batch_size:
         raise UserError(
             f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples"
