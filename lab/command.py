@@ -3,7 +3,7 @@
 
 python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute
 python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
-python train.py --mode measure 'sweep.batch_size=[32,512]'  several measurements in one picture, of any key
+python train.py --mode measure sweep.batch_size=32,512  several measurements in one picture, of any key
 python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
 python train.py --mode list                          what has been measured and compared
 python train.py --mode show run=ID                   one of them in full, the newest without run=
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace, console: Any) -> None:
     words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
     if any(word.startswith("sweep.") for word in words):
         if options.mode != "measure" or options.print_config or options.show_pacing:
-            raise UserError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
+            raise UserError("sweep.key=: only --mode measure sweeps; give one value for the rest")
         sweep = compose_sweep(words)
         from lab.sweep import run_sweep
 
