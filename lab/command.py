@@ -14,11 +14,13 @@ torchrun --nproc-per-node=4 train.py --mode measure  each network on four GPUs, 
 
 import argparse
 import errno
+import io
 import json
 import os
 import signal
 import sys
 import warnings
+from contextlib import redirect_stderr
 from typing import Any, NoReturn
 
 from lab.errors import UserError
@@ -148,15 +150,27 @@ def run(options: argparse.Namespace, console: Any) -> None:
         print(json.dumps(described(open_store().get_run(found))))
 
 
+def trains() -> bool:
+    """Whether the words of the command line ask for something that trains networks."""
+    with redirect_stderr(io.StringIO()):
+        try:
+            options = parser().parse_intermixed_args()
+        except SystemExit:
+            return False
+    return options.mode in MODES and not (options.help or options.print_config or options.show_pacing)
+
+
 def program() -> NoReturn:
     """The program as a command: signals stop it, and its exit status is that of `main`."""
     for each in STOPPING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)
-    if ranks_of_torchrun() > 1:
+    if ranks_of_torchrun() > 1 and trains():
         from lab.ranks import led
 
         status = led(main)
+    elif ranks_of_torchrun() > 1 and os.environ["RANK"] != "0":
+        status = 0  # rank 0 answers
     else:
         status = main()
     sys.stdout.flush()

@@ -28,7 +28,8 @@ Task = Callable[..., Iterable[None] | None]
 
 def ranks_of_torchrun() -> int:
     """Processes of `torchrun`, of which this is one; 1 without it."""
-    return int(os.environ["WORLD_SIZE"]) if all(name in os.environ for name in TORCHRUN) else 1
+    size = os.environ.get("WORLD_SIZE", "")
+    return int(size) if size.isdecimal() and all(os.environ.get(name) for name in TORCHRUN) else 1
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
