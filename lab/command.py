@@ -162,6 +162,9 @@ def trains() -> bool:
 
 def program() -> NoReturn:
     """The program as a command: signals stop it, and its exit status is that of `main`."""
+    for stream in (sys.stdout, sys.stderr):  # of a terminal or file that lacks a letter
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for each in STOPPING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)

@@ -8,6 +8,7 @@ import tarfile
 import threading
 import urllib.error
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from lab.data import DATASETS, Images, load
+from lab.data import DATASETS, Data, Images, Split, load
 from lab.data.cifar10 import read_reference
 from lab.data.images import as_network_input, is_grey
 from lab.errors import UserError
@@ -271,6 +272,27 @@ def test_classes_in_kinds_of_classes(pets):
                 shutil.copytree(pets / part / name, pets / "made" / part / f"{name}s" / kind)
     (note,) = load(configuration(pets, f"root={pets / 'made'}")).notes
     assert note == "the classes are the folders in train (cats, ...), not those below them (old, young, ...)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([1, 2, 1, 2], "labels from 1 to 2, and 2 classes, numbered from 0"),
+        ([0, 1, -1, 0], "labels from -1 to 1"),
+        ([0.0, 1.0, 0.7, 1.0], r"labels float64 \(4,\) and 4 ids for 4 images; a whole number"),
+        ([0, 1], r"labels int64 \(2,\) and 4 ids for 4 images"),
+    ],
+)
+def test_labels_of_a_data_set_of_ones_own(monkeypatch, labels, told):
+    images = np.zeros((4, 32, 32, 1), np.uint8)
+
+    def own() -> Data:
+        right = Split(Images.of(images), np.array([0, 1, 0, 1]), list("abcd"), images[..., 0])
+        return Data(right, replace(right, labels=np.array(labels)), ["cat", "dog"])
+
+    monkeypatch.setitem(DATASETS, "digits", own)
+    with pytest.raises(UserError, match=f"data=digits: the test set has {told}"):
+        load(compose(["batch_size=2"]))
 
 
 def test_one_class(pets):
