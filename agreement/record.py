@@ -231,5 +231,5 @@ def save_array(path: Path, array: np.ndarray) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that it is never seen half-written."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_text(text)
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)

@@ -36,7 +36,7 @@ def order(
     out of sight. `missing` names these examples.
 
     Raises ValueError for an unknown arm (a misspelt one is never taken for another), scores that are not (N,) numbers
-    with N ≥ 1, or labels or clusters of another shape.
+    with N ≥ 1 or that are all NaN where the arm reads them, or labels or clusters of another shape.
 
     >>> order(np.array([0.3, np.nan, 0.1, 0.2]), "curriculum")
     array([2, 3, 0, 1])
@@ -48,6 +48,8 @@ def order(
     scores = _check_scores(scores)
     ordered = np.random.default_rng(seed).permutation(len(scores))
     if arm in ("curriculum", "anti"):
+        if np.isnan(scores).all():
+            raise ValueError("all scores are NaN, which gives no order")
         drawn = scores[ordered] if (arm == "curriculum") != descending else -scores[ordered]
         ordered = ordered[np.argsort(drawn, kind="stable")]  # equal scores stay in random order; NaN sorts last
     groups = np.zeros(len(scores), np.int64)

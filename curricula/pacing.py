@@ -7,7 +7,7 @@ never within it); `b` the fraction of the examples to begin with. It returns an 
 (That a batch can be filled is the sampler's care: it draws from no fewer examples than a batch holds.) Raises
 ValueError for a ≤ 0, b outside (0, 1], T ≤ 0, N < 1 or t < 0.
 
-Adding one is one function and one line in PACING.
+Adding one is one function and one line in PACING; `check_counts` refuses what returns another unit.
 
 Sources: Wu, Dyer & Neyshabur, "When Do Curricula Work?" (ICLR 2021), called Wu et al.; Hacohen & Weinshall, "On The
 Power of Curriculum Learning in Training Deep Networks" (ICML 2019), called H&W.
@@ -107,6 +107,31 @@ PACING: dict[str, Callable[..., Counts]] = {
     "varied_exponential": varied_exponential,
     "single_step": single_step,
 }
+
+
+def check_counts(name: str, counts: Counts, N: int) -> np.ndarray:
+    """What a pacing function of one's own returned, int64: numbers of examples. Raises ValueError where it is something else.
+
+    Fractions of the examples, or of the training, are the usual mistake. More than N examples are N, and none are one.
+    """
+    counts = np.asarray(counts)
+    if counts.dtype.kind not in "iuf" or not np.isfinite(counts).all() or (counts < 0).any():
+        shown = counts.flat[np.flatnonzero(~_numbers(counts))[0]] if counts.size else "nothing"
+        raise ValueError(f"pacing function {name!r} returns {shown!r}, not numbers of examples from 1 to {N}")
+    if N > 1 and counts.size and counts.max() <= 1:
+        least, most = counts.min(), counts.max()
+        raise ValueError(
+            f"pacing function {name!r} returns {least:g} to {most:g}, which look like fractions: it must return numbers of "
+            f"examples, from 1 to N = {N}"
+        )
+    return np.clip(np.rint(counts), 1, N).astype(np.int64)
+
+
+def _numbers(counts: np.ndarray) -> np.ndarray:
+    """Which of them are numbers from 0 on, in a flat array."""
+    if counts.dtype.kind not in "iuf":
+        return np.zeros(counts.size, bool)
+    return (np.isfinite(counts) & (counts >= 0)).ravel()
 
 
 def _grow(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST_SCORE_FILE = 2**30  # bytes: a score a line for some 50 million examples
 
+MISSING = ("", "nan", "na", "n/a", "null", "none", "<na>")  # scores that are not there, in any case
+
 Probability = np.ndarray | Sequence[np.ndarray]  # (K, T, N) in 1/255, or K arrays (T, N)
 
 
@@ -57,10 +59,11 @@ SCORES: dict[str, Callable[[np.ndarray, Probability], np.ndarray]] = {
 def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
     """Scores (N,) for the examples `ids`, from a CSV or parquet file with the columns id and score; NaN where missing.
 
-    A score that is no number, such as a formula, is missing. Rows are read some at a time and only those of examples are
-    kept, so that memory does not grow with the file.
+    Missing is what is empty, or one of MISSING. Rows are read some at a time and only those of examples are kept, so that
+    memory does not grow with the file.
 
-    Raises ValueError in one line where the file cannot be read as that, names an example twice, or knows none of them.
+    Raises ValueError in one line where the file cannot be read as that, names an example twice, knows none of them, or where
+    a score is something else than a number: a decimal comma, a percentage or a formula would put the example last unseen.
     """
     import pandas as pd  # here, because it takes long to import
 
@@ -68,20 +71,30 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
         raise ValueError(f"file:{path}: there is no such file")
     if path.stat().st_size > LARGEST_SCORE_FILE:
         raise ValueError(f"file:{path}: {path.stat().st_size:,} bytes are more than the {LARGEST_SCORE_FILE:,} allowed")
-    found, first = [pd.Series(dtype=float)], "no rows"
+    found, first, unreadable = [pd.Series(dtype=float)], "no rows", None
     try:
         names, batches = (_parquet if path.suffix == ".parquet" else _csv)(path)
         complete = {"id", "score"} <= set(names)
         for batch in batches if complete else ():
             rows = batch.to_pandas(ignore_metadata=True)
-            scores = pd.to_numeric(rows["score"], errors="coerce").astype(float).set_axis(rows["id"].astype(str))
-            first = scores.index[0] if first == "no rows" and len(scores) else first
-            found.append(scores[scores.index.isin(ids)])
+            given = rows["score"].set_axis(rows["id"].astype(str))
+            first = given.index[0] if first == "no rows" and len(given) else first
+            given = given[given.index.isin(ids)]
+            scores = pd.to_numeric(given, errors="coerce").astype(float)
+            no_number = scores.isna() | np.array([isinstance(value, bool) for value in given], bool)
+            for name, text in given[no_number].items():
+                if unreadable is None and not pd.isna(text) and str(text).strip().lower() not in MISSING:
+                    unreadable = (
+                        f"the score of {str(name)[:200]!r} is {str(text)[:50]!r}, which is no number such as 1.5"
+                    )
+            found.append(scores)
     except Exception as error:  # pandas and pyarrow raise errors of many types
         told = " ".join(str(error).split())
         raise ValueError(f"file:{path}: not readable as CSV or parquet ({told[:200]})") from error
     if not complete:
         raise ValueError(f"file:{path}: needs the columns id and score, has {', '.join(map(repr, names))[:200]}")
+    if unreadable:
+        raise ValueError(f"file:{path}: {unreadable}")
     known = pd.concat(found)
     if known.index.has_duplicates:
         raise ValueError(f"file:{path}: the id {known.index[known.index.duplicated()][0]!r} stands there twice")

@@ -24,6 +24,7 @@ from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum")
+NO_RUNS = "the store holds no runs of this program"
 EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
             raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
         return ui(given.get("port", "5000"), console)
-    client = tracking.open_store()
+    client = tracking.open_store(make=False)
     if mode == "list":
         return show_list(client, console, as_json)
     run = find(client, given.get("run", ""))
@@ -46,7 +47,9 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
 
 
 def runs(client: Any) -> list[Any]:
-    """Measurements, sweeps and comparisons, the newest first."""
+    """Measurements, sweeps and comparisons, the newest first; none where there is no store yet."""
+    if client is None:
+        return []
     with tracking.store_errors():
         experiments = [each.experiment_id for each in client.search_experiments()]
         found = []
@@ -75,7 +78,7 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
         print(json.dumps([described(run) for run in found]))
         return
     if not found:
-        console.print(f"The store is empty. A first measurement: {PROGRAM} --mode measure", highlight=False)
+        console.print(f"{NO_RUNS.capitalize()}. A first one: {PROGRAM} --mode measure", highlight=False, soft_wrap=True)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for heading in ("run", "what", "of", "status", "headline"):
@@ -95,7 +98,7 @@ def find(client: Any, beginning: str, setting: str = "run") -> Any:
     if not found or (beginning and len(found) > 1):
         why = "several runs begin so" if found else "there is no such run" if beginning else "none has finished yet"
         ids = [run.info.run_id for run in known]
-        raise UserError(f"{setting}={beginning}: {why}" + (nearest(beginning, ids) if ids else "; the store is empty"))
+        raise UserError(f"{setting}={beginning}: {why}" + (nearest(beginning, ids) if ids else f"; {NO_RUNS}"))
     return found[0]
 
 
@@ -107,7 +110,7 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         names = [file.path for file in client.list_artifacts(run.info.run_id)]
         if "summary.txt" not in names:
             raise without(run, "a summary")
-        print(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text(), end="")
+        print(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8"), end="")
 
 
 def without(run: Any, what: str) -> UserError:
@@ -140,7 +143,9 @@ def ui(port: str, console: Any) -> None:
     """MLflow's UI on this machine alone, until Ctrl-C; of a store that is a server, only where it is."""
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise UserError(f"port={port}: expected a whole number from 1 to 65535")
-    client, store = tracking.open_store(), tracking.tracking_uri()
+    client, store = tracking.open_store(make=False), tracking.tracking_uri()
+    if client is None:
+        raise UserError(f"--mode ui: there is no store yet; {PROGRAM} --mode measure makes one")
     if store.startswith(("http://", "https://")):
         console.print(f"The store is a server with a UI of its own, {store}", highlight=False)
         return print_tables(client, store, console)

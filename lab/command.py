@@ -3,7 +3,7 @@
 
 python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute
 python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
-python train.py --mode measure 'sweep.batch_size=[32,512]'  several measurements in one picture, of any key
+python train.py --mode measure sweep.batch_size=32,512  several measurements in one picture, of any key
 python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
 python train.py --mode list                          what has been measured and compared
 python train.py --mode show run=ID                   one of them in full, the newest without run=
@@ -14,11 +14,13 @@ torchrun --nproc-per-node=4 train.py --mode measure  each network on four GPUs, 
 
 import argparse
 import errno
+import io
 import json
 import os
 import signal
 import sys
 import warnings
+from contextlib import redirect_stderr
 from typing import Any, NoReturn
 
 from lab.errors import UserError
@@ -81,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is said in one line
-    console = Console(quiet=options.quiet or options.json)
+    console = Console(quiet=options.quiet or options.json, force_jupyter=False)  # notebooks get plain text, once
     try:
         if options.help:
             from lab.help import print_help
@@ -120,7 +122,7 @@ def run(options: argparse.Namespace, console: Any) -> None:
     words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
     if any(word.startswith("sweep.") for word in words):
         if options.mode != "measure" or options.print_config or options.show_pacing:
-            raise UserError("sweep.key=[...]: only --mode measure sweeps; give one value for the rest")
+            raise UserError("sweep.key=: only --mode measure sweeps; give one value for the rest")
         sweep = compose_sweep(words)
         from lab.sweep import run_sweep
 
@@ -148,15 +150,30 @@ def run(options: argparse.Namespace, console: Any) -> None:
         print(json.dumps(described(open_store().get_run(found))))
 
 
+def trains() -> bool:
+    """Whether the words of the command line ask for something that trains networks."""
+    with redirect_stderr(io.StringIO()):
+        try:
+            options = parser().parse_intermixed_args()
+        except SystemExit:
+            return False
+    return options.mode in MODES and not (options.help or options.print_config or options.show_pacing)
+
+
 def program() -> NoReturn:
     """The program as a command: signals stop it, and its exit status is that of `main`."""
+    for stream in (sys.stdout, sys.stderr):  # of a terminal or file that lacks a letter
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for each in STOPPING:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores one
             signal.signal(each, stop)
-    if ranks_of_torchrun() > 1:
+    if ranks_of_torchrun() > 1 and trains():
         from lab.ranks import led
 
         status = led(main)
+    elif ranks_of_torchrun() > 1 and os.environ["RANK"] != "0":
+        status = 0  # rank 0 answers
     else:
         status = main()
     sys.stdout.flush()

@@ -12,7 +12,7 @@ import pandas as pd
 
 import curricula
 from agreement.record import read_lines, save_array
-from curricula import PACING, seeds_needed
+from curricula import PACING, check_counts, seeds_needed
 from curricula.comparison import Arm, answer, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
@@ -145,7 +145,10 @@ def pacing_curve(
     """Some 400 steps, how many examples the pacing function lets in at them, and the number of examples."""
     t = np.unique(np.linspace(0, steps, 400).astype(int))
     given = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
-    return t, {name: np.asarray(PACING[name](t, steps, examples, **given))}, examples
+    try:
+        return t, {name: check_counts(name, PACING[name](t, steps, examples, **given), examples)}, examples
+    except ValueError as error:
+        raise UserError(f"pacing={name}: {error}") from error
 
 
 def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]) -> list[str]:

@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +29,8 @@ Task = Callable[..., Iterable[None] | None]
 
 def ranks_of_torchrun() -> int:
     """Processes of `torchrun`, of which this is one; 1 without it."""
-    return int(os.environ["WORLD_SIZE"]) if all(name in os.environ for name in TORCHRUN) else 1
+    size = os.environ.get("WORLD_SIZE", "")
+    return int(size) if size.isdecimal() and all(os.environ.get(name) for name in TORCHRUN) else 1
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
@@ -125,7 +127,7 @@ def start_server(task: Callable[..., Any]) -> None:
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     # a program that is killed leaves semaphores behind; Python removes them and would print a warning
     quiet = f"{os.environ.get('PYTHONWARNINGS', '')},ignore:resource_tracker"
-    with environment(PYTHONPATH=path, PYTHONSAFEPATH="1", PYTHONWARNINGS=quiet):
+    with environment(PYTHONPATH=path, PYTHONSAFEPATH="1", PYTHONWARNINGS=quiet), short_temporary_folder():
         resource_tracker.ensure_running()  # which would unblock the signals
         # Ctrl-C reaches every process of a terminal, and a batch system may signal all of a job; only this process answers
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -133,6 +135,18 @@ def start_server(task: Callable[..., Any]) -> None:
             forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def short_temporary_folder() -> Iterator[None]:
+    """Within, temporary files lie in /tmp where the folder in TMPDIR, as of a job system, is too long for the path of a socket."""
+    before = tempfile.gettempdir()
+    if len(os.fsencode(before)) > 60:  # 104 bytes with what multiprocessing puts behind it
+        tempfile.tempdir = "/tmp"
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def begin_process() -> None:

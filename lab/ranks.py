@@ -7,7 +7,9 @@ of a batch. Without torchrun there is one rank, and every function here does not
 
 import gc
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -22,6 +24,7 @@ from lab.errors import UserError
 from lab.processes import Task, run_through
 
 PATIENCE = timedelta(days=30)  # between two trainings rank 0 may be busy for long; torchrun notices a rank that died
+SILENCE = 10  # seconds of waiting for the others before it says so
 LEAST = 2  # examples of a batch for each rank: batch-norm cannot normalise one
 
 
@@ -37,13 +40,28 @@ def led(program: Callable[[], int]) -> int:
     """In a process of torchrun: the program where this is rank 0, and else what it asks for. Returns the exit status."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    join("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     status = program() if rank() == 0 else follow()
     if status == 0:  # else the others may be in the middle of a training: torchrun ends them
         if rank() == 0:
             dist.broadcast_object_list([None])
         leave()
     return status
+
+
+def join(backend: str) -> None:
+    """Join the group of ranks, once all are there. While it waits, a signal ends the process, and a line says what for."""
+    size, where = os.environ["WORLD_SIZE"], f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')}"
+    line = f"waiting for all {size} processes of torchrun (WORLD_SIZE) to meet at {where}"
+    said = threading.Timer(SILENCE, print, [line], {"file": sys.stderr, "flush": True})
+    said.daemon = True
+    said.start()
+    # torch waits outside Python, where no handler of Python's is called
+    handlers = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGTERM)}
+    dist.init_process_group(backend, timeout=PATIENCE)
+    said.cancel()
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 def leave() -> None:

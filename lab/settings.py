@@ -31,6 +31,17 @@ SCORES = ("agreement", "confidence", "forgetting")
 STATISTICS = ("entropy", "frequency", "segments", "edges", "gradient")
 EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "neighbours", "typicality")
 ANNOTATIONS = ("instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise")
+OTHER_WORDS = {  # of other programs, that look like no setting here
+    **dict.fromkeys(("learning_rate", "max_lr", "base_lr", "eta"), "lr"),
+    **dict.fromkeys(("model", "models", "arch", "architecture", "net"), "network"),
+    **dict.fromkeys(("dataset", "data_set"), "data"),
+    **dict.fromkeys(("data_dir", "path", "dir"), "root"),
+    **dict.fromkeys(("wd", "l2"), "weight_decay"),
+    **dict.fromkeys(("bs", "minibatch"), "batch_size"),
+    **dict.fromkeys(("num_workers", "n_jobs", "jobs"), "workers"),
+    **dict.fromkeys(("num_epochs", "n_epochs", "max_epochs", "passes"), "epochs"),
+    "random_state": "seed",
+}
 NOT_DECIMAL = re.compile(r"[-+]?(0[\d_]+|0[xob]\w+|\d[\d_]*(:[0-5]?\d)+|\d+_[\d_]+)(\.\d*)?")  # numbers to YAML 1.1
 
 
@@ -274,7 +285,7 @@ def compose_sweep(words: list[str]) -> dict[str, MeasureSettings]:
         if word.startswith("sweep."):
             key, values = pair(word.removeprefix("sweep."), several=True)
             if not isinstance(values, list) or len(values) < 2:
-                raise UserError(f"{word}: expected a list of two or more values, such as sweep.{key}=[1,2]")
+                raise UserError(f"{word}: expected a list of two or more values, such as sweep.{key}=1,2")
             choices.append([f"{key}={json.dumps(value)}" for value in values])
             if len({*choices[-1]}) < len(values):
                 raise UserError(f"{word}: a value stands there twice")
@@ -293,8 +304,12 @@ def pair(word: str, several: bool = False) -> tuple[str, Any]:
     kind = ENTRIES[key].type if key in ENTRIES else None
     if kind in (str, str | None) and not several and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
-    if get_origin(kind) is list and not several and re.fullmatch(r"[\w.]+(,[\w.]+)*", text):
-        return key, text.split(",")  # brackets mean something to some shells
+    # a list needs no brackets: they mean something to some shells
+    if get_origin(kind) is list and not several and re.fullmatch(r"[\w.:]+(,[\w.:]+)*", text):
+        return key, text.split(",")
+    if (several or kind is Any) and re.fullmatch(r"[^\[\]{}]+(,[^\[\]{}]+)+", text):
+        text = f"[{text}]"
+        word = f"{key}={text}"
     if kind not in (str, str | None):
         refuse_odd_numbers(key, text)
     try:
@@ -316,9 +331,13 @@ def merged(config: DictConfig, key: Any, value: Any, source: str) -> DictConfig:
         return cast(DictConfig, OmegaConf.merge(config, {key: value}))
     except (ConfigKeyError, ConfigAttributeError) as error:
         unknown = str(error.full_key or key)
-        raise UserError(f"{source}there is no setting '{unknown}'{nearest(unknown, ENTRIES)}") from error
+        hint = f"; did you mean {OTHER_WORDS[unknown]}?" if unknown in OTHER_WORDS else nearest(unknown, ENTRIES)
+        raise UserError(f"{source}there is no setting '{unknown}'{hint}") from error
     except (OmegaConfBaseException, TypeError) as error:  # TypeError: a mapping where a list belongs
-        raise UserError(f"{source}{key}={value}: expected {type_of(key)} ({meaning_of(key)})") from error
+        about = ENTRIES[key].metadata
+        names = ",".join((about["choices"] or about["known"])[:2])
+        example = f", such as {key}={names}" if type_of(key).startswith("list") else ""
+        raise UserError(f"{source}{key}={value}: expected {type_of(key)}{example} ({meaning_of(key)})") from error
 
 
 def check(settings: Settings) -> None:
@@ -350,7 +369,7 @@ def check(settings: Settings) -> None:
         raise UserError(f"scheduler={settings.scheduler}: expected an address such as tcp://host:8786")
     names = settings.network if isinstance(settings.network, list) else [settings.network]
     if not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"network={settings.network}: expected a name, or a list of names such as [lenet5,vgg16]")
+        raise UserError(f"network={settings.network}: expected a name, or a list of names such as network=lenet5,vgg16")
     if isinstance(settings, MeasureSettings):
         if not settings.statistics:
             raise UserError("statistics=[]: name at least one")

@@ -6,6 +6,7 @@ The store is `mlruns/mlflow.db` (SQLite) with artifacts beside it, unless MLFLOW
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -20,6 +21,7 @@ from lab.errors import Diverged, UserError
 from lab.processes import environment
 
 STORE = Path("mlruns")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # beginnings of addresses
 # of a training of a comparison; the last says that it is done
 RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
 REUSED_FROM = "reused_from"  # a file beside them where they were taken from another run: its id
@@ -30,8 +32,6 @@ ADVICE = {  # by what an error says
     "locked": "another program holds the database; wait for it or stop it, then give the same command again",
     "No space left|disk is full": "make space, then give the same command again",
     "disk I/O error": "make space, or see to the disk, then give the same command again",  # of a full disk as well
-    "out-of-date|Can't locate revision|schema": "another version of MLflow wrote it: `mlflow db upgrade` brings an older one "
-    "up to date; a newer one needs the newer MLflow",
     "": "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store",
 }
 
@@ -49,22 +49,68 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE}/mlflow.db"
 
 
-def open_store() -> Any:
-    """An MlflowClient on the store, made when missing. Raises UserError where it cannot be read or written."""
+def open_store(make: bool = True) -> Any:
+    """An MlflowClient on the store. Raises UserError where it cannot be read or written.
+
+    make: whether to make a store that is missing; else there is none, and nothing is changed.
+    """
     import logging
 
     from mlflow import MlflowClient
+    from sqlalchemy import make_url
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
-    # the whole path: MLflow keeps a connection per address as long as a process lives, whatever the current folder
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE.absolute()}/mlflow.db"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(STORE / "mlflow.db")
     with store_errors(), little_patience():
-        if uri.startswith("sqlite:///"):
-            make_database(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
+        if uri.startswith("sqlite:"):
+            path = Path(make_url(uri).database or "")
+            if not make and not path.is_file():
+                return None
+            make_database(path)
+        if uri.startswith(DATABASES):
+            check_version(uri)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a database in a file."""
+    from sqlalchemy import URL, make_url
+
+    # the whole path: MLflow keeps a connection per address as long as a process lives, whatever the current folder
+    whole = f"sqlite:///{path.absolute()}"
+    # but where it holds %2F or ?, MLflow would make a folder with the quoted name
+    return whole if make_url(whole).database == str(path.absolute()) else str(URL.create("sqlite", database=str(path)))
+
+
+def check_version(uri: str) -> None:
+    """Raise UserError where another MLflow made the tables of a database. MLflow itself would migrate those of an older one
+    unasked, which locks out all who use it with the older one.
+    """
+    import mlflow
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import NullPool, create_engine
+
+    with create_engine(uri, poolclass=NullPool).connect() as connection:
+        version = MigrationContext.configure(connection).get_current_revision()
+    script = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    known = [revision.revision for revision in script.walk_revisions()]  # the newest first
+    if version in (None, known[0]):
+        return
+    if version in known:
+        advice = (
+            f"to bring it up to date, take a backup, then run `mlflow db upgrade {shlex.quote(uri)}`, after which the "
+        )
+        advice += "older MLflow cannot open it; or set MLFLOW_TRACKING_URI to another store"
+    else:
+        advice = "install that MLflow, or set MLFLOW_TRACKING_URI to another store"
+    age = "an older" if version in known else "a newer"
+    raise UserError(
+        f"MLflow store {tracking_uri()}: {age} MLflow than {mlflow.__version__} made it (version {version}); {advice}"
+    )
 
 
 def make_database(path: Path) -> None:
@@ -85,7 +131,7 @@ def make_database(path: Path) -> None:
             return
         for left in (draft, draft.with_name(f"{draft.name}-journal")):
             left.unlink(missing_ok=True)
-        SqlAlchemyStore(f"sqlite:///{draft}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+        SqlAlchemyStore(sqlite_uri(draft), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
         draft.replace(path)
 
 

@@ -85,7 +85,11 @@ def statistics_table(
     for name in names:
         if name in metrics.EXAMPLE_STATISTICS and not columns[name].known.all():
             whole = images if isinstance(images, np.ndarray) else _Images(images, index.tolist())
-            columns[name].values[:] = metrics.EXAMPLE_STATISTICS[name](whole, labels, progress=progress)
+            found = np.asarray(metrics.EXAMPLE_STATISTICS[name](whole, labels, progress=progress))
+            if found.shape != (len(whole),) or found.dtype.kind not in "biuf":
+                shape = f"{found.dtype} of shape {found.shape}"
+                raise ValueError(f"statistic {name!r} gives {shape}, not a number for each of the {len(whole)} images")
+            columns[name].values[:] = found
             columns[name].known[:] = True
             _save(columns[name])
     return pd.DataFrame({name: columns[name].values for name in names}, index=index, dtype=np.float64)

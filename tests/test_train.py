@@ -107,7 +107,7 @@ def class_without_images(root: Path) -> str:
 
 def other_labels(root: Path) -> str:
     (root / "test" / "dog").rename(root / "test" / "hound")
-    return "only one of them has dog, hound"
+    return "test lacks dog, which train has; train lacks hound, which test has"
 
 
 def truncated_image(root: Path) -> str:

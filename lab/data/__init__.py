@@ -48,11 +48,29 @@ def load(settings: Settings) -> Data:
     values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
     data = function(**values | paths)
+    check_labels(settings.data, data)
+    if len(np.unique(data.train.labels)) == 1:
+        raise UserError(f"data={settings.data}: all training examples are of one class: there is nothing to learn")
     if len(data.train) < settings.batch_size:
         raise UserError(
             f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples"
         )
     return data
+
+
+def check_labels(name: str, data: Data) -> None:
+    """Raise UserError where a data set of one's own has labels that are not its classes, or not one for each image."""
+    kinds = 2 ** len(data.classes) if data.multi_label else len(data.classes)
+    for part, split in (("train", data.train), ("test", data.test)):
+        labels, images = split.labels, len(split.images)
+        if labels.dtype.kind not in "iu" or labels.shape != (images,) or len(split.ids) != images:
+            found = f"labels {labels.dtype} {labels.shape} and {len(split.ids)} ids for {images} images"
+            raise UserError(f"data={name}: the {part} set has {found}; a whole number and an id for each are needed")
+        if images and not 0 <= labels.min() <= labels.max() < kinds:
+            found = f"labels from {labels.min()} to {labels.max()}"
+            raise UserError(
+                f"data={name}: the {part} set has {found}, and {len(data.classes)} classes, numbered from 0"
+            )
 
 
 def with_random_labels(data: Data, probability: float, seed: int) -> Data:

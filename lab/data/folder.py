@@ -1,5 +1,7 @@
 """Any images, in folders named after their classes."""
 
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +28,17 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     hidden: list[Path] = []
     for part in (root / "train", test_folder):
         if not part.is_dir():
+            deeper = sorted(str(found.parent) for found in root.glob("*/train"))
+            meant = f"; did you mean root={deeper[0]}?" if len(deeper) == 1 else ""
             raise UserError(
-                f"{part}: there is no such folder; root= should hold train/<class>/ and test/<class>/ (or val/)"
+                f"{part}: there is no such folder; root= should hold train/<class>/ and test/<class>/ (or val/){meant}"
             )
         folders = sorted(entry for entry in part.iterdir() if entry.is_dir())
         names = [entry.name for entry in folders if not entry.name.startswith(".")]
         if not names:
             raise UserError(f"{part}: holds no class folders; expected {part.name}/<class>/<image>")
+        if len(names) == 1:
+            raise UserError(f"{part}: holds one class only, {names[0]!r}{one_too_deep(part / names[0])}")
         paths, labels = [], []
         for path in [path for entry in folders for path in images_below(entry)]:
             below = path.relative_to(part).parts
@@ -47,11 +53,17 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         parts.append(Files(part, paths, np.array(labels)))
         classes.append(names)
     if classes[0] != classes[1]:
-        only = sorted(set(classes[0]) ^ set(classes[1]))
         raise UserError(
-            f"train and {test_folder.name} differ in their classes: only one of them has {', '.join(only[:5])}"
+            f"train and {test_folder.name} differ in their classes: {difference(classes[0], classes[1], test_folder.name)}"
         )
     (train, test), notes = read_splits(parts, resize, cache, skip_bad_images)
+    for one, other in alike(classes[0], classes[0]):
+        notes += (
+            f"train/{one} and train/{other} count as two classes: their names differ only in {in_what(one, other)}",
+        )
+    if deeper := folders_below(root / "train", parts[0].paths):
+        first, others = classes[0][0], ", ".join(deeper[:3])
+        notes += (f"the classes are the folders in train ({first}, ...), not those below them ({others}, ...)",)
     if hidden:
         number = f"{len(hidden)} image{'s' if len(hidden) > 1 else ''}"
         notes += (f"{number} in hidden files or folders left out, the first: {hidden[0]}",)
@@ -60,3 +72,55 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
 
 def images_below(place: Path) -> list[Path]:
     return sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def one_too_deep(lonely: Path) -> str:
+    """What to say of the only class of a split: whether the classes seem to lie in it."""
+    below = sorted({path.relative_to(lonely).parts[0] for path in images_below(lonely) if path.parent != lonely})
+    if not below:
+        return "; nothing can be learned from one class: two or more folders of classes are needed"
+    shown = ", ".join(below[:3]) + (", ..." if len(below) > 3 else "")
+    expected = f"{lonely.parent.name}/<class>/<image>"
+    return f"; are the classes the folders in it ({shown})? Move them up: expected {expected}"
+
+
+def difference(train: list[str], test: list[str], test_name: str) -> str:
+    """How the classes of two splits differ: names that are written in two ways, and names that one of them lacks."""
+    pairs = alike(set(train) - set(test), set(test) - set(train))
+    told = [
+        f"train has {one!r}, {test_name} {other!r}, which differ only in {in_what(one, other)}" for one, other in pairs
+    ]
+    for here, there, names, others in (("train", test_name, train, test), (test_name, "train", test, train)):
+        lacking = [name for name in names if name not in {*others, *(each for pair in pairs for each in pair)}]
+        if lacking:
+            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+            told.append(f"{there} lacks {', '.join(lacking[:5])}{more}, which {here} has")
+    return "; ".join(told)
+
+
+def alike(names: Iterable[str], others: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of a name and another that differ only in case or in Unicode form; each pair once."""
+    by_form: dict[str, list[str]] = {}
+    for other in others:
+        by_form.setdefault(plain_form(other), []).append(other)
+    pairs = {(one, other) for one in names for other in by_form.get(plain_form(one), []) if one != other}
+    return sorted(pair for pair in pairs if pair[::-1] not in pairs or pair[0] < pair[1])
+
+
+def plain_form(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def in_what(one: str, other: str) -> str:
+    return "Unicode form" if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other) else "case"
+
+
+def folders_below(part: Path, paths: Sequence[Path]) -> list[str]:
+    """Names of the folders below the classes, where each class has its images in two or more of them, else none."""
+    below: dict[str, set[str]] = {}
+    for path in paths:
+        name, *rest = path.relative_to(part).parts
+        below.setdefault(name, set()).add(rest[0] if len(rest) > 1 else "")
+    if any(len(each) < 2 or "" in each for each in below.values()):
+        return []
+    return sorted(set.union(*below.values()))

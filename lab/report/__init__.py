@@ -112,7 +112,9 @@ def write_comparison(
     """
     empty(folder)
     table.to_csv(folder / "comparison.csv")
-    (folder / "verdict.txt").write_text("".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()))
+    (folder / "verdict.txt").write_text(
+        "".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()), encoding="utf-8"
+    )
     write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings))
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
@@ -173,6 +175,6 @@ def write_page(folder: Path, text: str) -> None:
 
 def finish(folder: Path, settings: Mapping[str, Any], show: Callable[[Any], None]) -> str:
     text = summary.as_text(show)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(settings))))
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(settings))), encoding="utf-8")
     (folder / "summary.txt").write_text(text, encoding="utf-8")
     return text

@@ -436,7 +436,7 @@ def plot_script() -> str:
 @cache
 def palette() -> dict[str, str]:
     """The page's colours on white, by name."""
-    light = (TEMPLATES / "page.css").read_text().split("}")[0]
+    light = (TEMPLATES / "page.css").read_text("utf-8").split("}")[0]
     return dict(re.findall(r"--([\w-]+): (#\w+)", light))
 
 

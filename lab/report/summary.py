@@ -28,7 +28,7 @@ Rows = list[list[str]]
 def as_text(show: Callable[[Any], None]) -> str:
     """What `show` prints on a console, as plain text of 80 columns."""
     text = io.StringIO()
-    show(Console(file=text, width=80, color_system=None, force_terminal=False))
+    show(Console(file=text, width=80, color_system=None, force_terminal=False, force_jupyter=False))
     return text.getvalue().strip() + "\n"
 
 

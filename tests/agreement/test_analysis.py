@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,39 @@ def test_the_documented_line_reads_it(tmp_path, monkeypatch, package):
         assert [each.entropy for each in read] == [1, 2, 3, 4, 5, 6]
     else:
         assert list(read["entropy"]) == [1, 2, 3, 4, 5, 6]
+
+
+class Sample:
+    """As FiftyOne's, which keeps what it is given."""
+
+    def __init__(self, filepath: str, **fields: object):
+        self.filepath, self.fields = filepath, fields
+
+
+LINES = re.findall(r"`(\w+\.[^`\n]*scores\.[^`\n]+)`", (ROOT / "docs/columns.md").read_text())
+LINES = [line for line in LINES if not line.startswith("datasets.")]  # not installed here
+
+
+@pytest.mark.parametrize("line", LINES, ids=[re.split(r"[.(]", line)[0] + str(n) for n, line in enumerate(LINES)])
+def test_the_documented_lines_keep_odd_names_as_they_are(tmp_path, monkeypatch, line):
+    import polars
+
+    monkeypatch.chdir(tmp_path)
+    labels, ids, classes = {"train": np.array([0, 1, 2])}, ["null", "1e3", "007"], ["NA", "007", "null"]
+    begin_record(tmp_path / "odd", ["x"], classes, labels, {"train": ids})
+    writer = RecordWriter(tmp_path / "odd/network-1", {"train": 3}, 3)
+    writer.update("train", np.arange(3), [0, 1, 1], [1, 1, 0])
+    writer.end_epoch()
+    table = examples_table(LearningRecord(tmp_path / "odd"), {"train": pd.DataFrame({"entropy": [1.0, np.nan, 3.0]})})
+    table.to_parquet("scores.parquet")
+    table.to_csv("scores.csv", index=False)
+    line = line.removeprefix('fiftyone.Dataset("mine").add_samples')
+    read = eval(line, {"pandas": pd, "polars": polars, "fiftyone": SimpleNamespace(Sample=Sample)})
+    if isinstance(read, list):
+        assert [each.filepath for each in read] == [f"ROOT/train/{name}" for name in ids]
+        assert [each.fields["label"] for each in read] == classes
+    else:
+        assert list(read["id"]) == ids and list(read["label"]) == classes
 
 
 def test_importing_it_takes_no_longer_than_numpy():

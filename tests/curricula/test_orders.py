@@ -183,3 +183,10 @@ def test_combine_refuses():
         combine([])
     with pytest.raises(ValueError, match="scores of 2, 3 examples"):
         combine([np.zeros(2), np.zeros(3)])
+
+
+@pytest.mark.parametrize("arm", ["curriculum", "anti"])
+def test_no_score_at_all_gives_no_order(arm):
+    with pytest.raises(ValueError, match="all scores are NaN, which gives no order"):
+        order(np.full(4, np.nan), arm)
+    assert sorted(order(np.full(4, np.nan), "random")) == [0, 1, 2, 3]

@@ -1,11 +1,12 @@
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curricula import PACING
+from curricula import PACING, check_counts
 
 WU = ["log", "exp", "step", "linear", "quadratic", "root"]
 HACOHEN = ["fixed_exponential", "varied_exponential", "single_step"]
@@ -180,3 +181,25 @@ def test_bad_parameters_of_hacohen(name, arguments):
 @every
 def test_all_are_in_from_the_step_meant_whatever_the_rounding(name, a):
     assert PACING[name](round(100 * a), 100, 1000, a=a, b=0.2) == 1000
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        (np.linspace(0.2, 1, 5), "returns 0.2 to 1, which look like fractions: it must return numbers of examples, from 1 to N = 1000"),
+        ([1, 1], "look like fractions"),
+        ([200, np.nan], "returns np.float64(nan), not numbers of examples from 1 to 1000"),
+        ([-5, 200], "returns np.int64(-5), not numbers"),
+        (["all"], "returns np.str_('all'), not numbers"),
+        (None, "returns None, not numbers"),
+    ],
+)  # fmt: skip
+def test_what_a_function_of_ones_own_returns_is_checked_for_its_unit(counts, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        check_counts("mine", counts, 1000)
+
+
+def test_counts_are_whole_numbers_of_examples():
+    assert check_counts("mine", [0, 1.6, 999.5, 2000], 1000).tolist() == [1, 2, 1000, 1000]
+    assert check_counts("mine", [1, 1], 1).tolist() == [1, 1]
+    assert check_counts("mine", 7, 1000).tolist() == 7

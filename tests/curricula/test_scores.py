@@ -40,9 +40,24 @@ def test_a_file_is_matched_by_id_and_what_it_lacks_is_nan(tmp_path, kind):
     np.testing.assert_array_equal(read_scores(path, ["a/b.png", "7", "007"]), [-2.0, np.nan, 1.5])
 
 
-def test_a_score_that_is_no_number_is_missing(tmp_path):
-    (tmp_path / "scores.csv").write_text("id,score\na,1\nb,=1+1\nc,\n")
-    np.testing.assert_array_equal(read_scores(tmp_path / "scores.csv", ["a", "b", "c"]), [1, np.nan, np.nan])
+def test_an_empty_score_is_missing(tmp_path):
+    (tmp_path / "scores.csv").write_text("id,score\na,1\nb,NaN\nc,\nd,N/A\ne,null\nf,-inf\n")
+    found = read_scores(tmp_path / "scores.csv", list("abcdef"))
+    np.testing.assert_array_equal(found, [1, np.nan, np.nan, np.nan, np.nan, -np.inf])
+
+
+@pytest.mark.parametrize("text", ["1,5", "1,234.5", "12 %", "True", "=1+1", "easy", "0x1F", "1.2.3", "-"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_score_that_is_text_is_shown(tmp_path, kind, text):
+    path = tmp_path / f"scores.{kind}"
+    table = pd.DataFrame({"id": ["x", "a", "b", "c"], "score": ["other", "", text, text]})
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    assert f"the score of 'b' is {text!r}, which is no number" in one_line(path, ("a", "b", "c"))
+
+
+def test_a_score_that_is_true_or_false_is_shown(tmp_path):
+    pd.DataFrame({"id": ["a", "b"], "score": [True, False]}).to_parquet(tmp_path / "scores.parquet")
+    assert "the score of 'a' is 'True', which is no number" in one_line(tmp_path / "scores.parquet")
 
 
 @pytest.mark.parametrize(

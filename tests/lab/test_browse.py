@@ -145,7 +145,17 @@ def test_what_cannot_be_meant_is_one_line(here, capsys, words, told):
 def test_an_empty_store(place, capsys):
     assert f"{PROGRAM} --mode measure" in run_mode(capsys, "list")
     assert train.main(["--mode", "show"]) == 2
-    assert "the store is empty" in capsys.readouterr().err
+    assert "the store holds no runs of this program" in capsys.readouterr().err
+
+
+def test_looking_makes_no_store(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "The store holds no runs of this program" in run_mode(capsys, "list")
+    assert run_mode(capsys, "list", "--json") == "[]\n"
+    for mode in ("show", "export", "ui"):
+        assert train.main(["--mode", mode]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,12 @@
 import hashlib
 import io
 import pickle
+import shutil
 import tarfile
 import threading
 import urllib.error
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from lab.data import DATASETS, Images, load
+from lab.data import DATASETS, Data, Images, Split, load
 from lab.data.cifar10 import read_reference
 from lab.data.images import as_network_input, is_grey
 from lab.errors import UserError
@@ -229,8 +231,74 @@ def test_a_class_without_images(pets):
 
 def test_classes_that_differ(pets):
     (pets / "test/person").rename(pets / "test/human")
+    assert told(configuration(pets)) == (
+        "train and test differ in their classes: test lacks person, which train has; train lacks human, which test has"
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "in_what"), [("Person", "person", "case"), ("caf\u00e9", "cafe\u0301", "Unicode form")]
+)
+def test_classes_that_are_written_differently(pets, train, test, in_what):
+    (pets / "train/person").rename(pets / "train" / train)
+    (pets / "test/person").rename(pets / "test" / test)
+    assert f"train has '{train}', test '{test}', which differ only in {in_what}" in told(configuration(pets))
+    for part in ("train", "test"):
+        shutil.copytree(pets / part / "cat", pets / part / train, dirs_exist_ok=True)
+        shutil.copytree(pets / part / "cat", pets / part / test, dirs_exist_ok=True)
+    (note,) = load(configuration(pets)).notes
+    assert "count as two classes" in note and note.endswith(in_what)
+
+
+def test_classes_one_folder_too_deep(pets):
+    """As an archive unpacks, or of train/images/<class>."""
+    for part in ("train", "test"):
+        (pets / part).rename(pets / "images")
+        (pets / part).mkdir()
+        (pets / "images").rename(pets / part / "images")
     message = told(configuration(pets))
-    assert "train and test differ in their classes" in message and "human, person" in message
+    assert message.startswith(f"{pets / 'train'}: holds one class only, 'images'; are the classes the folders in it")
+    assert "(cat, person)" in message and message.endswith("expected train/<class>/<image>")
+    (pets / "archive").mkdir()
+    (pets / "train").rename(pets / "archive/train")
+    assert f"did you mean root={pets / 'archive'}?" in told(configuration(pets))
+
+
+def test_classes_in_kinds_of_classes(pets):
+    """Animals and people might be meant, or what lies in them: it is said what is taken."""
+    for part in ("train", "test"):
+        for name in ("cat", "person"):
+            for kind in ("young", "old"):
+                shutil.copytree(pets / part / name, pets / "made" / part / f"{name}s" / kind)
+    (note,) = load(configuration(pets, f"root={pets / 'made'}")).notes
+    assert note == "the classes are the folders in train (cats, ...), not those below them (old, young, ...)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([1, 2, 1, 2], "labels from 1 to 2, and 2 classes, numbered from 0"),
+        ([0, 1, -1, 0], "labels from -1 to 1"),
+        ([0.0, 1.0, 0.7, 1.0], r"labels float64 \(4,\) and 4 ids for 4 images; a whole number"),
+        ([0, 1], r"labels int64 \(2,\) and 4 ids for 4 images"),
+    ],
+)
+def test_labels_of_a_data_set_of_ones_own(monkeypatch, labels, told):
+    images = np.zeros((4, 32, 32, 1), np.uint8)
+
+    def own() -> Data:
+        right = Split(Images.of(images), np.array([0, 1, 0, 1]), list("abcd"), images[..., 0])
+        return Data(right, replace(right, labels=np.array(labels)), ["cat", "dog"])
+
+    monkeypatch.setitem(DATASETS, "digits", own)
+    with pytest.raises(UserError, match=f"data=digits: the test set has {told}"):
+        load(compose(["batch_size=2"]))
+
+
+def test_one_class(pets):
+    for part in ("train", "test"):
+        shutil.rmtree(pets / part / "person")
+    assert "holds one class only, 'cat'; nothing can be learned from one class" in told(configuration(pets))
 
 
 def test_a_train_set_smaller_than_a_batch(pets):

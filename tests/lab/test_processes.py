@@ -271,6 +271,9 @@ def test_torchrun_is_known_by_all_of_its_variables(monkeypatch):
     for name in processes.TORCHRUN:
         monkeypatch.setenv(name, "4")
     assert ranks_of_torchrun() == 4
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert ranks_of_torchrun() == 1
+    monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     assert ranks_of_torchrun() == 1
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +111,43 @@ def test_batch_norm_sees_the_part_of_its_process_and_trains_all_the_same(records
     one, two = records["with batch-norm of its own in each"]
     assert (one.predictions("train")[0] != two.predictions("train")[0]).mean() > 0.005
     assert two.series("test/loss") == pytest.approx(one.series("test/loss"), rel=0.5)
+
+
+def alone(place: Path, rank: int, *words: str) -> subprocess.Popen:
+    """The program as one of two processes of torchrun, of which the other does not come."""
+    meeting = {
+        "RANK": str(rank),
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "TORCHELASTIC_RUN_ID": "x",
+    }
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting["MASTER_PORT"] = str(free.getsockname()[1])
+    return subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *words], env={**os.environ, **meeting}, cwd=place, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--mode", "list"], ["--help"], ["--print-config"], ["--mode", "no"]])
+def test_what_does_not_train_waits_for_nobody(tmp_path, words):
+    first, second = (alone(tmp_path, rank, *words) for rank in (0, 1))
+    output, error = first.communicate(timeout=100)
+    assert bool(output) != bool(error) and first.returncode == (2 if error else 0)
+    assert second.communicate(timeout=100) == ("", "") and second.returncode == 0
+
+
+@pytest.mark.slow
+def test_waiting_says_for_whom_and_ends_at_a_signal(tmp_path):
+    waiting = alone(tmp_path, 0, "--mode", "measure")
+    assert waiting.stderr.readline().startswith(
+        "waiting for all 2 processes of torchrun (WORLD_SIZE) to meet at 127.0.0.1:"
+    )
+    waiting.send_signal(signal.SIGINT)
+    waiting.communicate(timeout=20)
+    assert waiting.returncode == -signal.SIGINT
 
 
 def test_shares_are_the_whole_batch_in_order(monkeypatch):

@@ -88,6 +88,7 @@ def test_the_papers_recipe_for_cifar10():
         ("lr=1e-3", 0.001), ("lr=1", 1.0), ("crop=null", None), ("crop=24", 24), ("name=5", "5"), ("name=a=b", "a=b"),
         ("root=~/my data", "~/my data"), ("root=/a[0]/b", "/a[0]/b"), ("skip_bad_images=true", True),
         ("statistics=[entropy]", ["entropy"]), ("statistics=entropy,segments", ["entropy", "segments"]), ("network=[lenet5,vgg16]", ["lenet5", "vgg16"]),
+        ("statistics=entropy", ["entropy"]), ("statistics=shallow:fast,edges", ["shallow:fast", "edges"]), ("network=lenet5,vgg16", ["lenet5", "vgg16"]),
     ],
 )  # fmt: skip
 def test_values_have_their_types(word, value):
@@ -115,7 +116,7 @@ def test_it_cannot_be_changed_afterwards():
 
 @pytest.mark.parametrize(
     ("word", "near"),
-    [("epoch=3", "epochs"), ("batchsize=3", "did you mean batch_size?"), ("optimiser=sgd", "optimizer"), ("netwroks=2", "networks"), ("learning_rate=1", "lr")],
+    [("epoch=3", "epochs"), ("batchsize=3", "did you mean batch_size?"), ("optimiser=sgd", "optimizer"), ("netwroks=2", "networks"), ("learning_rate=1", "did you mean lr?"), ("model=vgg16", "did you mean network?")],
 )  # fmt: skip
 def test_an_unknown_key_names_the_nearest(word, near):
     message = told(word)
@@ -133,7 +134,7 @@ def test_words_of_no_use(word):
     ("word", "expected"),
     [
         ("epochs=many", "int"), ("epochs=1.5", "int"), ("epochs=null", "int"), ("lr=fast", "float"), ("crop=big", "int or null"),
-        ("skip_bad_images=perhaps", "bool"), ("statistics={a: 1}", "list of str"), ("root=null", "str"),
+        ("skip_bad_images=perhaps", "bool"), ("statistics={a: 1}", "list of str, such as statistics=entropy,frequency ("), ("root=null", "str"),
         ("optimizer=sdg", "sgd"), ("schedule=cosin", "cosine"), ("record=durin", "during"), ("device=gpu", "cuda"), ("precision=fp16", "fp32"),
         ("epochs=0", "at least 1"), ("networks=0", "at least 1"), ("batch_size=0", "at least"), ("seed=-1", "at least 0"),
         ("lr=0", "above 0"), ("lr=nan", "above 0"), ("min_lr=-1", "at least 0"), ("min_lr=nan", "at least 0"), ("crop=0", "at least 1"), ("step_factor=nan", "at least 0"),
@@ -251,9 +252,22 @@ def test_a_sweep_composes_every_combination():
 
 
 @pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("sweep.batch_size=32,512", ["batch_size=32", "batch_size=512"]),
+        ("sweep.lr=0.1,1e-3", ["lr=0.1", "lr=0.001"]),
+        ("sweep.network=lenet5,vgg16", ["network=lenet5", "network=vgg16"]),
+        ("sweep.data=digits,folder", ["data=digits", "data=folder"]),
+    ],
+)
+def test_a_sweep_without_brackets(word, names):
+    assert list(compose_sweep([word])) == names
+
+
+@pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("sweep.batch_size=32", "expected a list of two or more values, such as sweep.batch_size=[1,2]"),
+        ("sweep.batch_size=32", "expected a list of two or more values, such as sweep.batch_size=1,2"),
         ("sweep.batch_size=[32]", "expected a list of two or more"),
         ("sweep.lr=[0.1,1e-1]", "a value stands there twice"),
         ("sweep.batch_sise=[1,2]", "there is no setting 'batch_sise'; did you mean batch_size?"),

@@ -1,5 +1,6 @@
 """MLflow on a real SQLite store: what goes in comes out, and a store that cannot be used is told in one line."""
 
+import gzip
 import json
 import multiprocessing
 import os
@@ -364,10 +365,51 @@ def test_a_database_of_a_newer_mlflow(database):
         connection.execute("UPDATE alembic_version SET version_num = 'f00dfeedbeef'")
     connection.close()
     message = told()
-    assert "f00dfeedbeef" in message and "a newer one needs the newer MLflow" in message
+    assert "f00dfeedbeef" in message and "a newer MLflow" in message and "install that MLflow" in message
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("f00dfeedbeef",)]
     connection.close()
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_database_of_an_older_mlflow_is_not_migrated(tmp_path, monkeypatch, make):
+    """Its other users would be locked out. The file is one that MLflow 2.22 made."""
+    folder = tmp_path / "my%20folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    Path("own.db").write_bytes(gzip.decompress((ROOT / "tests/lab/mlflow-2.22.db.gz").read_bytes()))
+    before = Path("own.db").read_bytes()
+    message = told(lambda: open_store(make))
+    assert "an older MLflow" in message and "take a backup" in message
+    assert "`mlflow db upgrade sqlite:///own.db`" in message
+    assert Path("own.db").read_bytes() == before and [path.name for path in folder.iterdir()] == ["own.db"]
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    Path("mlruns").mkdir()
+    Path("own.db").rename("mlruns/mlflow.db")
+    assert "`mlflow db upgrade sqlite:///mlruns/mlflow.db`" in told(lambda: open_store(make))
+
+
+IN_ODD_FOLDER = """
+    from pathlib import Path
+    from lab.tracking import Tracked, open_store
+
+    client, work = open_store(), Path("../work")
+    made = Tracked(client, work, "tests", [("all", {}, {})])
+    made.publish()
+    print(Path(client.download_artifacts(made.parent, "note.txt")).read_text())
+"""
+
+
+def test_a_store_in_a_folder_whose_name_means_something_in_addresses(tmp_path):
+    folder = tmp_path / "what? feature%2Fx#1"
+    folder.mkdir()
+    (tmp_path / "work" / "findings").mkdir(parents=True)
+    (tmp_path / "work" / "findings" / "note.txt").write_text("hello")
+    done = elsewhere(IN_ODD_FOLDER, folder)
+    assert done.stdout == "hello\n", done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, "work"}
+    assert {path.name for path in (folder / "mlruns").iterdir()} == {"mlflow.db", "mlflow.db.lock", "artifacts"}
 
 
 def test_a_file_that_is_no_database(database):
