@@ -49,7 +49,17 @@ def test_its_commands_are_understood(command, capsys, monkeypatch, tmp_path):
 
 def test_its_settings_exist():
     known = set(ENTRIES)
-    python = ("batch_sampler", "dim", "ids", "key", "names", "batch_size", "steps", "run", "to")  # arguments in its code
+    python = (
+        "batch_sampler",
+        "dim",
+        "ids",
+        "key",
+        "names",
+        "batch_size",
+        "steps",
+        "run",
+        "to",
+    )  # arguments in its code
     for key, value in re.findall(r"`([a-z_]+)=([^`\s]*)", TEXT) + re.findall(
         r"(?<=[ `])([a-z_]+)=([a-z0-9.\[\],]+)", TEXT
     ):
