@@ -201,6 +201,9 @@ class Watch:
         return np.where((table["known"] > 0) & np.isnan(scores), np.inf, scores)
 
     def _begin(self, logits: int) -> LearningRecorder:
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if running and (ranks := torch.distributed.get_world_size()) > 1:
+            raise ValueError(f"a watch records one process, and this training has {ranks}")
         classes = self.classes or [str(c) for c in range(max(logits, 2))]
         labels = np.zeros(self.size, np.int64)
         if (self.folder / "record.json").is_file():
