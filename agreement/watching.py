@@ -11,7 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from agreement.analysis import epochs_or_missing
 from agreement.learning_order import forgetting_events, learned_epoch
-from agreement.record import LearningRecord, load_array, read_epochs, save_array
+from agreement.record import LearningRecord, load_array, read_epochs, replace_array
 from agreement.recorder import LearningRecorder, whole_numbers
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Watch:
             return
         path = self.folder / "train-labels.npy"
         with FileLock(self.folder / "record.lock"):  # other networks know the labels of other examples
-            save_array(path, np.where(self.drawn, self.recorder.labels["train"], load_array(path, dimensions=1)))
+            replace_array(path, np.where(self.drawn, self.recorder.labels["train"], load_array(path, dimensions=1)))
         self.recorder.end_epoch(**numbers)
 
     @property
