@@ -228,6 +228,13 @@ def save_array(path: Path, array: np.ndarray) -> None:
         file.write(np.ascontiguousarray(array).data)
 
 
+def replace_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file so that it is never seen half-written."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    save_array(draft, array)
+    draft.replace(path)
+
+
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that it is never seen half-written."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")

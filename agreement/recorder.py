@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agreement.record import FORMAT, load_array, read_epochs, read_json, replace_text, save_array
+from agreement.record import FORMAT, load_array, read_epochs, read_json, replace_array, replace_text
 
 
 class LearningRecorder:
@@ -198,7 +198,7 @@ class RecordWriter:
                 )
             if missing and (split, "known") not in self.rows:
                 path = self.folder / f"{split}-known.npy"
-                save_array(path, np.ones((self.finished, len(seen)), np.uint8))
+                replace_array(path, np.ones((self.finished, len(seen)), np.uint8))
                 self.rows[split, "known"] = GrowingArray(path, len(seen), np.dtype(np.uint8), self.finished)
             if (split, "known") in self.rows:
                 self.rows[split, "known"].row[:] = seen
@@ -263,7 +263,7 @@ def begin_record(
     """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in labels:
-        save_array(folder / f"{split}-labels.npy", labels[split])
+        replace_array(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
     about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "multi_label": multi_label}
     replace_text(folder / "record.json", json.dumps(about))

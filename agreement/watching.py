@@ -11,7 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from agreement.analysis import epochs_or_missing
 from agreement.learning_order import forgetting_events, learned_epoch
-from agreement.record import LearningRecord, load_array, read_epochs, save_array
+from agreement.record import LearningRecord, load_array, read_epochs, replace_array
 from agreement.recorder import LearningRecorder, whole_numbers
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Watch:
             return
         path = self.folder / "train-labels.npy"
         with FileLock(self.folder / "record.lock"):  # other networks know the labels of other examples
-            save_array(path, np.where(self.drawn, self.recorder.labels["train"], load_array(path, dimensions=1)))
+            replace_array(path, np.where(self.drawn, self.recorder.labels["train"], load_array(path, dimensions=1)))
         self.recorder.end_epoch(**numbers)
 
     @property
@@ -201,6 +201,9 @@ class Watch:
         return np.where((table["known"] > 0) & np.isnan(scores), np.inf, scores)
 
     def _begin(self, logits: int) -> LearningRecorder:
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if running and (ranks := torch.distributed.get_world_size()) > 1:
+            raise ValueError(f"a watch records one process, and this training has {ranks}")
         classes = self.classes or [str(c) for c in range(max(logits, 2))]
         labels = np.zeros(self.size, np.int64)
         if (self.folder / "record.json").is_file():

@@ -62,6 +62,11 @@ class PacedSampler(BatchSampler):
         an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
     """
 
+    def __new__(cls, *arguments: Any, **others: Any) -> "PacedSampler":
+        if "drop_last" in others:  # Lightning makes a batch sampler anew, around a sampler of its own
+            raise ValueError("PacedSampler shares batches out itself: set Trainer(use_distributed_sampler=False)")
+        return super().__new__(cls)
+
     def __init__(
         self,
         order: np.ndarray,

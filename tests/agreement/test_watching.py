@@ -188,6 +188,17 @@ def test_it_is_called_once_a_step(tmp_path):
         watch(np.zeros((4, 3)), [0, 1, 2, 0])
 
 
+def on_a_rank(rank, folder):
+    torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    with pytest.raises(ValueError, match="a watch records one process, and this training has 2"):
+        a_watch(folder)(np.zeros((4, 3)), [0, 1, 2, 0])
+    torch.distributed.destroy_process_group()
+
+
+def test_several_processes_are_refused(tmp_path):
+    torch.multiprocessing.spawn(on_a_rank, (tmp_path,), 2)
+
+
 def test_other_kinds_of_loaders_are_refused(tmp_path):
     class Stream(IterableDataset):
         def __iter__(self):
