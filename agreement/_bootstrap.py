@@ -1,8 +1,8 @@
 """Bootstrap intervals of rank correlations within classes, each resample ranked anew, compiled."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numba
 import numpy as np
 
@@ -25,7 +25,7 @@ def bootstrap_intervals(pairs: list[Pairs], by_class: np.ndarray, resamples: int
         weights = _resampled_weights(len(by_class), seed, block)[by_class]
         return np.array([_weighted_correlations(weights, *pair) for pair in sorted_pairs]).reshape(-1, BLOCK)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(joblib.cpu_count()) as threads:  # as many as a container allows
         rho = np.hstack(list(threads.map(correlations, range(-(-resamples // BLOCK)))))[:, :resamples]
     bounds = np.full((len(pairs), 2), np.nan)
     for bound, row in zip(bounds, rho, strict=True):

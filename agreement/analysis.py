@@ -19,6 +19,7 @@ from agreement.learning_order import (
 from agreement.measures import (
     accuracy_deviation,
     agreement_by_kind,
+    beats_commonest,
     chance_agreement,
     excess_agreement,
     false_positive_agreement,
@@ -42,7 +43,8 @@ class Findings:
     `agreement.correlation_table`, and as `others_fixed_...` `agreement.partial_correlations`; explained: see
     `agreement.explained_variance`; explained_before: example statistic -> share of the variance of the learning time's
     rank that it explains alone. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
-    networks' learned epochs. never_learned: fraction of the train examples.
+    networks' learned epochs. never_learned: fraction of the train examples. commonest: the share of the commonest class in
+    the test set, and beaten: whether some network is shown to be right more often, see `agreement.beats_commonest`.
     """
 
     curves: dict[str, dict[str, np.ndarray]]
@@ -53,6 +55,8 @@ class Findings:
     explained_before: dict[str, float]
     concordance: float
     never_learned: float
+    commonest: float
+    beaten: bool
 
 
 def analyse(
@@ -92,7 +96,11 @@ def analyse(
             explained_before = {name: found["statistics"] for name, found in alone.items()}
             concordance = rank_concordance(learned_epoch(correct, per_network=True))
     never = float(np.isinf(learned["train"]).mean())
-    return Findings(curves, statistics, correlations, by_kind, explained, explained_before, concordance, never)
+    commonest = float(np.unique(labels, return_counts=True)[1].max() / len(labels))  # of the test set
+    beaten = beats_commonest(correct, labels)
+    return Findings(
+        curves, statistics, correlations, by_kind, explained, explained_before, concordance, never, commonest, beaten
+    )
 
 
 def curves_of(
@@ -110,6 +118,7 @@ def curves_of(
         "agreement": true_positive_agreement(correct),
         "lower_bound": lower_bound(correct),
         "chance_agreement": chance_agreement(correct),
+        "chance_within_classes": chance_agreement(correct, None if record.multi_label else record.labels(split)),
         "excess_agreement": excess_agreement(correct),
         "false_positive_agreement": false_positive_agreement(predictions, record.labels(split)),
         "hacohen_agreement": hacohen_agreement(predictions),

@@ -64,8 +64,11 @@ def lower_bound(correct: np.ndarray) -> np.ndarray:
     return np.maximum(correct.shape[2] - wrong, 0) / correct.shape[2]
 
 
-def chance_agreement(correct: np.ndarray) -> np.ndarray:
+def chance_agreement(correct: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
     """True-positive agreement expected of independent networks with these accuracies, (T,).
+
+    labels: (N,) classes. With them the accuracies are those within each class: networks that all answer with the commonest
+    class agree on it, and have learned nothing else in common.
 
     `prod_k accuracy_k / (1 - prod_k (1 - accuracy_k))`: the ratio of the expected numbers of examples that all, and
     that any, would get right if what one network knows said nothing about what another knows. 0 where no network is
@@ -74,12 +77,17 @@ def chance_agreement(correct: np.ndarray) -> np.ndarray:
     >>> chance_agreement(np.array([[[True, False]], [[False, True]]]))  # (1/4) / (3/4)
     array([0.33333333])
     """
-    accuracies = accuracy(correct)
-    by_all, by_any = np.ones(accuracies.shape[1]), np.zeros(accuracies.shape[1])
-    for network in accuracies:
-        by_all = by_all * network
-        by_any = by_any + network * (1 - by_any)  # equals 1 - prod(1 - accuracy), without its cancellation
-    return _fraction(by_all, by_any)
+    correct = check_correct(correct)
+    of_all, of_any = np.zeros(correct.shape[1]), np.zeros(correct.shape[1])
+    for members in [slice(None)] if labels is None else [np.flatnonzero(labels == c) for c in np.unique(labels)]:
+        right = correct[:, :, members]
+        by_all, by_any = np.ones(len(of_all)), np.zeros(len(of_all))
+        for network in accuracy(right):
+            by_all = by_all * network
+            by_any = by_any + network * (1 - by_any)  # equals 1 - prod(1 - accuracy), without its cancellation
+        share = right.shape[2] / correct.shape[2]
+        of_all, of_any = of_all + share * by_all, of_any + share * by_any
+    return _fraction(of_all, of_any)
 
 
 def excess_agreement(correct: np.ndarray) -> np.ndarray:
@@ -92,6 +100,21 @@ def excess_agreement(correct: np.ndarray) -> np.ndarray:
     chance = chance_agreement(correct)
     room = 1 - chance
     return np.divide(true_positive_agreement(correct) - chance, room, out=np.full_like(room, np.nan), where=room > 0)
+
+
+def beats_commonest(correct: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether some network is shown, after the last epoch, to be right more often than always naming the commonest class.
+
+    An exact sign test on the examples that one of the two gets right and the other does not, at 5 %, Bonferroni-corrected over
+    networks. correct: (K, T, N); labels: (N,).
+    """
+    from scipy.stats import binom  # here, because it takes long to import
+
+    values, counts = np.unique(labels, return_counts=True)
+    named = labels == values[counts.argmax()]
+    right = check_correct(correct)[:, -1]
+    better, worse = (right & ~named).sum(axis=1), (~right & named).sum(axis=1)
+    return bool((binom.sf(better - 1, better + worse, 0.5) * len(right) < 0.05).any())
 
 
 def false_positive_agreement(predictions: np.ndarray | list[np.ndarray], labels: np.ndarray) -> np.ndarray:

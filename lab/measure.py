@@ -93,7 +93,7 @@ def measure(
             )
             progress.say("sending what was found to MLflow")
             tracked.publish(points_of(findings, tracked.times()))
-            describe(client, tracked.parent, headline(findings.curves["train"]), summary)
+            describe(client, tracked.parent, headline(findings), summary)
         print_measurement(console, findings, tracked.parent)
         if keep:
             work.rename(keep)

@@ -118,7 +118,10 @@ def _index(ids: Sequence[int] | Sequence[str]) -> "pd.Index":
 
 
 def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: a container or a batch system may allow fewer than there are."""
+    import joblib  # here, because it takes long to import
+
+    return joblib.cpu_count()
 
 
 def _complete(

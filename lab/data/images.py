@@ -17,6 +17,7 @@ from lab.data.pixels import Images, begins_of
 from lab.data.split import Split
 from lab.errors import UserError
 from metrics.images import DECODING, FORMATS, read_image
+from metrics.table import cores
 
 DOWNLOAD_ERRORS = (OSError, ValueError, RuntimeError, HTTPException, TarError)  # of torchvision's downloads
 BLOCK = 512  # images decoded, and resized, before they are written
@@ -152,7 +153,7 @@ def decode(
             return None, str(error)
         return as_network_input(image, channels, resize), ""
 
-    threads = ThreadPoolExecutor()
+    threads = ThreadPoolExecutor(cores())
     try:
         for start in range(0, len(paths), BLOCK):
             yield from list(threads.map(one, paths[start : start + BLOCK]))

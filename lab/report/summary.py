@@ -107,7 +107,7 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
     """The headline, the shares of variance explained, and how far the networks' orders agree, as text."""
     explained = [share(findings.explained[part]) for part in ("statistics", "classes", "classes_and_statistics")]
     return {
-        "headline": headline(findings.curves["train"]),
+        "headline": headline(findings),
         "explained": explained,
         "before": [(name, share(value)) for name, value in findings.explained_before.items()],
         "concordance": None if np.isnan(findings.concordance) else f"{findings.concordance:.2f}",
@@ -115,20 +115,26 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
     }
 
 
-def headline(curves: Mapping[str, np.ndarray]) -> str:
-    """Agreement against chance where it is furthest above it, and at the end."""
-    excess = curves["agreement"] - curves["chance_agreement"]
+def headline(findings: Findings) -> str:
+    """Agreement against chance within classes where it is furthest above it, and at the end; and whether anything was learned."""
+    agreement, chance = (findings.curves["train"][name] for name in ("agreement", "chance_within_classes"))
+    excess = agreement - chance
     if np.isnan(excess).all():
         return ""
     t = int(np.nanargmax(excess))
     there = (
-        f"all networks get right {curves['agreement'][t]:.0%} of the examples that any of them gets right; "
-        f"independent networks would agree on {curves['chance_agreement'][t]:.0%}."
+        f"all networks get right {agreement[t]:.0%} of the examples that any of them gets right; "
+        f"networks independent within each class would agree on {chance[t]:.0%}."
     )
     if t == len(excess) - 1:
-        return f"After epoch {t + 1}, {there}"
-    end = f"After the last epoch it is {curves['agreement'][-1]:.0%} against {curves['chance_agreement'][-1]:.0%}."
-    return f"After epoch {t + 1}, where they are furthest above chance, {there} {end}"
+        sentences = f"After epoch {t + 1}, {there}"
+    else:
+        end = f"After the last epoch it is {agreement[-1]:.0%} against {chance[-1]:.0%}."
+        sentences = f"After epoch {t + 1}, where they are furthest above chance, {there} {end}"
+    if findings.beaten:
+        return sentences
+    guess = f"always naming the commonest class ({findings.commonest:.1%} of the test set)"
+    return f"No network is shown to beat {guess}, so agreement says little here. {sentences}"
 
 
 def sweep_headline(orders: pd.DataFrame) -> str:

@@ -299,3 +299,26 @@ def test_wrong_shapes_are_named():
 
 def test_nan_among_names_is_no_name():
     assert list(agreement.agreement_by_kind(np.ones((1, 1, 2), bool), ["top", float("nan")])) == ["top"]
+
+
+def test_chance_within_classes():
+    """Networks that name the commonest class alone agree fully, as chance within classes does; over all classes it does not."""
+    labels = np.array([0] * 9 + [1])
+    correct = np.repeat((labels == 0)[None, None], 2, axis=0)
+    assert agreement.chance_agreement(correct) == pytest.approx(0.81 / 0.99)
+    assert agreement.chance_agreement(correct, labels) == pytest.approx(1)
+    half = np.array([[[True, False, True, True]], [[False, True, True, True]]])  # 1/4 of 2, and all of 2
+    expected = (2 * 1 / 4 + 2) / (2 * 3 / 4 + 2)
+    assert agreement.chance_agreement(half, np.array([7, 7, 3, 3])) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "beats"),
+    [(0, 0, False), (9, 9, False), (10, 0, True), (5, 0, False), (6, 0, True), (20, 8, True)],
+)
+def test_beating_the_commonest_class(better, worse, beats):
+    """Two networks: twice the chance that one of them does by accident. 1/2^6 = 0.016, and twice that is under 5 %."""
+    labels = np.array([0] * 60 + [1] * 40)
+    correct = np.repeat((labels == 0)[None, None], 2, axis=0)
+    correct[1, 0, :worse], correct[1, 0, 60 : 60 + better] = False, True
+    assert agreement.beats_commonest(correct, labels) is beats
