@@ -82,7 +82,7 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for heading in ("run", "what", "of", "status", "headline"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("run", "status"))
     for run in found:
         tags = run.data.tags
         what, of = tags["phase"], f"{tags['data']}: {run.info.run_name}"

@@ -16,6 +16,7 @@ import argparse
 import errno
 import io
 import json
+import logging
 import os
 import signal
 import sys
@@ -83,6 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is said in one line
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     console = Console(quiet=options.quiet or options.json, force_jupyter=False)  # notebooks get plain text, once
     try:
         if options.help:

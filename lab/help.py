@@ -19,7 +19,7 @@ BROWSING = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port"
 def print_help(console: Console, parser: argparse.ArgumentParser) -> None:
     print(parser.format_help())
     table = Table(title="settings", title_justify="left", box=None, pad_edge=False)
-    for name, least in (("key", 18), ("type", 18), ("default", 15), ("meaning", 50)):
+    for name, least in (("key", 18), ("type", 18), ("default", 15), ("meaning", 20)):
         table.add_column(name, no_wrap=name in ("key", "type"), min_width=least)
     for name, entry in ENTRIES.items():
         modes = [mode for mode, kind in MODES.items() if name in kind.__dataclass_fields__]

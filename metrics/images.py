@@ -1,9 +1,10 @@
 """An image as the statistics see it: 8-bit values in an array, and their luminance."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 # of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -43,11 +44,31 @@ def read_image(path: str | Path) -> np.ndarray:
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
                 return _eight_bit(image)
         except UnidentifiedImageError as error:
-            raise ValueError(
-                f"cannot read image {str(path)!r}: it is not {', '.join(FORMATS)}, or is damaged"
-            ) from error
+            kind = _kind_of_tiff(file)
+            why = f"{kind} is not read" if kind else f"it is not {', '.join(FORMATS)}, or is damaged"
+            raise ValueError(f"cannot read image {str(path)!r}: {why}") from error
         except Exception as error:  # Pillow's decoders meet bad bytes with errors of many types
             raise ValueError(f"cannot read image {str(path)!r}: {error}") from error
+
+
+def _kind_of_tiff(file: IO[bytes]) -> str:
+    """What a TIFF file holds, as its header says: Pillow does not know all kinds. Nothing of what is damaged, or no TIFF."""
+    tags = TiffImagePlugin
+    try:
+        file.seek(0)
+        begin = file.read(8)
+        header = tags.ImageFileDirectory_v2(
+            begin + file.read(8 if begin[2:4] in (b"+\0", b"\0+") else 0)
+        )  # a large one
+        file.seek(header.next)
+        header.load(file)
+        bands, kind = header.get(tags.SAMPLESPERPIXEL, 1), header.get(tags.SAMPLEFORMAT, (1,))[0]
+        bits, size = header[tags.BITSPERSAMPLE][0], header[tags.IMAGEWIDTH] * header[tags.IMAGELENGTH]
+        whole = size > 0 and sum(header[tags.STRIPBYTECOUNTS if tags.STRIPBYTECOUNTS in header else 325]) > 0
+    except Exception:  # of bad bytes, of many types
+        return ""
+    values = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}.get(kind, "whole")
+    return f"a TIFF of {bands} band{'s' if bands > 1 else ''} of {values} values of {bits} bits" if whole else ""
 
 
 def _eight_bit(image: Image.Image) -> np.ndarray:

@@ -45,7 +45,7 @@ def read_splits(
     bad = [why for _, _, of_part in read for why in of_part]
     if bad and not skip_bad_images:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise UserError(f"{bad[0]}{more}; repair it, or leave such images out with skip_bad_images=true")
+        raise UserError(f"{bad[0]}{more}; convert or repair it, or leave such images out with skip_bad_images=true")
     splits = []
     for files, (images, kept, _) in zip(parts, read, strict=True):
         lost = np.setdiff1d(files.labels, files.labels[kept])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,6 +21,7 @@ from curricula.comparison import verdict
 from lab.report.plots import TEMPLATES
 from lab.settings import PROGRAM
 
+ACROSS = 8  # measurements side by side in a table
 CURVES = ("accuracy", "agreement", "lower_bound", "chance_agreement", "excess_agreement")
 Rows = list[list[str]]
 
@@ -79,12 +80,22 @@ def print_sweep(console: Any, curves: Mapping[str, Mapping[str, np.ndarray]], or
         for t in sorted({(last + 1) // 2, last}):
             rows.append([name, str(t), *(percent(curve[key][t - 1]) for key in CURVES[:4])])
     agreements = table(("measurement", "epoch", "accuracy", "agreement", "lower\nbound", "chance"), rows)
-    cells = [[str(name), *("-" if np.isnan(value) else f"{value:.2f}" for value in row)] for name, row in orders.iterrows()]  # fmt: skip
-    tables = {"AGREEMENT": agreements, "ORDERS": table(("", *orders), cells)}
+    tables: dict[str, Table | Group] = {"AGREEMENT": agreements, "ORDERS": Group(*order_tables(orders))}
     show(console, "sweep.txt", tables, run=run)
 
 
-def show(console: Any, template: str, tables: Mapping[str, Table], **values: Any) -> None:
+def order_tables(orders: pd.DataFrame) -> Iterator[Table]:
+    """The rank correlations, with numbers for names at the head, and as many columns a table as fit into 80 characters."""
+    for begin in range(0, len(orders), ACROSS):
+        numbers = range(begin, min(begin + ACROSS, len(orders)))
+        cells = [
+            [f"{row + 1}  {name}", *("-" if np.isnan(value) else f"{value:.2f}" for value in values[list(numbers)])]
+            for row, (name, values) in enumerate(zip(orders.index, orders.to_numpy(), strict=True))
+        ]
+        yield table(("", *(str(number + 1) for number in numbers)), cells)
+
+
+def show(console: Any, template: str, tables: Mapping[str, Table | Group], **values: Any) -> None:
     engine = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=lambda value: escape(str(value)),
@@ -97,7 +108,7 @@ def table(heads: Sequence[str], rows: Rows, left: int = 1) -> Table:
     """left: how many of the columns are words, which begin on the left."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for i, head in enumerate(heads):
-        made.add_column(escape(head), justify="left" if i < left else "right", no_wrap=i >= left)
+        made.add_column(escape(head), justify="left" if i < left else "right", no_wrap=i >= left, overflow="fold")
     for row in rows:
         made.add_row(*map(escape, row))
     return made

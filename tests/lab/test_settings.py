@@ -363,3 +363,11 @@ def test_a_misspelt_setting_fails_in_mypy(tmp_path):
         '"MeasureSettings" has no attribute "epochz"' in done.stdout
         and '"CompareSettings" has no attribute "networks"' in done.stdout
     )
+
+
+def test_help_at_80_columns_loses_nothing(capsys):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    print_help(console, argparse.ArgumentParser())
+    words = {word.rstrip(":") for word in console.file.getvalue().split()}
+    for name, entry in ENTRIES.items():
+        assert name in words and any(word.endswith(entry.metadata["meaning"][-3:].strip()) for word in words)

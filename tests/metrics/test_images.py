@@ -1,11 +1,13 @@
 """Reading image files of every kind, and luminance."""
 
 import io
+import re
 import struct
 import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -53,6 +55,25 @@ def test_32_bit_integers_are_read_only_if_they_fit_16_bits(tmp_path):
         wide = np.full((4, 4), value, np.int32)
         with pytest.raises(ValueError, match=rf"wide\.tif.*{value}"):
             read_image(saved(tmp_path / "wide.tif", Image.fromarray(wide)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "more", "told"),
+    [
+        ((8, 8), "f8", {}, "a TIFF of 1 band of floating-point values of 64 bits is not read"),
+        ((8, 8), "f8", {"bigtiff": True}, "a TIFF of 1 band of floating-point values of 64 bits is not read"),
+        ((8, 8, 3), "f4", {"photometric": "rgb"}, "a TIFF of 3 bands of floating-point values of 32 bits is not read"),
+        ((8, 8, 5), "u1", {"photometric": "minisblack", "planarconfig": "contig"}, "a TIFF of 5 bands of whole values of 8 bits"),
+        ((8, 8), "c8", {}, "a TIFF of 1 band of complex values of 64 bits is not read"),
+    ],
+)  # fmt: skip
+def test_a_kind_that_is_not_read_is_not_called_damaged(tmp_path, shape, dtype, more, told):
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros(shape, dtype), **more)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read_image(tmp_path / "x.tif")
+    (tmp_path / "x.tif").write_bytes((tmp_path / "x.tif").read_bytes()[:40])
+    with pytest.raises(ValueError, match="or is damaged"):
+        read_image(tmp_path / "x.tif")
 
 
 def test_floating_point_pixels_are_refused(tmp_path):
