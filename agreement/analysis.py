@@ -21,6 +21,7 @@ from agreement.measures import (
     agreement_by_kind,
     beats_commonest,
     chance_agreement,
+    commonest,
     excess_agreement,
     false_positive_agreement,
     hacohen_agreement,
@@ -95,11 +96,11 @@ def analyse(
             }
             explained_before = {name: found["statistics"] for name, found in alone.items()}
             concordance = rank_concordance(learned_epoch(correct, per_network=True))
+        else:
+            guess, beaten = commonest(labels), beats_commonest(correct, labels)
     never = float(np.isinf(learned["train"]).mean())
-    commonest = float(np.unique(labels, return_counts=True)[1].max() / len(labels))  # of the test set
-    beaten = beats_commonest(correct, labels)
     return Findings(
-        curves, statistics, correlations, by_kind, explained, explained_before, concordance, never, commonest, beaten
+        curves, statistics, correlations, by_kind, explained, explained_before, concordance, never, guess, beaten
     )
 
 

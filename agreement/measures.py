@@ -102,6 +102,11 @@ def excess_agreement(correct: np.ndarray) -> np.ndarray:
     return np.divide(true_positive_agreement(correct) - chance, room, out=np.full_like(room, np.nan), where=room > 0)
 
 
+def commonest(labels: np.ndarray) -> float:
+    """The share of the commonest label, or set of labels. labels: (N,), or (N, C) with a row for each set."""
+    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))
+
+
 def beats_commonest(correct: np.ndarray, labels: np.ndarray) -> bool:
     """Whether some network is shown, after the last epoch, to be right more often than always naming the commonest class.
 

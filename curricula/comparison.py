@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,9 +66,7 @@ def compare(
     if len({len(numbers) for numbers in values.values()}) > 1:
         counts = ", ".join(f"{arm} has {len(numbers)}" for arm, numbers in values.items())
         raise ValueError(f"arms cannot be paired over different seeds: {counts}")
-    pairs = {arm: (arm, baseline) for arm in values if arm != baseline}
-    if {"curriculum", "random"} <= pairs.keys():
-        pairs[ORDER] = ("curriculum", "random")
+    pairs = pairs_of(values, baseline)
     differences = {name: values[arm] - values[other] for name, (arm, other) in pairs.items()}
     p_values = {name: sign_flip_test(difference) for name, difference in differences.items()}
     corrected = dict(zip(p_values, holm(np.array(list(p_values.values()))), strict=True))
@@ -92,6 +90,14 @@ def compare(
             detectable=detectable_difference(differences[name], len(pairs), level),
         )
     return comparisons
+
+
+def pairs_of(arms: Iterable[str], baseline: str = "shuffled") -> dict[str, tuple[str, str]]:
+    """What `compare` compares, by the names of its results: the arm, and what it is compared with."""
+    pairs = {arm: (arm, baseline) for arm in arms if arm != baseline}
+    if {"curriculum", "random"} <= pairs.keys():
+        pairs[ORDER] = ("curriculum", "random")
+    return pairs
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:

@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 
 import curricula
+from agreement import commonest
 from agreement.record import read_lines, save_array
 from curricula import PACING, check_counts, seeds_needed
-from curricula.comparison import Arm, answer, read_outcome, table_of
+from curricula.comparison import Arm, answer, pairs_of, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
 from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
-from lab.ordering import Part, arms_of, check_metric, clusters_of, commonest, held_out, notes_on, scores_of
+from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
@@ -133,7 +134,7 @@ def check(settings: CompareSettings) -> None:
 
 def too_few(seeds: int, arms: Sequence[str]) -> list[str]:
     """What to say where so many seeds cannot show that any of the arms differs from the baseline."""
-    comparisons = len(arms) - 1 + ({"curriculum", "random"} <= {*arms})
+    comparisons = len(pairs_of(arms))
     if not comparisons or seeds >= (needed := seeds_needed(comparisons)):
         return []
     return [f"seeds={seeds} is too few to reach a corrected p below 0.05, which takes {needed}. Continuing."]

@@ -21,8 +21,9 @@ from lab.data import ANNOTATIONS, Data, Images, Split
 from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import PROGRAM, nearest
-from lab.statistics import statistics_of
+from lab.statistics import Resized, statistics_of
 from metrics import EXAMPLE_STATISTICS, STATISTICS, clusters
+from metrics.shallow.examples import SIDE
 
 
 def check_metric(metric: str) -> list[str]:
@@ -171,7 +172,9 @@ def notes_on(scores: np.ndarray, ids: list[str], metric: str) -> list[str]:
 
 def clusters_of(split: Split, labels: np.ndarray) -> np.ndarray:
     """A cluster of similar images of a class for every example, (N,)."""
-    return clusters([split.original(i) for i in range(len(split))], labels)
+    return clusters(
+        Resized(split, SIDE), labels
+    )  # one image after the other: whole photographs may not fit into memory
 
 
 def arms_of(
@@ -197,8 +200,3 @@ def arms_of(
         for seed in seeds
         for name in names
     ]
-
-
-def commonest(labels: np.ndarray) -> float:
-    """The share of the commonest label, or set of labels."""
-    return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))

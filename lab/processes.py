@@ -39,9 +39,9 @@ def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
     On the CPU every core stays busy to the end when all tasks run at once, unless they fill the cores evenly; beyond three
     tasks a core they queue. The threads depend on the number of tasks alone, so that `workers=` does not change a result.
     """
-    import joblib  # here, because it takes long to import
+    from metrics.table import cores as cores_allowed  # here, because it takes long to import
 
-    cores = joblib.cpu_count()  # that a container or a batch system allows
+    cores = cores_allowed()
     if on_gpu:
         workers = 1
     elif tasks < cores or (tasks % cores and tasks <= 3 * cores):

@@ -176,7 +176,8 @@ class CompareSettings(Settings):
 
     metric: str = setting(
         "entropy",
-        "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a measurement; file:PATH of "
+        "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a "
+        "measurement; file:PATH of "
         "columns id and score; several joined by +",
         known=(*STATISTICS, *EXAMPLE_STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
     )

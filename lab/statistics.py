@@ -41,8 +41,8 @@ def statistics_of(
 ) -> pd.DataFrame:
     """A row per example, a column per statistic named.
 
-    labels: what the statistics of examples take for their classes, see `Data.classes_of`. cache: folder in which statistics are kept. resize: side of the squares that those in RESIZED are taken of. words: what
-    the progress is called.
+    labels: what the statistics of examples take for their classes, see `Data.classes_of`. cache: folder in which statistics
+    are kept. resize: side of the squares that those in RESIZED are taken of. words: what the progress is called.
     """
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:

@@ -60,7 +60,8 @@ def statistics_table(
     Raises
     ------
     ValueError
-        If a name is unknown or needs labels that are not given, ids are repeated or of mixed types or not as many as images, an image cannot be read, or
+        If a name is unknown or needs labels that are not given, ids are repeated or of mixed types or not as many as
+        images, an image cannot be read, or
         a statistic fails: the message names the image's id and the statistic.
     """
     import pandas as pd  # here, because it takes long to import
@@ -213,12 +214,8 @@ def _file(cache: str | Path | None, name: str, content: str | None, labels: np.n
     number = version_of(statistic)
     if cache is None or number is None:
         return None
-    about = [
-        content,
-        name,
-        statistic.__module__,
-        number,
-    ]  # the module tells a statistic from another that took its name
+    # the module tells a statistic from another that took its name
+    about = [content, name, statistic.__module__, number]
     if of_example:
         about.append(np.asarray(labels).tolist())
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()

@@ -122,6 +122,12 @@ def leave_one_out(
         yield part, target - residual / (1 - leverage)[:, None]
 
 
+def leave_one_out_margins(blocks: Blocks, found: Moments, labels: np.ndarray, ridge: float) -> np.ndarray:
+    """The margin of every example, float64 (N,). Parameters as for `leave_one_out`."""
+    parts = leave_one_out(blocks, found, labels, ridge)
+    return np.concatenate([margins(outputs, labels[part]) for part, outputs in parts])
+
+
 def inverse_root(products: np.ndarray, ridge: float) -> np.ndarray:
     """A lower triangle R with RᵀR the inverse of products + ridge, float64."""
     system = products.astype(np.float64)

@@ -17,13 +17,14 @@ from mlflow import MlflowClient
 
 import metrics
 import train
+from agreement import commonest
 from curricula import compare as compare_arms
 from curricula import corrupt_labels
 from curricula.comparison import Outcome, answer, table_of
 from lab import tracking
 from lab.compare import never_drawn, pacing_curve
 from lab.data import load
-from lab.ordering import commonest, held_out
+from lab.ordering import held_out
 from lab.settings import PROGRAM, compose
 
 ROOT = Path(__file__).parents[2]

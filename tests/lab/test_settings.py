@@ -23,6 +23,7 @@ from lab.settings import (
     ANNOTATIONS,
     ARMS,
     ENTRIES,
+    EXAMPLE_STATISTICS,
     MODES,
     NETWORKS,
     PACING,
@@ -324,6 +325,7 @@ def test_batch_norm_is_synchronised_between_gpus_alone(device):
 
 def test_names_that_help_offers_are_those_there_are():
     assert ARMS == curricula.ARMS and set(PACING) == set(curricula.PACING) and set(SCORES) == set(curricula.SCORES)
+    assert set(EXAMPLE_STATISTICS) == set(metrics.EXAMPLE_STATISTICS)
     assert set(STATISTICS) == set(metrics.STATISTICS) and set(NETWORKS) == set(networks.NETWORKS)
     assert set(ANNOTATIONS) == set(data.ANNOTATIONS)
 
