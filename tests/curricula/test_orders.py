@@ -9,8 +9,11 @@ from curricula import ARMS, combine, missing, order
 
 arms = pytest.mark.parametrize("arm", ARMS)
 values = st.floats(allow_nan=True, allow_infinity=True)
-tables = st.integers(1, 60).flatmap(
-    lambda n: st.tuples(arrays(float, n, elements=values), arrays(int, n, elements=st.integers(0, 4)))
+# without those whose scores are all missing, which `order` refuses
+tables = (
+    st.integers(1, 60)
+    .flatmap(lambda n: st.tuples(arrays(float, n, elements=values), arrays(int, n, elements=st.integers(0, 4))))
+    .filter(lambda table: not np.isnan(table[0]).all())
 )
 
 
