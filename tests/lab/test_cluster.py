@@ -51,7 +51,7 @@ def scheduler(tmp_path_factory) -> Iterator[str]:
         start(*worker, "--resources", "GPU=1", NAME="two"),
     ]
     try:
-        assert wait_until(about.exists)
+        assert wait_until(lambda: about.is_file() and about.read_text().endswith("}"))  # it is written in place
         address = json.loads(about.read_text())["address"]
         with Client(address, set_as_default=False, timeout=300) as client:
             client.wait_for_workers(2, timeout=300)
