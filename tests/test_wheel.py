@@ -30,7 +30,7 @@ def wheel(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_it_carries_presets_templates_and_types_and_no_module_named_train(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder, pattern in (("lab/presets", "*.yaml"), ("lab/report/templates", "*")):
+    for folder, pattern in (("lab/presets", "*.yaml"), ("lab/report/templates", "*"), ("lab/data", "mnist-5000.*")):
         wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(pattern)}
         assert wanted and wanted <= names
     assert {f"{room}/py.typed" for room in ("agreement", "curricula", "lab", "metrics")} <= names
@@ -49,7 +49,7 @@ def test_its_script_runs_where_the_current_folder_has_modules_of_the_same_names(
         (place / f"{name}.py").write_text("raise RuntimeError('the wrong module was imported')\n")
     script = place.parent / "learnorder"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(site)!r}); from lab.command import program\nif __name__ == '__main__': program()\n"
+        f"import sys; sys.path.insert(0, {str(site)!r}); from lab.start import program\nif __name__ == '__main__': program()\n"
     )
     words = ["--mode", "measure", "epochs=1", "networks=1", "resamples=10", "statistics=entropy", "--quiet"]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
@@ -59,3 +59,20 @@ def test_its_script_runs_where_the_current_folder_has_modules_of_the_same_names(
     )
     assert done.returncode == 0, done.stderr
     assert list((place / "mlruns" / "artifacts").rglob("report.html"))
+
+
+@pytest.mark.slow
+def test_the_libraries_alone_say_what_the_program_needs(wheel, tmp_path):
+    """An environment that has what the core depends on: here, one in which the packages of the program cannot be found."""
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    hide = "import sys; from importlib import machinery as m; found = m.PathFinder.find_spec\n"
+    hide += (
+        "m.PathFinder.find_spec = lambda name, *rest: None if name in ('mlflow', 'omegaconf') else found(name, *rest)\n"
+    )
+    (tmp_path / "learnorder").write_text(
+        f"{hide}sys.path.insert(0, {str(site)!r}); from lab.start import program; program()\n"
+    )
+    done = subprocess.run([sys.executable, "-P", tmp_path / "learnorder", "--help"], capture_output=True, text=True)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr == "learnorder: the program also needs mlflow, omegaconf: pip install 'learnorder[lab]'\n"
