@@ -27,6 +27,7 @@ from curricula.order import order as order
 from curricula.order import unknown as unknown
 from curricula.pacing import PACING as PACING
 from curricula.pacing import check_counts as check_counts
+from curricula.runs import compare_runs as compare_runs
 from curricula.scores import SCORES as SCORES
 from curricula.scores import read_scores as read_scores
 from curricula.significance import detectable_effect as detectable_effect

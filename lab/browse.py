@@ -37,6 +37,10 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
             raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
         return ui(given.get("port", "5000"), console)
+    if mode == "compare-runs":
+        from lab.compare_runs import compare_runs  # here: the comparison takes long to import
+
+        return compare_runs(given, console, as_json)
     client = tracking.open_store(make=False)
     if mode == "list":
         return show_list(client, console, as_json)

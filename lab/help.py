@@ -13,7 +13,9 @@ from rich.table import Table
 from lab.settings import ENTRIES, MODES, PRESETS, type_of
 
 WIDTH = 140  # of the table, at least, where there is no terminal
-BROWSING = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",)}  # modes and their settings
+RUNS = ("experiment", "file", "arm", "seed", "metric", "baseline", "at", "higher", "filter", "log")
+# modes that read what is there, and their settings
+BROWSING = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",), "compare-runs": RUNS}
 
 
 def print_help(console: Console, parser: argparse.ArgumentParser) -> None:

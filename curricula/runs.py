@@ -1,0 +1,112 @@
+"""Arms compared on anyone's runs: a table with a row for each run, paired by seed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curricula.comparison import Comparison, compare, detectable_difference, mean_interval, pairs_of
+from curricula.significance import holm, smallest_p
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("baseline", "seeds", "difference", "low", "high", "p", "corrected_p", "effect_size", "detectable")
+
+
+def compare_runs(
+    runs: "pd.DataFrame", arm: str, seed: str, metric: str, baseline: str | None = None, level: float = 0.05
+) -> tuple[dict[str, Comparison], "pd.DataFrame", list[str]]:
+    """Every arm against the baseline over the seeds that both have, corrected over all comparisons.
+
+    runs: a row per run; `arm`, `seed` and `metric` name its columns. baseline: an arm; by default that of the first row.
+    Returns the comparisons by name (see `curricula.compare`); a table with a row per arm: how many runs, their mean with
+    its interval, and the paired differences, with the smallest p that so many seeds could give; and notes, a line each, on
+    what could not be used: rows that lack something, seeds that only one of two arms has, several runs of one arm and
+    seed, of which the last counts. Raises ValueError for columns that are missing, and where nothing can be paired.
+
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"lr": [1, 1, 1, 2, 2, 2], "seed": [0, 1, 2, 0, 1, 2], "loss": [3.0, 2.0, 4.0, 2.5, 1.0, 3.0]})
+    >>> comparisons, table, notes = compare_runs(runs, "lr", "seed", "loss", baseline="1")
+    >>> round(comparisons["2"].difference, 3), notes
+    (-0.833, [])
+    """
+    missing = [name for name in (arm, seed, metric) if name not in runs.columns]
+    if missing:
+        raise ValueError(f"there is no column {', '.join(missing)}; there are {', '.join(map(str, runs.columns))}")
+    values, notes = numbers_by_arm(runs, arm, seed, metric)
+    chosen = next(iter(values), "") if baseline is None else str(baseline)
+    if chosen not in values:
+        raise ValueError(f"there is no arm {chosen!r} to compare with; there are {', '.join(values)}")
+    if baseline is None:
+        notes.append(f"compared with {chosen}, the arm of the first run; baseline= names another")
+    alone: dict[str, Comparison] = {}
+    for name, (one, other) in pairs_of([chosen, *(each for each in values if each != chosen)], chosen).items():
+        shared = [each for each in values[one] if each in values[other]]
+        left = [each for each in {**values[one], **values[other]} if each not in shared]
+        if left:
+            notes.append(f"{one} and {other}: {listed(left)} of one arm only, not used")
+        if len(shared) < 2:
+            notes.append(f"{one} and {other} share {len(shared)} of the two seeds that a comparison needs")
+            continue
+        pair = {each: np.array([values[each][s] for s in shared]) for each in (one, other)}
+        alone[name] = compare(pair, baseline=other, level=level)[one]
+    if not alone:
+        raise ValueError("; ".join(["no two arms can be compared", *notes]))
+    comparisons = corrected(alone, values, level)
+    return comparisons, runs_table(values, comparisons), notes
+
+
+def numbers_by_arm(
+    runs: "pd.DataFrame", arm: str, seed: str, metric: str
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Arm to seed to number, in the order of the rows; and notes on rows that are left out."""
+    import pandas as pd  # here, because it takes long to import
+
+    values: dict[str, dict[str, float]] = {}
+    without, twice = 0, 0
+    numbers = pd.to_numeric(runs[metric], errors="coerce")
+    usable = runs[[arm, seed]].notna().all(axis=1) & np.isfinite(numbers)
+    for which, of, number, use in zip(runs[arm], runs[seed], numbers, usable, strict=True):
+        if not use:
+            without += 1
+            continue
+        own = values.setdefault(str(which), {})
+        twice += str(of) in own
+        own[str(of)] = float(number)
+    notes = [f"{without} rows lack {arm}, {seed} or a finite {metric}, not used"] * (without > 0)
+    return values, notes + [f"{twice} runs have arm and seed of a later one, which counts"] * (twice > 0)
+
+
+def corrected(
+    alone: Mapping[str, Comparison], values: Mapping[str, Mapping[str, float]], level: float
+) -> dict[str, Comparison]:
+    """Comparisons made one by one, as parts of one family: Holm's p, and what could be found at its level."""
+    family = holm(np.array([each.p for each in alone.values()]))
+    found = {}
+    for (name, each), p in zip(alone.items(), family, strict=True):
+        shared = [s for s in values[each.arm] if s in values[each.baseline]]
+        differences = np.array([values[each.arm][s] - values[each.baseline][s] for s in shared])
+        detectable = detectable_difference(differences, len(alone), level)
+        found[name] = replace(each, comparisons=len(alone), corrected_p=float(p), detectable=detectable)
+    return found
+
+
+def runs_table(values: Mapping[str, Mapping[str, float]], comparisons: Mapping[str, Comparison]) -> "pd.DataFrame":
+    """See `compare_runs`."""
+    import pandas as pd  # here, because it takes long to import
+
+    rows = {}
+    for arm, numbers in values.items():
+        found = np.array(list(numbers.values()))
+        mean, low, high = mean_interval(found) if len(found) > 1 else (found[0], np.nan, np.nan)
+        rows[arm] = {"runs": len(found), "mean": mean, "mean_low": low, "mean_high": high}
+        if arm in comparisons:
+            rows[arm] |= {name: getattr(comparisons[arm], name) for name in COLUMNS}
+            rows[arm]["smallest_p"] = smallest_p(comparisons[arm].seeds)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def listed(seeds: list[str], most: int = 5) -> str:
+    return f"seeds {', '.join(seeds[:most])}{' ...' if len(seeds) > most else ''}"
