@@ -6,32 +6,32 @@ when it is first used, because torch takes long to import.
 
 from typing import TYPE_CHECKING, Any
 
-from curricula.comparison import Arm as Arm
 from curricula.comparison import Comparison as Comparison
-from curricula.comparison import Outcome as Outcome
-from curricula.comparison import answer as answer
-from curricula.comparison import area_under_curve as area_under_curve
 from curricula.comparison import compare as compare
 from curricula.comparison import detectable_difference as detectable_difference
 from curricula.comparison import effect_size as effect_size
-from curricula.comparison import mean_interval as mean_interval
-from curricula.comparison import read_outcome as read_outcome
-from curricula.comparison import steps_until as steps_until
-from curricula.comparison import table_of as table_of
-from curricula.comparison import verdict as verdict
 from curricula.noise import corrupt_labels as corrupt_labels
 from curricula.order import ARMS as ARMS
 from curricula.order import combine as combine
 from curricula.order import missing as missing
 from curricula.order import order as order
 from curricula.order import unknown as unknown
+from curricula.outcome import Arm as Arm
+from curricula.outcome import Outcome as Outcome
+from curricula.outcome import area_under_curve as area_under_curve
+from curricula.outcome import read_outcome as read_outcome
+from curricula.outcome import steps_until as steps_until
+from curricula.outcome import table_of as table_of
 from curricula.pacing import PACING as PACING
 from curricula.pacing import check_counts as check_counts
 from curricula.runs import compare_runs as compare_runs
 from curricula.scores import SCORES as SCORES
 from curricula.scores import read_scores as read_scores
+from curricula.sentences import answer as answer
+from curricula.sentences import verdict as verdict
 from curricula.significance import detectable_effect as detectable_effect
 from curricula.significance import holm as holm
+from curricula.significance import mean_interval as mean_interval
 from curricula.significance import seeds_needed as seeds_needed
 from curricula.significance import sign_flip_test as sign_flip_test
 from curricula.significance import smallest_p as smallest_p

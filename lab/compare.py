@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,15 +15,25 @@ import pandas as pd
 import curricula
 from agreement import commonest
 from agreement.record import read_lines, save_array
-from curricula import PACING, check_counts, seeds_needed
-from curricula.comparison import Arm, answer, pairs_of, read_outcome, table_of
+from curricula import ARMS, PACING, Arm, answer, check_counts, read_outcome, seeds_needed, table_of
+from curricula.comparison import pairs_of
 from curricula.scores import SCORES
 from lab import tracking
 from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
-from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of
+from lab.ordering import (
+    Part,
+    arms_of,
+    check_metric,
+    clusters_of,
+    held_out,
+    metrics_of,
+    named_arms,
+    notes_on,
+    scores_of,
+)  # fmt: skip
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
@@ -30,6 +42,8 @@ from lab.settings import CompareSettings, nearest, plain
 from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import TERMS, discard, keep_training, take_training, unfinished
+
+SEEDS = 8  # where none are given and so few can show something
 
 
 def compare(settings: CompareSettings, console: Any) -> str:
@@ -40,7 +54,14 @@ def compare(settings: CompareSettings, console: Any) -> str:
             console.print(note, highlight=False, markup=False)
 
     check(settings)
-    say(*too_few(settings.seeds, settings.arms))
+    metrics = metrics_of(settings.metric)
+    # anti of each of several scores would take half of the time again
+    kinds = settings.arms or [arm for arm in ARMS if arm != "anti" or len(metrics) == 1]
+    named = named_arms(kinds, metrics, settings.variety)
+    pairs = pairs_of(named)
+    number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
+    settings = replace(settings, arms=kinds, seeds=number)
+    say(*too_few(number, len(pairs)))
     data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
@@ -48,30 +69,37 @@ def compare(settings: CompareSettings, console: Any) -> str:
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
-    trainings = len(settings.arms) * settings.seeds
+    trainings = len(named) * number
     train, validation = held_out(data, settings.validation, settings.label_noise, settings.seed)
     given = data.train.labels.copy()
     given[train.index] = train.labels  # with the wrong ones: a score must not know better than the training
     labels = data.classes_of(given)
+    scores, notes = {}, []
     with Progress(console, trainings, settings.evaluations) as progress:
-        scores, notes = scores_of(
-            settings.metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
-            settings.cache, settings.statistics_resize, progress,
-        )  # fmt: skip
-    groups = clusters_of(data.train, labels)[train.index] if settings.variety == "clusters" else None
+        for metric in metrics:
+            found, about = scores_of(
+                metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
+                settings.cache, settings.statistics_resize, progress,
+            )  # fmt: skip
+            scores[metric] = found[train.index]
+            notes += about
+    groups = {
+        variety: clusters_of(data.train, labels)[train.index] if variety == "clusters" else None
+        for variety in settings.variety
+    }
     examples = len(train.labels)
     if examples < settings.batch_size:
         raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
     steps = max(1, round(settings.budget * settings.epochs * -(-examples // settings.batch_size)))
     pacing = pacing_curve(settings.pacing, steps, examples, settings.a, settings.b)
     say(*never_drawn(settings.pacing, pacing))
-    about = notes_on(scores[train.index], [data.train.ids[i] for i in train.index], settings.metric)
-    say(*(f"{note}. Continuing." for note in about))
-    notes += about
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    arms = arms_of(
-        settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending, groups
-    )
+    for metric, values in scores.items():
+        about = notes_on(values, [data.train.ids[i] for i in train.index], metric)
+        about = [f"{metric}: {note}" for note in about] if len(metrics) > 1 else about
+        say(*(f"{note}. Continuing." for note in about))
+        notes += about
+    seeds = range(settings.seed, settings.seed + number)
+    arms = arms_of(named, seeds, scores, train.labels, settings.balance, settings.descending, groups)
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
@@ -98,26 +126,29 @@ def compare(settings: CompareSettings, console: Any) -> str:
 
             train_arms(config, arms, folders, len(data.classes), data.multi_label, size, look, progress)
             progress.say("comparing arms, writing figures and tables")
-            outcome = read_outcome(arms, folders)
-            comparisons = curricula.compare(outcome.at_best) if len(outcome.at_best) > 1 else {}
+            outcome = read_outcome(arms, folders, len(data.test))
+            comparisons = (
+                curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
+            )
             table = table_of(outcome, comparisons)
             message = answer(comparisons, table, commonest(data.test.labels))
-            title = f"{settings.network} on {settings.data}, ordered by {settings.metric}, {settings.seeds} seeds"
+            by = " or ".join([", ".join(metrics[:-1]), metrics[-1]] if len(metrics) > 1 else metrics)
+            title = f"{settings.network} on {settings.data}, ordered by {by}, {number} seeds"
             summary = write_comparison(
-                work / "findings", outcome, table, comparisons, message, pacing, settings.metric, title, notes,
+                work / "findings", outcome, table, comparisons, message, pacing, by, title, notes,
                 plain(settings), tracked.parent,
             )  # fmt: skip
             tracked.publish([point_of(table, tracked.times()[-1])])
-            describe(client, tracked.parent, message, summary)
-        print_comparison(console, outcome, table, comparisons, message, settings.metric, notes, tracked.parent)
+            describe(client, tracked.parent, message, summary, list(named))
+        print_comparison(console, outcome, table, comparisons, message, by, notes, tracked.parent)
         discard(work)
     return tracked.parent
 
 
 def check(settings: CompareSettings) -> None:
     """Raise UserError for what can be wrong with a comparison before anything is loaded."""
-    parts = check_metric(settings.metric)
-    if settings.measurement and not {*parts} & {*SCORES}:
+    parts = {part for metric in metrics_of(settings.metric) for part in check_metric(metric)}
+    if settings.measurement and not parts & {*SCORES}:
         readers = ", ".join(SCORES)
         raise UserError(f"measurement={settings.measurement}: metric={settings.metric} reads none; {readers} do")
     if ranks_of_torchrun() > 1:
@@ -126,15 +157,17 @@ def check(settings: CompareSettings) -> None:
         )
     if not isinstance(settings.network, str):
         raise UserError("network: a comparison trains one architecture; name one")
-    if "shuffled" not in settings.arms or len(set(settings.arms)) != len(settings.arms):
+    arms = ["shuffled"] if settings.arms is None else settings.arms
+    if "shuffled" not in arms or len(set(arms)) != len(arms):
         raise UserError("arms: name each once, and shuffled, the baseline, among them")
+    if not settings.variety or len(set(settings.variety)) != len(settings.variety):
+        raise UserError("variety: name none, clusters, or each once")
     if settings.pacing not in PACING:
         raise UserError(f"pacing={settings.pacing}: there is no such function{nearest(settings.pacing, PACING)}")
 
 
-def too_few(seeds: int, arms: Sequence[str]) -> list[str]:
-    """What to say where so many seeds cannot show that any of the arms differs from the baseline."""
-    comparisons = len(pairs_of(arms))
+def too_few(seeds: int, comparisons: int) -> list[str]:
+    """What to say where so many seeds cannot show any difference, so many being tested."""
     if not comparisons or seeds >= (needed := seeds_needed(comparisons)):
         return []
     return [f"seeds={seeds} is too few to reach a corrected p below 0.05, which takes {needed}. Continuing."]
@@ -253,4 +286,9 @@ def train_arms(
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
     """The comparison's numbers, found at that time; at step 0, as single numbers, which MLflow's charts draw as bars."""
     wanted = [name for name in ("test_at_best", "difference", "corrected_p") if name in table]
-    return 0, seconds, {f"comparison/{name}_{arm}": row[name] for arm, row in table.iterrows() for name in wanted}
+    names = {arm: re.sub(r"[^\w. :-]", "_", str(arm)) for arm in table.index}  # MLflow takes no + and no path
+    return (
+        0,
+        seconds,
+        {f"comparison/{name}_{names[arm]}": row[name] for arm, row in table.iterrows() for name in wanted},
+    )

@@ -29,7 +29,7 @@ class Compared:
     folder: holds the arm's order, order.npy, and gets evaluations.jsonl (a line per evaluation: step, loss of the train batches
     since the last, loss and accuracy on the validation part), drawn.npy (evaluations, PARTS): how often each tenth of the
     order was drawn in between, and at the end result.json with the test accuracy at the end and at the step of the best
-    validation accuracy.
+    validation accuracy, and right.npy, which test examples the network got right then: packed bits, at best and at the end.
     """
 
     arm: str
@@ -93,7 +93,8 @@ class Compared:
 
     def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
         step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses in seen]).mean().item()
-        validation, accuracy = assess(network, self.validation, bf16)
+        validation, right = assess(network, self.validation, bf16)
+        accuracy = float(right.mean())
         if accuracy > self.best["accuracy"]:
             weights = {key: value.clone() for key, value in network.state_dict().items()}
             self.best = {"accuracy": accuracy, "step": step, "network": weights}
@@ -114,14 +115,16 @@ class Compared:
         at_the_end = assess(network, self.test, bf16)[1]
         network.load_state_dict(self.best["network"])
         at_best = assess(network, self.test, bf16)[1]
-        result = {"test/accuracy": at_the_end, "test/accuracy_at_best": at_best, "best_step": self.best["step"]}
+        save_array(self.folder / "right.npy", np.packbits([at_best, at_the_end], axis=1))
+        accuracies = {"test/accuracy": float(at_the_end.mean()), "test/accuracy_at_best": float(at_best.mean())}
+        result = accuracies | {"best_step": self.best["step"]}
         replace_text(self.folder / "result.json", json.dumps(result))
 
 
-def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, float]:
-    """Mean loss and accuracy in eval mode."""
-    loss, correct = 0.0, 0
+def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, np.ndarray]:
+    """Mean loss, and which examples are right, boolean (N,), in eval mode."""
+    loss, right = 0.0, np.zeros(len(batches), bool)
     for index, found, losses in evaluate(network, batches, bf16):
         loss += losses.double().sum().item()
-        correct += int((found.cpu() == batches.labels.cpu()[index]).sum())
-    return loss / len(batches), correct / len(batches)
+        right[index.numpy()] = (found.cpu() == batches.labels.cpu()[index]).numpy()
+    return loss / len(batches), right

@@ -4,7 +4,7 @@ Scores come from statistics of images or examples, from a measurement in MLflow,
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from agreement.record import LearningRecord
 from curricula import combine, corrupt_labels, missing, order
-from curricula.comparison import Arm
+from curricula.outcome import Arm
 from curricula.scores import SCORES, read_scores
 from lab import tracking
 from lab.browse import find
@@ -24,6 +24,29 @@ from lab.settings import PROGRAM, nearest
 from lab.statistics import Resized, statistics_of
 from metrics import EXAMPLE_STATISTICS, STATISTICS, clusters
 from metrics.shallow.examples import SIDE
+
+
+def metrics_of(metric: str) -> list[str]:
+    """The scores that `metric` names, separated by commas: each orders an arm of its own. Raises UserError as `check_metric`."""
+    found: list[str] = []
+    for part in map(str.strip, metric.split(",")):
+        if found and found[-1].startswith("file:") and not part.startswith("file:") and not is_known(part):
+            found[-1] += f",{part}"  # a file may be called so
+        else:
+            found.append(part)
+    for part in found:
+        if not part:
+            raise UserError(f"metric={metric}: name a score on either side of the comma")
+        if found.count(part) > 1:
+            raise UserError(f"metric={metric}: {part} stands there twice")
+        check_metric(part)
+    return found
+
+
+def is_known(metric: str) -> bool:
+    """Whether all parts of a sum are names, or files."""
+    known = {*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES}
+    return all(part.strip() in known or part.strip().startswith("file:") for part in metric.split("+"))
 
 
 def check_metric(metric: str) -> list[str]:
@@ -177,26 +200,47 @@ def clusters_of(split: Split, labels: np.ndarray) -> np.ndarray:
     )  # one image after the other: whole photographs may not fit into memory
 
 
+def named_arms(
+    kinds: Sequence[str], scores: Sequence[str], varieties: Sequence[str]
+) -> dict[str, tuple[str, str, str]]:
+    """The arms by name, each with its kind, of `curricula.ARMS`, its score and its variety.
+
+    Of several scores each has arms of its own, named after it; of several varieties "clusters" stands behind the names of
+    its arms. The baseline, which draws from all examples, needs neither.
+    """
+    made: dict[str, tuple[str, str, str]] = {}
+    for kind in kinds:
+        for score in scores if kind in ("curriculum", "anti") else scores[:1]:
+            for variety in varieties if kind != "shuffled" else varieties[:1]:
+                own = len(scores) > 1 and kind in ("curriculum", "anti")
+                words = ([] if own and kind == "curriculum" else [kind]) + ([score] if own else [])
+                clustered = ["clusters"] if variety == "clusters" and len(varieties) > 1 else []
+                made[" ".join(words + clustered)] = kind, score, variety
+    return made
+
+
 def arms_of(
-    names: Sequence[str],
+    named: Mapping[str, tuple[str, str, str]],
     seeds: Sequence[int],
-    scores: np.ndarray,
+    scores: Mapping[str, np.ndarray],
     labels: np.ndarray,
     balance: bool,
     descending: bool,
-    groups: np.ndarray | None,
+    groups: Mapping[str, np.ndarray | None],
 ) -> list[Arm]:
     """Every arm with every seed; the seed draws the random order and the order of equal scores.
 
-    groups: clusters that an order takes from in turn, if any; the baseline, which draws from all, needs none.
+    named: of `named_arms`. scores: by name. groups: by variety, the clusters that an order takes from in turn, if any.
     """
     return [
         Arm(
             name,
             seed,
-            order(scores, name, labels, balance, seed, descending, None if name == "shuffled" else groups),
-            name != "shuffled",
+            order(
+                scores[score], kind, labels, balance, seed, descending, None if kind == "shuffled" else groups[variety]
+            ),
+            kind != "shuffled",
         )
         for seed in seeds
-        for name in names
+        for name, (kind, score, variety) in named.items()
     ]

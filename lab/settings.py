@@ -178,15 +178,20 @@ class CompareSettings(Settings):
         "entropy",
         "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a "
         "measurement; file:PATH of "
-        "columns id and score; several joined by +",
+        "columns id and score; several joined by + make one score, separated by commas each an arm of its own",
         known=(*STATISTICS, *EXAMPLE_STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
     )
     descending: bool = setting(False, "take high scores for easy")
-    arms: list[str] = setting(list(ARMS), "ways of ordering to compare, shuffled among them", choices=ARMS)
+    arms: list[str] | None = setting(
+        None,
+        "ways of ordering to compare, shuffled among them; null: all of them, but with several scores without anti",
+        choices=ARMS,
+    )
     balance: bool = setting(True, "keep the proportions of the classes in every prefix of the order")
-    variety: str = setting(
-        "none",
-        "clusters: rank the scores within clusters of similar images of a class, so that the first examples are varied",
+    variety: list[str] = setting(
+        ["none"],
+        "clusters: rank the scores within clusters of similar images of a class, so that the first examples are varied; "
+        "none,clusters compares with and without",
         choices=("none", "clusters"),
     )
     pacing: str = setting(
@@ -200,8 +205,17 @@ class CompareSettings(Settings):
     b: float | None = setting(
         None, "fraction of the examples to begin with; null: the pacing's own", above=0, at_most=1
     )
-    seeds: int = setting(8, "trainings of each arm, from seed= on, paired over arms", at_least=2)
+    seeds: int | None = setting(
+        None,
+        "trainings of each arm, from seed= on, paired over arms; null: 8, or as many as so many comparisons need",
+        at_least=2,
+    )
     budget: float = setting(1.0, "fraction of the optimiser steps of all epochs to train for", above=0, at_most=1)
+    matters: float = setting(
+        0.0,
+        "smallest difference of interest in percentage points: a smaller one that is shown is called negligible",
+        at_least=0,
+    )
     label_noise: float = setting(0.0, "fraction of the train labels to replace by wrong ones", at_least=0, at_most=1)
     validation: float = setting(0.1, "fraction of the train set held out to choose the best step by", above=0, below=1)
     evaluations: int = setting(
@@ -306,7 +320,7 @@ def pair(word: str, several: bool = False) -> tuple[str, Any]:
     if kind in (str, str | None) and not several and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
     # a list needs no brackets: they mean something to some shells
-    if get_origin(kind) is list and not several and re.fullmatch(r"[\w.:]+(,[\w.:]+)*", text):
+    if is_list(kind) and not several and re.fullmatch(r"[\w.:]+(,[\w.:]+)*", text):
         return key, text.split(",")
     if (several or kind is Any) and re.fullmatch(r"[^\[\]{}]+(,[^\[\]{}]+)+", text):
         text = f"[{text}]"
@@ -346,7 +360,7 @@ def check(settings: Settings) -> None:
     for entry in fields(settings):
         value, about = getattr(settings, entry.name), entry.metadata
         for each in value if isinstance(value, list) else [value]:
-            if about["choices"] and each not in about["choices"]:
+            if about["choices"] and each is not None and each not in about["choices"]:
                 hint = nearest(str(each), about["choices"])
                 raise UserError(f"{entry.name}={each}: expected one of {', '.join(about['choices'])}{hint}")
         for bound, limit in about["bounds"].items():
@@ -417,6 +431,11 @@ def type_of(key: str) -> str:
     if isinstance(annotation, types.UnionType):
         return " or ".join("null" if part is type(None) else part.__name__ for part in get_args(annotation))
     return cast(type, annotation).__name__
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a setting of this type is a list, or one or null."""
+    return any(get_origin(part) is list for part in (kind, *get_args(kind)))
 
 
 def nearest(word: str, known: Any) -> str:

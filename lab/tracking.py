@@ -23,7 +23,7 @@ from lab.processes import environment
 STORE = Path("mlruns")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # beginnings of addresses
 # of a training of a comparison; the last says that it is done
-RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "result.json")
+RESULT_FILES = ("evaluations.jsonl", "drawn.npy", "right.npy", "result.json")
 REUSED_FROM = "reused_from"  # a file beside them where they were taken from another run: its id
 SEND_SECONDS = 10  # between two looks for new metrics, and before the first new attempt at a store that failed
 LONGEST_PAUSE = 300  # before further attempts

@@ -7,16 +7,16 @@ address. The views here are of that form (MLflow 3.17).
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from curricula import ARMS
 from lab.tracking import store_errors
 
 TABLE = "curricula"  # the key of the table's view in every experiment
 FIGURES = {
     "measure": "train-agreement",
     "sweep": "agreement",
-    "curriculum": "validation-accuracy",
+    "curriculum": "comparison",
 }
 COLUMNS = {  # and their widths in pixels
     "measure": {
@@ -40,8 +40,11 @@ COLUMNS["sweep"] = COLUMNS["measure"]  # they share an experiment
 ALWAYS = {"attributes.`Run Name`": 260, "runDateAndNestInfo": 150}
 
 
-def describe(client: Any, run: str, headline: str, summary: str) -> None:
-    """Give a finished run of a phase its headline, description and summary.txt; and its experiment the newest headline and views."""
+def describe(client: Any, run: str, headline: str, summary: str, arms: Sequence[str] = ()) -> None:
+    """Give a finished run of a phase its headline, description and summary.txt; and its experiment the newest headline and views.
+
+    arms: of a comparison.
+    """
     with store_errors():
         found = client.get_run(run)
         experiment, phase = found.info.experiment_id, found.data.tags["phase"]
@@ -49,8 +52,8 @@ def describe(client: Any, run: str, headline: str, summary: str) -> None:
         client.set_tag(run, "headline", headline[:500])
         client.set_tag(run, "mlflow.note.content", description(experiment, run, phase, headline, summary))
         views = {shared(TABLE): table_view(phase)}
-        if phase == "curriculum":
-            views[shared(run)] = arms_view(run)
+        if arms:
+            views[shared(run)] = arms_view(run, arms)
         for key, view in views.items():
             client.set_experiment_tag(experiment, key, json.dumps(view))
         client.set_experiment_tag(experiment, "mlflow.note.content", f"{found.info.run_name}: {headline}"[:5000])
@@ -75,12 +78,12 @@ def table_view(phase: str) -> dict[str, Any]:
     return {"selectedColumns": list(COLUMNS[phase]), "columnOrder": list(widths), "columnWidths": widths}
 
 
-def arms_view(run: str) -> dict[str, Any]:
+def arms_view(run: str, arms: Iterable[str]) -> dict[str, Any]:
     """The trainings of a comparison, children of `run`, as curves of the mean over seeds of each arm."""
     return {
         "searchFilter": f"tags.mlflow.parentRunId = '{run}'",
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "arm"}]},
-        "groupsExpanded": {f"tag.arm.{arm}": False for arm in ARMS},
+        "groupsExpanded": {f"tag.arm.{arm}": False for arm in arms},
         "chartsSearchFilter": "validation/",
     }
 

@@ -13,8 +13,7 @@ from omegaconf import OmegaConf
 
 from agreement import Findings, examples_table, same_wrong_class
 from agreement.record import LearningRecord
-from curricula import PACING, Comparison, Outcome
-from curricula.comparison import verdict
+from curricula import PACING, Comparison, Outcome, verdict
 from lab.data import Split
 from lab.report import pictures, plots, summary
 from lab.report.page import comparison_page, measurement_page
@@ -118,8 +117,10 @@ def write_comparison(
     write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings))
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
+    curves = plots.arms(outcome.steps, outcome.validation)
     charts: dict[str, alt.TopLevelMixin] = {
-        "validation-accuracy": plots.arms(outcome.steps, outcome.validation),
+        "validation-accuracy": curves,
+        "comparison": plots.under(curves, plots.effects(comparisons)) if comparisons else curves,
         "drawn": plots.under(*(chart.properties(title=arm) for arm, chart in shares.items())),
         "pacing": plots.pacing(*pacing),
     }

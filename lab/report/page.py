@@ -16,10 +16,9 @@ from markupsafe import Markup
 from agreement import Findings
 from agreement.record import LearningRecord
 from curricula import Comparison, Outcome
-from curricula.comparison import verdict
 from lab.report import plots
 from lab.report.gallery import class_facts, example_facts
-from lab.report.summary import comparison_rows, correlation_rows, curve_rows, measurement_words
+from lab.report.summary import comparison_rows, comparison_words, correlation_rows, curve_rows, measurement_words
 
 CLASSES = 20  # rows of the overview
 
@@ -94,16 +93,16 @@ def comparison_page(
     steps, shares = outcome.steps, outcome.drawn
     top = max(float(share.max()) for share in shares.values())
     drawn: dict[str, Any] = {"arms": plots.arms(steps, outcome.validation), "pacing": plots.pacing(*pacing)}
+    drawn |= {"effects": plots.effects(comparisons)} if comparisons else {}
     drawn |= {f"drawn-{i}": plots.drawn(steps, share, top, arm) for i, (arm, share) in enumerate(shares.items())}
     return render(
         "comparison.html",
         title=title,
         metric=metric,
         answer=answer,
-        verdicts=[verdict(comparison) for comparison in comparisons.values()],
         rows=comparison_rows(table),
         seeds=len(outcome.at_best["shuffled"]),
-        steps=int(steps[-1]),
+        **comparison_words(outcome, comparisons),
         arms=list(shares),
         settings=settings,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},

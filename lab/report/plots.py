@@ -18,7 +18,7 @@ import altair as alt
 import numpy as np
 import vl_convert
 
-from curricula.comparison import mean_interval
+from curricula import Comparison, mean_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLUE, VERMILION, ORANGE, GREY, INK, LINE, PAPER = (
@@ -293,7 +293,7 @@ def arms(steps: np.ndarray, validation: Curves) -> Layers:
     ]
     y = scaled(alt.Y, "value", "validation accuracy", format="%")
     ends = ", ".join(f"{arm} {as_percent(table[-1, 0])}" for arm, table in found.items())
-    styles = {arm: ARMS[arm] for arm in validation}
+    styles = arm_styles(validation)
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=steps_axis(steps), color=coloured(styles))
     pointed = [
         tooltip(field, title, ".2%") for field, title in (("value", "accuracy"), ("low", "low"), ("high", "high"))
@@ -304,6 +304,57 @@ def arms(steps: np.ndarray, validation: Curves) -> Layers:
     return alt.layer(band(base, "low", "high", y, 0.18), mean).properties(
         height=320,
         description=f"Validation accuracy over optimiser steps, mean over seeds. At the last evaluation: {ends}.",
+    )
+
+
+def arm_styles(arms: Iterable[str]) -> dict[str, tuple[str, list[int]]]:
+    """A colour and a dash for each arm, always the same for those of `ARMS`."""
+    arms = list(arms)
+    colours = [colour for colour in COLOURS if colour not in (GREY, ORANGE)]
+    others = [arm for arm in arms if arm not in ARMS]
+    styles = {arm: (colours[i % len(colours)], DASHES[i % len(DASHES)]) for i, arm in enumerate(others)}
+    return {arm: ARMS[arm] if arm in ARMS else styles[arm] for arm in arms}
+
+
+def effects(comparisons: Mapping[str, Comparison]) -> Layers:
+    """Forest plot: each difference in percentage points with its 95 % interval, the largest above.
+
+    Full points where a difference is shown; the grey band holds the differences that do not matter, where that was said.
+    """
+    rows = [
+        {"name": f"{c.arm} − {c.baseline}", "with": c.baseline, "full": int(c.shown),
+         "p": number(c.corrected_p)}
+        | {key: number(100 * value) for key, value in (("value", c.difference), ("low", c.low), ("high", c.high))}
+        for c in sorted(comparisons.values(), key=lambda c: -c.difference)
+    ]  # fmt: skip
+    known = {"shuffled": BLUE, "random": ORANGE}
+    baselines = list(dict.fromkeys(str(row["with"]) for row in rows))
+    rest = iter([VERMILION, INK, "var(--green)", "var(--pink)", "var(--sky)", GREY] * len(baselines))
+    scale = alt.Scale(domain=baselines, range=[known[each] if each in known else next(rest) for each in baselines])
+    colour = alt.Color(field="with", type="nominal", scale=scale, legend=alt.Legend(title="difference from"))
+    base = alt.Chart(alt.InlineData(values=rows))
+    names: list[Any] = [row["name"] for row in rows]
+    y = alt.Y(field="name", type="nominal", title=None, sort=names, axis=alt.Axis(labelLimit=230))
+    x = scaled(alt.X, "value", "difference in test accuracy (points)", tickCount=FEW)
+    tips = [alt.Tooltip(field="name", title="arms"), *(tooltip(key, key, "+.2f") for key in ("value", "low", "high"))]
+    layers: list[Any] = [
+        alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=x)
+    ]
+    matters = 100 * max(c.matters for c in comparisons.values())
+    if matters:
+        ends = alt.InlineData(values=[{"value": -matters, "to": matters}])
+        layers.insert(0, alt.Chart(ends).mark_rect(color=GREY, opacity=0.25).encode(x=x, x2=alt.X2(field="to")))
+    layers += [
+        base.mark_rule(strokeWidth=2.2).encode(x=x.copy().field("low"), x2=alt.X2(field="high"), y=y, color=colour),
+        base.mark_point(size=60, filled=False, strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=tips),
+        base.mark_point(size=60, filled=True).encode(
+            x=x, y=y, color=colour, tooltip=[*tips, tooltip("p", "p, corrected", ".2g")],
+            opacity=alt.Opacity(field="full", type="quantitative", scale=None),
+        ),
+    ]  # fmt: skip
+    said = "; ".join(f"{row['name']} {row['value']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})" for row in rows)
+    return alt.layer(*layers).properties(
+        height=24 * len(rows), description=f"Differences in test accuracy in points, with 95 % intervals: {said}."
     )
 
 

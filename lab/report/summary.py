@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from agreement import Findings
-from curricula import Comparison, Outcome
-from curricula.comparison import verdict
+from curricula import Comparison, Outcome, verdict
+from curricula.comparison import orders_of
 from lab.report.plots import TEMPLATES
 from lab.settings import PROGRAM
 
@@ -65,11 +65,15 @@ def print_comparison(
 ) -> None:
     """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words."""
     heads = ("arm", "test\nacc.", "±", "at the\nend", "area", "steps to\nmatch", "differ-\nence", "95 %\ninterval", "p")
-    verdicts = [verdict(comparison) for comparison in comparisons.values()]
-    values = {"answer": answer, "metric": metric, "notes": notes, "verdicts": verdicts, "run": run}
-    seeds, steps = len(outcome.at_best["shuffled"]), int(outcome.steps[-1])
+    values = {"answer": answer, "metric": metric, "notes": notes, "run": run}
     tables = {"ARMS": table(heads, comparison_rows(arms))}
-    show(console, "comparison.txt", tables, seeds=seeds, steps=steps, **values)
+    words = comparison_words(outcome, comparisons)
+    if len(orders_of(outcome.at_best)) > 1:  # so many sentences that nobody would read them
+        clear = [verdict(c) for c in comparisons.values() if c.shown or c.practically_none]
+        left = len(comparisons) - len(clear)
+        rest = f"No difference could be shown in the other {left} of {len(comparisons)} comparisons (see verdict.txt)."
+        words["verdicts"] = [*clear, *([rest] if left else [])]
+    show(console, "comparison.txt", tables, **values, **words)
 
 
 def print_sweep(console: Any, curves: Mapping[str, Mapping[str, np.ndarray]], orders: pd.DataFrame, run: str) -> None:
@@ -181,13 +185,23 @@ def correlations_of(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[tuple[s
 
 
 def comparison_rows(arms: pd.DataFrame) -> Rows:
-    """Arm; test accuracy, half of its interval, accuracy at the end, area; steps to match; difference, interval, p."""
+    """Arm; test accuracy, half of its interval, accuracy at the end, area; steps to match; difference, interval, p.
+
+    Of a comparison with another arm than the baseline, which stands below its arm, the last three alone.
+    """
     rows = []
     for arm, row in arms.iterrows():
-        reach = (row["test_at_best_high"] - row["test_at_best_low"]) / 2
-        cells = [str(arm), f"{100 * row['test_at_best']:.2f}", f"{100 * reach:.2f}", f"{100 * row['test_at_end']:.2f}"]
-        cells.append(f"{100 * row['validation_area']:.1f}" if "validation_area" in row else "-")
-        cells.append("never" if np.isinf(row["steps_until"]) else f"{row['steps_until']:.0f}")
+        if np.isnan(row["test_at_best"]):
+            of, _, other = str(arm).rpartition(" against ")
+            shared = " clusters" if of.endswith(" clusters") else ""  # the reader sees it above
+            cells = [f"− {other.removesuffix(shared)}", "", "", "", "", ""]
+        else:
+            reach = (row["test_at_best_high"] - row["test_at_best_low"]) / 2
+            found = row["test_at_best"], reach, row["test_at_end"]
+            cells = [str(arm), *(f"{100 * value:.2f}" for value in found)]
+            area, until = row.get("validation_area", np.nan), row.get("steps_until", np.nan)
+            cells.append("-" if np.isnan(area) else f"{100 * area:.1f}")
+            cells.append("-" if np.isnan(until) else "never" if np.isinf(until) else f"{until:.0f}")
         if np.isnan(row.get("difference", np.nan)):
             cells += ["", "", ""]
         else:
@@ -195,6 +209,18 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
             cells += [f"{100 * row['difference']:+.2f}", bounds, small(row["corrected_p"])]
         rows.append(cells)
     return rows
+
+
+def comparison_words(outcome: Outcome, comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
+    """The verdicts, and what the table's intervals and tests are over, as text."""
+    results = outcome.at_best["shuffled"]
+    chance, test = f"{len(results)} seeds", "exact sign-flip test over seeds"
+    if results.ndim == 2:
+        chance += f" and {results.shape[1]:,} test examples"
+        test += ", or t-test over seeds and test examples where that is larger"
+    verdicts = [verdict(comparison) for comparison in comparisons.values()]
+    steps, matters = int(outcome.steps[-1]), any(c.matters for c in comparisons.values())
+    return {"verdicts": verdicts, "chance": chance, "test": test, "steps": steps, "matters": matters}
 
 
 def interval(row: Any, prefix: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from curricula import (
+    answer,
     area_under_curve,
     compare,
     detectable_difference,
@@ -16,7 +17,7 @@ from curricula import (
     steps_until,
     verdict,
 )
-from curricula.comparison import ORDER, Comparison, answer
+from curricula.comparison import ORDER, Comparison
 
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(0.7, 0.01, 8)

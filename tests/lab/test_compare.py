@@ -18,9 +18,8 @@ from mlflow import MlflowClient
 import metrics
 import train
 from agreement import commonest
+from curricula import Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
-from curricula import corrupt_labels
-from curricula.comparison import Outcome, answer, table_of
 from lab import tracking
 from lab.compare import never_drawn, pacing_curve
 from lab.data import load

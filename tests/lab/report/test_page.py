@@ -16,8 +16,7 @@ from agreement import analyse, examples_table
 from agreement.learning_order import shared_mistakes
 from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
-from curricula import compare
-from curricula.comparison import Outcome, table_of
+from curricula import Outcome, compare, table_of
 from lab.data import Images, Split
 from lab.report import gallery, write_page
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
