@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curricula.comparison import Comparison, compare, detectable_difference, mean_interval, pairs_of
-from curricula.significance import holm, smallest_p
+from curricula.comparison import Comparison, compare, detectable_difference, pairs_of
+from curricula.significance import holm, mean_interval, smallest_p
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,12 @@ def compare_runs(
     if baseline is None:
         notes.append(f"compared with {chosen}, the arm of the first run; baseline= names another")
     alone: dict[str, Comparison] = {}
-    for name, (one, other) in pairs_of([chosen, *(each for each in values if each != chosen)], chosen).items():
+    pairs = (
+        pairs_of(values, chosen)
+        if chosen == "shuffled"
+        else {each: (each, chosen) for each in values if each != chosen}
+    )
+    for name, (one, other) in pairs.items():
         shared = [each for each in values[one] if each in values[other]]
         left = [each for each in {**values[one], **values[other]} if each not in shared]
         if left:
@@ -51,7 +56,7 @@ def compare_runs(
             notes.append(f"{one} and {other} share {len(shared)} of the two seeds that a comparison needs")
             continue
         pair = {each: np.array([values[each][s] for s in shared]) for each in (one, other)}
-        alone[name] = compare(pair, baseline=other, level=level)[one]
+        alone[name] = compare(pair, other, level, {name: (one, other)})[name]
     if not alone:
         raise ValueError("; ".join(["no two arms can be compared", *notes]))
     comparisons = corrected(alone, values, level)
@@ -97,14 +102,14 @@ def runs_table(values: Mapping[str, Mapping[str, float]], comparisons: Mapping[s
     """See `compare_runs`."""
     import pandas as pd  # here, because it takes long to import
 
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for arm, numbers in values.items():
         found = np.array(list(numbers.values()))
         mean, low, high = mean_interval(found) if len(found) > 1 else (found[0], np.nan, np.nan)
         rows[arm] = {"runs": len(found), "mean": mean, "mean_low": low, "mean_high": high}
-        if arm in comparisons:
-            rows[arm] |= {name: getattr(comparisons[arm], name) for name in COLUMNS}
-            rows[arm]["smallest_p"] = smallest_p(comparisons[arm].seeds)
+    for name, c in comparisons.items():
+        rows.setdefault(name, {})
+        rows[name] |= {column: getattr(c, column) for column in COLUMNS} | {"smallest_p": smallest_p(c.seeds)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 import curricula
-from curricula import Comparison
-from curricula.comparison import verdict
+from curricula import verdict
 from lab import tracking
 from lab.errors import UserError
-from lab.report import write_runs
+from lab.report.runs import write_runs
 from lab.settings import nearest
 
+PHASE = "compare-runs"
 PAGE = 1000  # runs of one request
+History = tuple[str, dict[int, float]]  # of a run: its arm, and the values of the metric by step
 YES = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -45,11 +46,12 @@ def compare_runs(given: Mapping[str, str], console: Any, as_json: bool) -> None:
     """Compare the arms of runs that somebody made, print the table, and log it into the same experiment."""
     asked = asked_of(given)
     client = None if asked.file else tracking.open_store(make=False)
-    curves: dict[str, dict[str, Any]] = {}
+    histories: list[History] = []
+    notes: list[str] = []
     if asked.file:
-        runs, notes = read_file(Path(asked.file).expanduser()), []
+        runs = read_file(Path(asked.file).expanduser())
     else:
-        runs, curves, notes = read_runs(client, asked)
+        runs, histories, notes = read_runs(client, asked)
     try:
         comparisons, table, more = curricula.compare_runs(runs, asked.arm, asked.seed, asked.metric, asked.baseline)
     except ValueError as error:
@@ -57,14 +59,20 @@ def compare_runs(given: Mapping[str, str], console: Any, as_json: bool) -> None:
     notes += more
     sentences = [verdict(each, f"({asked.metric})", 1, asked.higher) for each in comparisons.values()]
     title = f"{asked.metric} by {asked.arm}"
+    steps, curves = curves_of(histories)
     with tempfile.TemporaryDirectory() as folder:
-        text = write_runs(Path(folder) / "found", table, comparisons, curves, sentences, notes, title, asdict(asked))
+        found = Path(folder) / "found"
+        text = write_runs(
+            found, table, comparisons, curves, steps, sentences, notes, asked.metric, title, asdict(asked)
+        )
         if as_json:
-            print(json.dumps({"arms": json.loads(table.to_json(orient="index")), "verdicts": sentences, "notes": notes}))
+            print(
+                json.dumps({"arms": json.loads(table.to_json(orient="index")), "verdicts": sentences, "notes": notes})
+            )
         else:
             console.print(text, highlight=False, markup=False, end="")
         if client is not None and asked.log:
-            run = log(client, asked, table, Path(folder) / "found", title)
+            run = log(client, asked, table, found, title)
             if not as_json:
                 console.print(f"\nlogged as run {run[:8]} of the experiment {asked.experiment}", highlight=False)
 
@@ -99,19 +107,24 @@ def read_file(path: Path) -> pd.DataFrame:
         raise UserError(f"file={path}: {' '.join(str(error).split())}") from error
 
 
-def read_runs(client: Any, asked: Asked) -> tuple[pd.DataFrame, dict[str, dict[str, Any]], list[str]]:
-    """A row per run of the experiment that holds arm, seed and metric, the oldest first; curves of these, by run, as
-    `arm`, `steps` and `values`; and notes on the runs that are left out.
+def read_runs(client: Any, asked: Asked) -> tuple[pd.DataFrame, list[History], list[str]]:
+    """A row per run of the experiment that holds arm, seed and metric, the oldest first; the histories of these; and notes on
+    the runs that are left out.
     """
     with tracking.store_errors():
         experiment = client.get_experiment_by_name(asked.experiment) if client else None
         if experiment is None:
             names = [each.name for each in client.search_experiments()] if client else []
-            raise UserError(f"experiment={asked.experiment}: there is no such experiment{nearest(asked.experiment, names)}")
+            raise UserError(
+                f"experiment={asked.experiment}: there is no such experiment{nearest(asked.experiment, names)}"
+            )
         found = search(client, experiment.experiment_id, asked.filter)
+        found = [run for run in found if run.data.tags.get("phase") != PHASE]  # earlier comparisons of these runs
         if not found:
-            raise UserError(f"experiment={asked.experiment}: it holds no runs{' that filter= lets in' * bool(asked.filter)}")
-        rows, curves, left = [], {}, dict.fromkeys(("not finished", "arm", "seed", "metric"), 0)
+            raise UserError(
+                f"experiment={asked.experiment}: it holds no runs{' that filter= lets in' * bool(asked.filter)}"
+            )
+        rows, histories, left = [], [], dict.fromkeys(("not finished", "arm", "seed", "metric"), 0)
         for run in found:
             arm, seed = value_of(run, asked.arm), value_of(run, asked.seed)
             lacking = next((what for what, lacks in (
@@ -123,14 +136,23 @@ def read_runs(client: Any, asked: Asked) -> tuple[pd.DataFrame, dict[str, dict[s
             history = client.get_metric_history(run.info.run_id, asked.metric)
             points = {each.step: each.value for each in sorted(history, key=lambda each: (each.step, each.timestamp))}
             rows.append({asked.arm: arm, asked.seed: seed, asked.metric: chosen(points, asked.at, asked.higher)})
-            curves[run.info.run_id] = {"arm": arm, "steps": [*points], "values": [*points.values()]}
-    words = {"not finished": "did not finish", "arm": f"have no {asked.arm}", "seed": f"have no {asked.seed}",
-             "metric": f"have no metric {asked.metric}"}  # fmt: skip
-    notes = [f"{count} of {len(found)} runs {words[what]}, not used" for what, count in left.items() if count]
+            histories.append((str(arm), points))
+    words = {"arm": f"without {asked.arm}", "seed": f"without {asked.seed}", "metric": f"without metric {asked.metric}"}
+    lacks = ", ".join(f"{n} {words.get(what, what)}" for what, n in left.items() if n)
+    notes = [f"Not used of {len(found)} runs: {lacks}"] if lacks else []
     if not rows:
         known = sorted({name for run in found for name in (*run.data.params, *run.data.metrics)})
         raise UserError(f"experiment={asked.experiment}: {'; '.join(notes)}; its runs have {', '.join(known[:20])}")
-    return pd.DataFrame(rows), curves, notes
+    return pd.DataFrame(rows), histories, notes
+
+
+def curves_of(histories: Sequence[History]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Steps (E,) that all runs have, and arm to the values (runs, E) there; of arms of several runs, none for fewer than two steps."""
+    common = sorted(set.intersection(*(set(points) for _, points in histories))) if histories else []
+    curves: dict[str, list[list[float]]] = {}
+    for arm, points in histories if len(common) > 1 else []:
+        curves.setdefault(arm, []).append([points[step] for step in common])
+    return np.array(common), {arm: np.array(values) for arm, values in curves.items() if len(values) > 1}
 
 
 def search(client: Any, experiment: str, filter_string: str) -> list[Any]:
@@ -167,7 +189,7 @@ def log(client: Any, asked: Asked, table: pd.DataFrame, folder: Path, title: str
     """The comparison as a run of the experiment that it compares. Returns its id."""
     with tracking.store_errors():
         experiment = client.get_experiment_by_name(asked.experiment)
-        run = client.create_run(experiment.experiment_id, run_name=title, tags={"phase": "compare-runs"}).info.run_id
+        run = client.create_run(experiment.experiment_id, run_name=title, tags={"phase": PHASE}).info.run_id
         for key, value in asdict(asked).items():
             client.log_param(run, f"compare.{key}", value)  # not the name of a parameter that arms or seeds have
         wanted = [name for name in ("mean", "difference", "corrected_p") if name in table]

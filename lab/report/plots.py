@@ -283,27 +283,40 @@ def points(opacity: float) -> alt.Chart:
     return chart.encode(tooltip=alt.Tooltip(field="i"))
 
 
-def arms(steps: np.ndarray, validation: Curves) -> Layers:
-    """A curve per arm over optimiser steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E), fractions."""
+def arms(
+    steps: np.ndarray,
+    validation: Curves,
+    what: str = "validation accuracy",
+    style: str = "%",
+    step: str = "optimiser step",
+) -> Layers:
+    """A curve per arm over steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E).
+
+    what, style: the numbers are, and how they are written, fractions as per cent by default. step: what a step is.
+    """
     found = {arm: np.array([mean_interval(column) for column in values.T]) for arm, values in validation.items()}
     rows = [
         {"name": arm, "at": step} | dict(zip(("value", "low", "high"), map(number, line), strict=True))
         for arm, table in found.items()
         for step, line in zip(steps.tolist(), table, strict=True)
     ]
-    y = scaled(alt.Y, "value", "validation accuracy", format="%")
-    ends = ", ".join(f"{arm} {as_percent(table[-1, 0])}" for arm, table in found.items())
+    y, pointed_style = scaled(alt.Y, "value", what, format=style), ".2%" if style == "%" else style
+    ends = ", ".join(
+        f"{arm} {as_percent(table[-1, 0]) if style == '%' else format(table[-1, 0], '.4g')}"
+        for arm, table in found.items()
+    )
     styles = arm_styles(validation)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=steps_axis(steps), color=coloured(styles))
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=steps_axis(steps, title=step), color=coloured(styles))
     pointed = [
-        tooltip(field, title, ".2%") for field, title in (("value", "accuracy"), ("low", "low"), ("high", "high"))
+        tooltip(field, title, pointed_style)
+        for field, title in (("value", what.removeprefix("validation ")), ("low", "low"), ("high", "high"))
     ]
     mean = base.mark_line(strokeWidth=2.2, point={"size": 14}).encode(
         y=y, strokeDash=dashed(styles), tooltip=[alt.Tooltip(field="name", title="arm"), tooltip("at", "step", "d"), *pointed]
     )  # fmt: skip
     return alt.layer(band(base, "low", "high", y, 0.18), mean).properties(
         height=320,
-        description=f"Validation accuracy over optimiser steps, mean over seeds. At the last evaluation: {ends}.",
+        description=f"{what[0].upper()}{what[1:]} over steps, mean over seeds. At the last evaluation: {ends}.",
     )
 
 
@@ -316,31 +329,37 @@ def arm_styles(arms: Iterable[str]) -> dict[str, tuple[str, list[int]]]:
     return {arm: ARMS[arm] if arm in ARMS else styles[arm] for arm in arms}
 
 
-def effects(comparisons: Mapping[str, Comparison]) -> Layers:
-    """Forest plot: each difference in percentage points with its 95 % interval, the largest above.
+def effects(
+    comparisons: Mapping[str, Comparison], what: str = "test accuracy (points)", scale: float = 100, style: str = ".2f"
+) -> Layers:
+    """Forest plot: each difference with its 95 % interval, the largest above.
 
     Full points where a difference is shown; the grey band holds the differences that do not matter, where that was said.
+    what: is compared, in units of 1 / scale, percentage points by default; style: of the numbers.
     """
     rows = [
         {"name": f"{c.arm} − {c.baseline}", "with": c.baseline, "full": int(c.shown),
          "p": number(c.corrected_p)}
-        | {key: number(100 * value) for key, value in (("value", c.difference), ("low", c.low), ("high", c.high))}
+        | {key: number(scale * value) for key, value in (("value", c.difference), ("low", c.low), ("high", c.high))}
         for c in sorted(comparisons.values(), key=lambda c: -c.difference)
     ]  # fmt: skip
     known = {"shuffled": BLUE, "random": ORANGE}
     baselines = list(dict.fromkeys(str(row["with"]) for row in rows))
     rest = iter([VERMILION, INK, "var(--green)", "var(--pink)", "var(--sky)", GREY] * len(baselines))
-    scale = alt.Scale(domain=baselines, range=[known[each] if each in known else next(rest) for each in baselines])
-    colour = alt.Color(field="with", type="nominal", scale=scale, legend=alt.Legend(title="difference from"))
+    colours = alt.Scale(domain=baselines, range=[known[each] if each in known else next(rest) for each in baselines])
+    colour = alt.Color(field="with", type="nominal", scale=colours, legend=alt.Legend(title="difference from"))
     base = alt.Chart(alt.InlineData(values=rows))
     names: list[Any] = [row["name"] for row in rows]
     y = alt.Y(field="name", type="nominal", title=None, sort=names, axis=alt.Axis(labelLimit=230))
-    x = scaled(alt.X, "value", "difference in test accuracy (points)", tickCount=FEW)
-    tips = [alt.Tooltip(field="name", title="arms"), *(tooltip(key, key, "+.2f") for key in ("value", "low", "high"))]
+    x = scaled(alt.X, "value", f"difference in {what}", tickCount=FEW)
+    tips = [
+        alt.Tooltip(field="name", title="arms"),
+        *(tooltip(key, key, f"+{style}") for key in ("value", "low", "high")),
+    ]
     layers: list[Any] = [
         alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x=x)
     ]
-    matters = 100 * max(c.matters for c in comparisons.values())
+    matters = scale * max(c.matters for c in comparisons.values())
     if matters:
         ends = alt.InlineData(values=[{"value": -matters, "to": matters}])
         layers.insert(0, alt.Chart(ends).mark_rect(color=GREY, opacity=0.25).encode(x=x, x2=alt.X2(field="to")))
@@ -352,9 +371,11 @@ def effects(comparisons: Mapping[str, Comparison]) -> Layers:
             opacity=alt.Opacity(field="full", type="quantitative", scale=None),
         ),
     ]  # fmt: skip
-    said = "; ".join(f"{row['name']} {row['value']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})" for row in rows)
+    said = "; ".join(
+        f"{row['name']} {row['value']:+{style}} ({row['low']:+{style}} to {row['high']:+{style}})" for row in rows
+    )
     return alt.layer(*layers).properties(
-        height=24 * len(rows), description=f"Differences in test accuracy in points, with 95 % intervals: {said}."
+        height=24 * len(rows), description=f"Differences in {what} with 95 % intervals: {said}."
     )
 
 
@@ -465,8 +486,8 @@ def epochs_axis(last: int) -> alt.X:
     return scaled(alt.X, "at", "epoch", [1, max(last, 2)], tickMinStep=1, format="d")
 
 
-def steps_axis(steps: np.ndarray, field: str = "at") -> alt.X:
-    return scaled(alt.X, field, "optimiser step", [0, int(steps[-1])], tickCount=FEW)
+def steps_axis(steps: np.ndarray, field: str = "at", title: str = "optimiser step") -> alt.X:
+    return scaled(alt.X, field, title, [0, int(steps[-1])], tickCount=FEW)
 
 
 def number(value: float) -> float | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import train
 from lab.errors import UserError
 from lab.tracking import Tracked, open_store
 
@@ -123,3 +124,22 @@ def test_what_a_server_gets_twice_it_holds_once(server, tmp_path):
         made = Tracked(client, tmp_path, "tests", [("all", {}, {}), ("a run", {}, {})], [lines])
         made.send(ended=True)
     assert len(client.get_metric_history(made.children[0], "a")) == 8
+
+
+@pytest.mark.slow
+def test_runs_on_a_server_are_compared(server, port, capsys):
+    server.start()
+    client = open_store()
+    experiment = client.create_experiment("tuning")
+    for arm, base in (("sgd", 0.8), ("adam", 0.9)):
+        for seed in range(6):
+            run = client.create_run(experiment).info.run_id
+            for key, value in (("optimizer", arm), ("seed", seed)):
+                client.log_param(run, key, value)
+            client.log_metric(run, "accuracy", base + 0.01 * seed)
+            client.set_terminated(run)
+    words = ["experiment=tuning", "arm=optimizer", "metric=accuracy", "baseline=sgd"]
+    assert train.main(["--mode", "compare-runs", *words]) == 0
+    assert "adam was 0.1" in capsys.readouterr().out
+    own = client.search_runs([experiment], "tags.phase = 'compare-runs'")
+    assert [file.path for file in client.list_artifacts(own[0].info.run_id) if file.path == "report.html"]

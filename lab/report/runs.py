@@ -1,0 +1,80 @@
+"""What `--mode compare-runs` leaves: the page, tables, figures and the summary of arms of anyone's runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from curricula import Comparison
+from lab.report import empty, finish, plots, summary, write_page
+from lab.report.page import render
+
+HEADS = ("arm", "mean", "±", "pairs", "differ-\nence", "95 %\ninterval", "p", "least\np")
+
+
+def write_runs(
+    folder: Path,
+    table: pd.DataFrame,
+    comparisons: Mapping[str, Comparison],
+    curves: Mapping[str, np.ndarray],
+    steps: np.ndarray,
+    verdicts: Sequence[str],
+    notes: Sequence[str],
+    metric: str,
+    title: str,
+    settings: Mapping[str, Any],
+) -> str:
+    """Write all of it into a new folder. Returns the summary.
+
+    table, comparisons, notes: of `curricula.compare_runs`. curves: arm to (runs, E) values of the metric at `steps` (E,),
+    none where runs have no two steps in common. settings: what was asked for.
+    """
+    empty(folder)
+    table.to_csv(folder / "runs.csv")
+    (folder / "verdict.txt").write_text("".join(f"{sentence}\n" for sentence in verdicts), encoding="utf-8")
+    charts: dict[str, Any] = {"effects": plots.effects(comparisons, metric, 1, ".3g")}
+    if curves:
+        charts = {"arms": plots.arms(steps, curves, metric, ".3g", "step"), **charts}
+    for name, chart in charts.items():
+        plots.save(chart, folder / "figures", name, title)
+    words = {"verdicts": verdicts, "notes": notes, "metric": metric}
+    data = {"plots": {name: plots.for_page(chart) for name, chart in charts.items()}}
+    rows = rows_of(table)
+    page = {
+        "title": title,
+        "heads": [head.replace("-\n", "").replace("\n", " ") for head in HEADS],
+        "rows": rows,
+        "charts": list(charts),
+        "settings": settings,
+        "data": data,
+    }
+    write_page(folder, render("runs.html", **page, **words))
+    arms = summary.table(HEADS, rows)
+    return finish(
+        folder, settings, lambda console: summary.show(console, "runs.txt", {"ARMS": arms}, title=title, **words)
+    )
+
+
+def rows_of(table: pd.DataFrame) -> list[list[str]]:
+    """The cells of the table; the numbers have as many decimals as show two digits of the narrowest interval."""
+    reaches = pd.concat([(table[f"{name}high"] - table[f"{name}low"]) / 2 for name in ("mean_", "")])
+    narrowest = reaches[reaches > 0].min()
+    decimals = 3 if np.isnan(narrowest) else int(max(0, 1 - np.floor(np.log10(narrowest))))
+
+    def cell(value: float, sign: str = "") -> str:
+        return "" if np.isnan(value) else f"{value:{sign}.{decimals}f}"
+
+    rows = []
+    for arm, row in table.iterrows():
+        reach = (row["mean_high"] - row["mean_low"]) / 2
+        cells = [str(arm), cell(row["mean"]), cell(reach)]
+        if np.isnan(row.get("difference", np.nan)):
+            cells += ["", "", "", "", ""]
+        else:
+            bounds = f"{cell(row['low'], '+')}, {cell(row['high'], '+')}"
+            p = summary.small(row["corrected_p"])
+            cells += [f"{row['seeds']:.0f}", cell(row["difference"], "+"), bounds, p, summary.small(row["smallest_p"])]
+        rows.append(cells)
+    return rows

@@ -1,0 +1,124 @@
+"""`--mode compare-runs` on experiments that others wrote, in a database, on a server, and in a file."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import train
+from curricula import compare
+from lab.tracking import open_store
+
+VALUES = {
+    arm: base + np.random.default_rng([3, k]).normal(0, 0.01, 6)
+    for k, (arm, base) in enumerate((("sgd", 0.8), ("adam", 0.84)))
+}
+
+
+def tune(client: mlflow.MlflowClient, name: str = "tuning") -> str:
+    """Six seeds of two optimisers, and three runs that cannot be used."""
+    experiment = client.create_experiment(name)
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            run = client.create_run(experiment).info.run_id
+            client.log_param(run, "optimizer", arm)
+            client.set_tag(run, "seed", str(seed))
+            for step, part in ((0, 0.5), (10, 1.1), (20, 1.0)):
+                client.log_metric(run, "accuracy", part * value, step=step)
+            client.set_terminated(run)
+    for status, keys in (("FAILED", ("optimizer",)), ("FINISHED", ()), ("FINISHED", ("optimizer",))):
+        run = client.create_run(experiment).info.run_id
+        for key in keys:
+            client.log_param(run, key, "adam")
+        client.log_metric(run, "accuracy", 0.5)
+        client.set_terminated(run, status)
+    return experiment
+
+
+def compared(*words: str) -> int:
+    return train.main(
+        ["--mode", "compare-runs", "arm=params.optimizer", "seed=tags.seed", "metric=accuracy", "baseline=sgd", *words]
+    )
+
+
+def test_an_experiment_that_this_program_did_not_write(place, capsys):
+    client = open_store()
+    experiment = tune(client)
+    assert compared("experiment=tuning") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "adam was 0.0" in text and "better than sgd" in text
+    assert "Not used of 15 runs: 1 not finished, 1 without params.optimizer, 1 without tags.seed." in text
+    own = client.search_runs([experiment], "tags.phase = 'compare-runs'")
+    assert len(own) == 1 and own[0].info.status == "FINISHED"
+    files = {file.path for file in client.list_artifacts(own[0].info.run_id)}
+    assert {"report.html", "runs.csv", "verdict.txt", "summary.txt", "figures"} <= files
+    table = pd.read_csv(client.download_artifacts(own[0].info.run_id, "runs.csv"), index_col="arm")
+    c = compare(VALUES, "sgd")["adam"]
+    found = table.loc["adam", ["difference", "low", "high", "p", "corrected_p"]].astype(float)
+    np.testing.assert_allclose(found, [c.difference, c.low, c.high, c.p, c.corrected_p])
+    # its own run is no run to compare
+    assert compared("experiment=tuning", "log=false", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["arms"]["adam"]["difference"] == pytest.approx(c.difference)
+    assert len(client.search_runs([experiment], "tags.phase = 'compare-runs'")) == 1
+
+
+@pytest.mark.parametrize(("at", "part"), [("last", 1.0), ("best", 1.1), ("step:0", 0.5)])
+def test_which_value_of_a_run_counts(place, capsys, at, part):
+    tune(open_store())
+    assert compared("experiment=tuning", "log=false", f"at={at}", "--json") == 0
+    arms = json.loads(capsys.readouterr().out)["arms"]
+    assert arms["sgd"]["mean"] == pytest.approx(part * VALUES["sgd"].mean())
+
+
+def test_a_comparison_of_this_program_comes_out_the_same(place, digits, capsys):
+    tiny = ["data=folder", f"root={digits}", "network=lenet5", "resize=null", "crop=null", "batch_size=25", "lr=0.01",
+            "epochs=1", "seeds=3", "device=cpu", "--quiet"]  # fmt: skip
+    assert train.main(["--mode", "curriculum", "--metric", "entropy", *tiny]) == 0
+    client = open_store()
+    parent = client.search_runs(
+        [each.experiment_id for each in client.search_experiments()], "tags.phase = 'curriculum'"
+    )[0]
+    name = client.get_experiment(parent.info.experiment_id).name
+    table = pd.read_csv(client.download_artifacts(parent.info.run_id, "comparison.csv"), index_col=0)
+    words = ["arm=tags.arm", "seed=tags.seed", "metric=test/accuracy_at_best", "baseline=shuffled", "log=false"]
+    assert (
+        train.main(["--mode", "compare-runs", f"experiment={name}", *words, "filter=tags.phase = 'arm'", "--json"]) == 0
+    )
+    arms = json.loads(capsys.readouterr().out)["arms"]
+    for arm in ("curriculum", "anti", "random"):
+        assert arms[arm]["difference"] == pytest.approx(table.loc[arm, "difference"], abs=1e-9)
+        assert arms[arm]["mean"] == pytest.approx(table.loc[arm, "test_at_best"], abs=1e-9)
+
+
+def test_a_table_in_a_file(place, capsys):
+    listed = [(arm, seed, value) for arm, values in VALUES.items() for seed, value in enumerate(values)]
+    pd.DataFrame(listed, columns=["optimizer", "run", "accuracy"]).to_csv("results.csv", index=False)
+    words = ["--mode", "compare-runs", "file=results.csv", "arm=optimizer", "seed=run", "metric=accuracy", "--json"]
+    assert train.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["arms"]["adam"]["difference"] == pytest.approx(compare(VALUES, "sgd")["adam"].difference)
+    assert "compared with sgd, the arm of the first run" in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["experiment=tuning", "file=x.csv"], "give either experiment=NAME or file=results.csv"),
+        ([], "give either experiment=NAME or file=results.csv"),
+        (["experiment=tunning"], "experiment=tunning: there is no such experiment; did you mean tuning"),
+        (["experiment=tuning", "metric=acc"], "15 runs: 1 not finished, 1 without params.optimizer, 1 without tags.seed, 12 without metric acc; its runs have accuracy, optimizer"),
+        (["experiment=tuning", "at=first"], "at=first: expected last, best or step:N"),
+        (["experiment=tuning", "higher=perhaps"], "higher=perhaps: expected true or false"),
+        (["experiment=tuning", "baseline=rmsprop"], "there is no arm 'rmsprop'"),
+        (["file=nothing.csv"], "nothing.csv"),
+        (["experiment=tuning", "metrik=accuracy"], "there is no setting 'metrik'"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line(place, capsys, words, line):
+    tune(open_store())
+    assert compared(*words) == 2
+    error = capsys.readouterr().err
+    assert line in error and error.count("\n") == 1
