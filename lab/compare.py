@@ -16,8 +16,9 @@ import curricula
 from agreement import commonest
 from agreement.record import read_lines, save_array
 from curricula import ARMS, PACING, Arm, answer, check_counts, read_outcome, seeds_needed, table_of
-from curricula.comparison import pairs_of
+from curricula.comparison import orders_of, pairs_of
 from curricula.scores import SCORES
+from curricula.sentences import price
 from lab import tracking
 from lab.compared import Compared
 from lab.data import load
@@ -28,11 +29,14 @@ from lab.ordering import (
     arms_of,
     check_metric,
     clusters_of,
-    held_out,
     metrics_of,
     named_arms,
     notes_on,
+    part_of,
+    parts_of,
     scores_of,
+    with_label_noise,
+    wrong_labels_last,
 )  # fmt: skip
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
@@ -58,7 +62,10 @@ def compare(settings: CompareSettings, console: Any) -> str:
     # anti of each of several scores would take half of the time again
     kinds = settings.arms or [arm for arm in ARMS if arm != "anti" or len(metrics) == 1]
     named = named_arms(kinds, metrics, settings.variety)
-    pairs = pairs_of(named)
+    costly = [metric for metric in metrics if {*check_metric(metric)} & {*SCORES}]  # which read a measurement
+    if costly and settings.longer != 0:
+        named["shuffled_longer"] = named["shuffled"]
+    pairs = pairs_of(named, paid=[arm for arm, (_, metric, _) in named.items() if metric in costly])
     number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
     settings = replace(settings, arms=kinds, seeds=number)
     say(*too_few(number, len(pairs)))
@@ -70,18 +77,20 @@ def compare(settings: CompareSettings, console: Any) -> str:
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     trainings = len(named) * number
-    train, validation = held_out(data, settings.validation, settings.label_noise, settings.seed)
-    given = data.train.labels.copy()
-    given[train.index] = train.labels  # with the wrong ones: a score must not know better than the training
-    labels = data.classes_of(given)
-    scores, notes = {}, []
+    # a score must not know better than the training which labels are wrong
+    given = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
+    train, validation = (part_of(given.train, index) for index in parts_of(data, settings.validation, settings.seed))
+    labels = data.classes_of(given.train.labels)
+    noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
+    noise = noise if settings.label_noise else ""
+    scores, notes, cost = {}, [], 0
     with Progress(console, trainings, settings.evaluations) as progress:
         for metric in metrics:
-            found, about = scores_of(
-                metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
-                settings.cache, settings.statistics_resize, progress,
+            found, about, passes = scores_of(
+                metric, given.train, labels, settings.data, settings.root, settings.measurement, client,
+                settings.cache, settings.statistics_resize, progress, noise,
             )  # fmt: skip
-            scores[metric] = found[train.index]
+            scores[metric], cost = found[train.index], max(cost, passes)
             notes += about
     groups = {
         variety: clusters_of(data.train, labels)[train.index] if variety == "clusters" else None
@@ -90,7 +99,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
     examples = len(train.labels)
     if examples < settings.batch_size:
         raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
-    steps = max(1, round(settings.budget * settings.epochs * -(-examples // settings.batch_size)))
+    batches = -(-examples // settings.batch_size)
+    steps = max(1, round(settings.budget * settings.epochs * batches))
+    more = max(1, round(min(cost * batches, steps if settings.longer is None else settings.longer * batches)))
     pacing = pacing_curve(settings.pacing, steps, examples, settings.a, settings.b)
     say(*never_drawn(settings.pacing, pacing))
     for metric, values in scores.items():
@@ -99,7 +110,20 @@ def compare(settings: CompareSettings, console: Any) -> str:
         say(*(f"{note}. Continuing." for note in about))
         notes += about
     seeds = range(settings.seed, settings.seed + number)
-    arms = arms_of(named, seeds, scores, train.labels, settings.balance, settings.descending, groups)
+    arms = arms_of(
+        named,
+        seeds,
+        scores,
+        train.labels,
+        settings.balance,
+        settings.descending,
+        groups,
+        {"shuffled_longer": steps + more},
+    )
+    wrong = given.train.labels[train.index] != data.train.labels[train.index]
+    for arm in arms[: len(named)] if wrong.any() else ():
+        if orders_of([arm.name]):
+            notes.append(f"{arm.name}: {wrong_labels_last(arm.order, wrong)}")
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
@@ -131,7 +155,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
                 curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
             )
             table = table_of(outcome, comparisons)
-            message = answer(comparisons, table, commonest(data.test.labels))
+            against = [c for c in comparisons.values() if c.baseline == "shuffled_longer"]
+            paid = price(cost, steps / batches, more / batches, against) if cost else ""
+            message = answer(comparisons, table, commonest(data.test.labels), paid)
             by = " or ".join([", ".join(metrics[:-1]), metrics[-1]] if len(metrics) > 1 else metrics)
             title = f"{settings.network} on {settings.data}, ordered by {by}, {number} seeds"
             summary = write_comparison(
@@ -213,7 +239,10 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     def key(arm: Arm) -> str:
         own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
         # the baseline shuffles all examples with its own seed: its starting order is the seed's as well
-        text = json.dumps({**shared, "of": arm.seed, "balance": config.balance or None, **own}, sort_keys=True)
+        text = json.dumps(
+            {**shared, "steps": arm.steps or config.steps, "of": arm.seed, "balance": config.balance or None, **own},
+            sort_keys=True,
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     return [key(arm) for arm in arms]
@@ -269,8 +298,8 @@ def train_arms(
             plan = Compared(
                 arm=arm.name,
                 seed=arm.seed,
-                steps=config.steps,
-                evaluations=config.evaluations,
+                steps=arm.steps or config.steps,
+                evaluations=min(config.evaluations, config.steps),  # no more where it has more steps than the others
                 pacing=config.pacing if arm.paced else None,
                 a=config.a,
                 b=config.b,

@@ -86,6 +86,19 @@ class Settings:
         "side in pixels of the squares that images are resized to for entropy and frequency; null: no resizing",
         at_least=10,
     )
+    label_noise: float = setting(
+        0.0,
+        "fraction of the train labels to replace by wrong ones; with the same seed= and validation= a measurement and a "
+        "comparison have the same ones",
+        at_least=0,
+        at_most=1,
+    )
+    validation: float = setting(
+        0.1,
+        "fraction of the train set that a comparison holds out to choose the best step by; no label noise there",
+        above=0,
+        below=1,
+    )
     # by which networks
     network: Any = setting(
         "lenet5",
@@ -216,10 +229,14 @@ class CompareSettings(Settings):
         "smallest difference of interest in percentage points: a smaller one that is shown is called negligible",
         at_least=0,
     )
-    label_noise: float = setting(0.0, "fraction of the train labels to replace by wrong ones", at_least=0, at_most=1)
-    validation: float = setting(0.1, "fraction of the train set held out to choose the best step by", above=0, below=1)
     evaluations: int = setting(
         20, "how often a training is evaluated on the validation part, evenly spaced", at_least=1
+    )
+    longer: float | None = setting(
+        None,
+        "passes over the data that the arm shuffled_longer has at most beyond the others: what the measurement behind a "
+        "score cost; null: as many as they have, 0: no such arm",
+        at_least=0,
     )
     measurement: str | None = setting(
         None, "run id of the measurement that metric= reads; null: the latest of the data"
