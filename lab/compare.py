@@ -15,7 +15,7 @@ import pandas as pd
 import curricula
 from agreement import commonest
 from agreement.record import read_lines, save_array
-from curricula import ARMS, PACING, Arm, answer, check_counts, read_outcome, seeds_needed, table_of
+from curricula import ARMS, PACING, Arm, answer, check_counts, picked, read_outcome, seeds_needed, table_of
 from curricula.comparison import orders_of, pairs_of
 from curricula.scores import SCORES
 from curricula.sentences import price
@@ -34,7 +34,9 @@ from lab.ordering import (
     notes_on,
     part_of,
     parts_of,
+    picks,
     scores_of,
+    tries_of,
     with_label_noise,
     wrong_labels_last,
 )  # fmt: skip
@@ -76,7 +78,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
-    trainings = len(named) * number
+    tries = tries_of(settings.tune_lr, settings.tune_a, settings.tune_b)
+    trainings = len(named) * number * len(tries)
     # a score must not know better than the training which labels are wrong
     given = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     train, validation = (part_of(given.train, index) for index in parts_of(data, settings.validation, settings.seed))
@@ -102,8 +105,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     batches = -(-examples // settings.batch_size)
     steps = max(1, round(settings.budget * settings.epochs * batches))
     more = max(1, round(min(cost * batches, steps if settings.longer is None else settings.longer * batches)))
-    pacing = pacing_curve(settings.pacing, steps, examples, settings.a, settings.b)
-    say(*never_drawn(settings.pacing, pacing))
+    pacing = pacings_of(settings, steps, examples)
+    say(*(note for name in pacing[1] for note in never_drawn(name, pacing)))
     for metric, values in scores.items():
         about = notes_on(values, [data.train.ids[i] for i in train.index], metric)
         about = [f"{metric}: {note}" for note in about] if len(metrics) > 1 else about
@@ -119,9 +122,10 @@ def compare(settings: CompareSettings, console: Any) -> str:
         settings.descending,
         groups,
         {"shuffled_longer": steps + more},
+        tries,
     )
     wrong = given.train.labels[train.index] != data.train.labels[train.index]
-    for arm in arms[: len(named)] if wrong.any() else ():
+    for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
         if orders_of([arm.name]):
             notes.append(f"{arm.name}: {wrong_labels_last(arm.order, wrong)}")
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
@@ -150,7 +154,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
 
             train_arms(config, arms, folders, len(data.classes), data.multi_label, size, look, progress)
             progress.say("comparing arms, writing figures and tables")
-            outcome = read_outcome(arms, folders, len(data.test))
+            chosen = picked(arms, folders)
+            notes += picks([arms[i] for i in chosen])
+            outcome = read_outcome([arms[i] for i in chosen], [folders[i] for i in chosen], len(data.test))
             comparisons = (
                 curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
             )
@@ -211,6 +217,16 @@ def pacing_curve(
         raise UserError(f"pacing={name}: {error}") from error
 
 
+def pacings_of(settings: CompareSettings, steps: int, examples: int) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """As `pacing_curve`, a curve for each of the parameters that are tried."""
+    curves: dict[str, np.ndarray] = {}
+    for _, a, b, _ in tries_of([], settings.tune_a, settings.tune_b):
+        own = [f"{key}={value:g}" for key, value in (("a", a), ("b", b)) if value is not None]
+        t, curve, _ = pacing_curve(settings.pacing, steps, examples, a or settings.a, b or settings.b)
+        curves[" ".join([settings.pacing, *own])] = curve[settings.pacing]
+    return t, curves, examples
+
+
 def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]) -> list[str]:
     """What to say where a pacing function ends before all examples are in: H&W's count steps, however short a training is."""
     t, sizes, examples = pacing
@@ -234,14 +250,14 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
         "bf16": config.precision == "bf16",
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
-    paced = {"pacing": config.pacing, "a": config.a, "b": config.b}
 
     def key(arm: Arm) -> str:
+        paced = {"pacing": config.pacing, "a": arm.a or config.a, "b": arm.b or config.b}
         own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
+        differs = {"steps": arm.steps or config.steps, "lr": arm.lr or config.lr}
         # the baseline shuffles all examples with its own seed: its starting order is the seed's as well
         text = json.dumps(
-            {**shared, "steps": arm.steps or config.steps, "of": arm.seed, "balance": config.balance or None, **own},
-            sort_keys=True,
+            {**shared, **differs, "of": arm.training_seed, "balance": config.balance or None, **own}, sort_keys=True
         )
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -258,7 +274,9 @@ def runs_for(
     for arm, key, other in zip(arms, terms, reused, strict=True):
         tags = {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key}
         tags |= {"reused_from": other} if other else {}
-        children.append((f"{arm.name}, seed {arm.seed}", {"arm": arm.name, "seed": arm.seed}, tags))
+        about = {"arm": arm.name, "seed": arm.seed, **arm.tried}
+        label = ", ".join([arm.name, f"seed {arm.seed}", *(f"{key}={value:g}" for key, value in arm.tried.items())])
+        children.append((label, about, tags))
     return [(name, plain(settings), {**shared, "phase": "curriculum"}), *children]
 
 
@@ -297,18 +315,20 @@ def train_arms(
             save_array(folder / "order.npy", arm.order)  # too large to travel with the task
             plan = Compared(
                 arm=arm.name,
-                seed=arm.seed,
+                seed=arm.training_seed,
                 steps=arm.steps or config.steps,
                 evaluations=min(config.evaluations, config.steps),  # no more where it has more steps than the others
                 pacing=config.pacing if arm.paced else None,
-                a=config.a,
-                b=config.b,
+                a=arm.a or config.a,
+                b=arm.b or config.b,
                 shared=work,
                 classes=classes,
                 sets_of=classes if multi_label else 0,
                 folder=folder,
             )
-            tasks[folder.name] = (plan, config.network, Recipe.of(config), size, threads)
+            recipe = Recipe.of(config)
+            recipe = replace(recipe, lr=arm.lr or recipe.lr)
+            tasks[folder.name] = (plan, config.network, recipe, size, threads)
     train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)
 
 

@@ -3,6 +3,7 @@
 Scores come from statistics of images or examples, from a measurement in MLflow, or from a file.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -238,6 +239,9 @@ def named_arms(
     return made
 
 
+Try = tuple[float | None, float | None, float | None, int]  # lr, a, b, and the how manieth of its lr
+
+
 def arms_of(
     named: Mapping[str, tuple[str, str, str]],
     seeds: Sequence[int],
@@ -247,22 +251,52 @@ def arms_of(
     descending: bool,
     groups: Mapping[str, np.ndarray | None],
     steps: Mapping[str, int],
+    tries: Sequence[Try] = ((None, None, None, 0),),
 ) -> list[Arm]:
-    """Every arm with every seed; the seed draws the random order and the order of equal scores.
+    """Every arm with every seed and try; the seed draws the random order and the order of equal scores.
 
     named: of `named_arms`. scores: by name. groups: by variety, the clusters that an order takes from in turn, if any.
-    steps: of the arms that have other numbers of them.
+    steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
+    same, tries other seeds.
     """
-    return [
-        Arm(
-            name,
-            seed,
-            order(
-                scores[score], kind, labels, balance, seed, descending, None if kind == "shuffled" else groups[variety]
-            ),
-            kind != "shuffled",
-            steps.get(name),
-        )
-        for seed in seeds
-        for name, (kind, score, variety) in named.items()
-    ]
+    arms = []
+    for seed in seeds:
+        for name, (kind, score, variety) in named.items():
+            paced = kind != "shuffled"
+
+            def ordered(draw: int, kind: str = kind, score: str = score, variety: str = variety) -> np.ndarray:
+                clusters = None if kind == "shuffled" else groups[variety]
+                return order(scores[score], kind, labels, balance, draw, descending, clusters)
+
+            own = ordered(seed)
+            for lr, a, b, again in tries:
+                if paced or not again:
+                    arms.append(
+                        Arm(name, seed, own, paced, steps.get(name), lr, a if paced else None, b if paced else None)
+                    )
+                else:
+                    other = seed + again * len(seeds)
+                    arms.append(Arm(name, seed, ordered(other), paced, steps.get(name), lr, draw=other))
+    return arms
+
+
+def tries_of(lr: Sequence[float], a: Sequence[float], b: Sequence[float]) -> list[Try]:
+    """All combinations of what is tuned, None for what is not, and which of those with its learning rate each is."""
+    rates: list[float | None] = [*lr] or [None]
+    ends: list[float | None] = [*a] or [None]
+    begins: list[float | None] = [*b] or [None]
+    pacings = list(itertools.product(ends, begins))
+    return [(rate, *pacing, again) for rate in rates for again, pacing in enumerate(pacings)]
+
+
+def picks(arms: Sequence[Arm]) -> list[str]:
+    """How often each value was picked by each arm, over seeds, in words; nothing where there was no choice."""
+    said = []
+    for name in dict.fromkeys(arm.name for arm in arms):
+        chosen = [arm for arm in arms if arm.name == name]
+        for key in ("lr", "a", "b"):
+            counts = Counter(arm.tried[key] for arm in chosen if key in arm.tried)
+            if counts:
+                often = ", ".join(f"{value:g} {count}×" for value, count in sorted(counts.items()))
+                said.append(f"{name} picked {key}={often}")
+    return said

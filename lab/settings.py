@@ -229,6 +229,13 @@ class CompareSettings(Settings):
         "smallest difference of interest in percentage points: a smaller one that is shown is called negligible",
         at_least=0,
     )
+    tune_lr: list[float] = setting(
+        [], "learning rates, tune.lr=0.02,0.1, of which each arm picks one a seed by validation", above=0
+    )
+    tune_a: list[float] = setting(
+        [], "the same of a=; shuffled, which has none, is the best of as many trainings with other seeds", above=0
+    )
+    tune_b: list[float] = setting([], "the same of b=", above=0, at_most=1)
     evaluations: int = setting(
         20, "how often a training is evaluated on the validation part, evenly spaced", at_least=1
     )
@@ -253,7 +260,7 @@ def compose(words: list[str], mode: str = "measure") -> Any:
     Returns the mode's class in MODES. Raises UserError with one clear line.
     """
     default: DictConfig = OmegaConf.structured(MODES[mode])
-    given = [pair(word) for word in words]
+    given = [pair(re.sub(r"^tune\.", "tune_", word)) for word in words]
     chosen = next((value for key, value in reversed(given) if key == "data"), default.data)
     layer = read_preset(chosen)
     section = layer.pop(mode, {})
@@ -380,16 +387,16 @@ def check(settings: Settings) -> None:
             if about["choices"] and each is not None and each not in about["choices"]:
                 hint = nearest(str(each), about["choices"])
                 raise UserError(f"{entry.name}={each}: expected one of {', '.join(about['choices'])}{hint}")
-        for bound, limit in about["bounds"].items():
-            fits = {
-                "at_least": lambda x, limit: x >= limit,
-                "above": lambda x, limit: x > limit,
-                "at_most": lambda x, limit: x <= limit,
-                "below": lambda x, limit: x < limit,
-            }[bound]
-            if value is not None and not fits(value, limit):
-                words = bound.replace("_", " ")
-                raise UserError(f"{entry.name}={value}: expected {words} {limit:g} ({about['meaning']})")
+            for bound, limit in about["bounds"].items():
+                fits = {
+                    "at_least": lambda x, limit: x >= limit,
+                    "above": lambda x, limit: x > limit,
+                    "at_most": lambda x, limit: x <= limit,
+                    "below": lambda x, limit: x < limit,
+                }[bound]
+                if each is not None and not fits(each, limit):
+                    words = bound.replace("_", " ")
+                    raise UserError(f"{entry.name}={each}: expected {words} {limit:g} ({about['meaning']})")
     if settings.resize and settings.crop and settings.crop > settings.resize:
         raise UserError(f"crop={settings.crop}: larger than resize={settings.resize}")
     if (settings.engine == "dask") != (settings.scheduler is not None):

@@ -161,6 +161,38 @@ def test_several_scores_one_of_them_measured_on_the_same_noisy_labels(place, dig
 
 
 @pytest.mark.slow
+def test_each_arm_picks_its_settings_by_validation_and_the_baseline_tries_as_often(
+    place, digits, capsys, without_figures
+):
+    words = [*SMALL, f"root={digits}", "metric=entropy", "arms=shuffled,curriculum", "workers=2"]
+    assert compare(*words, "tune.lr=0.001,0.1", "tune.a=0.5,1") == 0
+    assert "curriculum picked lr=" in printed(capsys)
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    runs = children(client, parent.info.run_id)
+    tried = {(run.data.tags["arm"], run.data.tags["seed"]): [] for run in runs}
+    for run in runs:
+        curve = [value for _, value in history(client, run.info.run_id, "validation/accuracy")]
+        tried[run.data.tags["arm"], run.data.tags["seed"]].append((max(curve), run))
+    assert {key: len(each) for key, each in tried.items()} == {
+        (arm, seed): 4 for arm in ("shuffled", "curriculum") for seed in "01"
+    }
+    for arm, differ in (("curriculum", {"lr", "a"}), ("shuffled", {"lr", "draw"})):
+        for run in (run for _, run in tried[arm, "0"]):
+            assert run.data.params.keys() - {"draw"} == {"arm", "seed", *differ} - {"draw"}
+    assert {run.data.params.get("draw") for _, run in tried["shuffled", "1"]} == {None, "3"}
+    found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
+    for arm in ("shuffled", "curriculum"):
+        best = [max(tried[arm, seed], key=lambda each: each[0]) for seed in "01"]
+        equal = [
+            {run.data.metrics["test/accuracy_at_best"] for value, run in tried[arm, seed] if value == top}
+            for seed, (top, _) in zip("01", best, strict=True)
+        ]
+        sums = {(x + y) / 2 for x in equal[0] for y in equal[1]}
+        assert any(found.loc[arm, "test_at_best"] == pytest.approx(each) for each in sums)
+
+
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
     place, digits, empty_database, monkeypatch, without_figures
 ):
@@ -238,6 +270,8 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
         (["metric=entropy,color"], "there is no 'color'"),
         (["metric=file:one,two.csv"], "file:one,two.csv: there is no such file"),
         (["variety=none,none"], "variety: name none, clusters, or each once"),
+        (["tune.a=0.5,0"], "tune_a=0.0: expected above 0"),
+        (["tune.c=1"], "there is no setting 'tune_c'"),
         (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
         (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=digits"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
