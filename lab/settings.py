@@ -220,7 +220,7 @@ class CompareSettings(Settings):
     )
     seeds: int | None = setting(
         None,
-        "trainings of each arm, from seed= on, paired over arms; null: 8, or as many as so many comparisons need",
+        "trainings of each arm, from seed= on, paired; null: 8, or what many arms need",
         at_least=2,
     )
     budget: float = setting(1.0, "fraction of the optimiser steps of all epochs to train for", above=0, at_most=1)
