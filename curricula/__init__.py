@@ -19,6 +19,7 @@ from curricula.order import unknown as unknown
 from curricula.outcome import Arm as Arm
 from curricula.outcome import Outcome as Outcome
 from curricula.outcome import area_under_curve as area_under_curve
+from curricula.outcome import picked as picked
 from curricula.outcome import read_outcome as read_outcome
 from curricula.outcome import steps_until as steps_until
 from curricula.outcome import table_of as table_of

@@ -21,6 +21,8 @@ class Arm:
 
     order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
     applies; the shuffled baseline always draws from all. steps: optimiser steps, where they are not those of the others.
+    lr, a, b: learning rate and parameters of the pacing, where they are not those of the others. draw: the seed of the
+    training itself, where it is one of several that the arm has tried for a seed.
     """
 
     name: str
@@ -28,6 +30,20 @@ class Arm:
     order: np.ndarray
     paced: bool
     steps: int | None = None
+    lr: float | None = None
+    a: float | None = None
+    b: float | None = None
+    draw: int | None = None
+
+    @property
+    def tried(self) -> dict[str, float]:
+        """What this training has of its own, by name."""
+        values = {"lr": self.lr, "a": self.a, "b": self.b, "draw": self.draw}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def training_seed(self) -> int:
+        return self.seed if self.draw is None else self.draw
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,19 @@ def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) ->
         {name: np.array(each) for name, each in at_best.items()},
         {name: np.array(each) for name, each in at_end.items()},
     )
+
+
+def picked(arms: Sequence[Arm], folders: Sequence[Path]) -> list[int]:
+    """The trainings to compare: for each arm and seed the one with the best validation accuracy, the first of equal ones.
+
+    Every arm has tried as much: so the second baseline of Wu et al. (2021), the best of as many shuffled trainings.
+    """
+    best: dict[tuple[str, int], tuple[float, int]] = {}
+    for number, (arm, folder) in enumerate(zip(arms, folders, strict=True)):
+        accuracy = max(line["validation/accuracy"] for line in read_lines(folder / "evaluations.jsonl"))
+        if accuracy > best.get((arm.name, arm.seed), (-1.0, 0))[0]:
+            best[arm.name, arm.seed] = accuracy, number
+    return [number for _, number in best.values()]
 
 
 def table_of(outcome: Outcome, comparisons: Mapping[str, Comparison]) -> "pd.DataFrame":

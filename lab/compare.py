@@ -15,9 +15,10 @@ import pandas as pd
 import curricula
 from agreement import commonest
 from agreement.record import read_lines, save_array
-from curricula import ARMS, PACING, Arm, answer, check_counts, read_outcome, seeds_needed, table_of
-from curricula.comparison import pairs_of
+from curricula import ARMS, PACING, Arm, answer, check_counts, picked, read_outcome, seeds_needed, table_of
+from curricula.comparison import orders_of, pairs_of
 from curricula.scores import SCORES
+from curricula.sentences import price
 from lab import tracking
 from lab.compared import Compared
 from lab.data import load
@@ -28,11 +29,16 @@ from lab.ordering import (
     arms_of,
     check_metric,
     clusters_of,
-    held_out,
     metrics_of,
     named_arms,
     notes_on,
+    part_of,
+    parts_of,
+    picks,
     scores_of,
+    tries_of,
+    with_label_noise,
+    wrong_labels_last,
 )  # fmt: skip
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
@@ -58,7 +64,10 @@ def compare(settings: CompareSettings, console: Any) -> str:
     # anti of each of several scores would take half of the time again
     kinds = settings.arms or [arm for arm in ARMS if arm != "anti" or len(metrics) == 1]
     named = named_arms(kinds, metrics, settings.variety)
-    pairs = pairs_of(named)
+    costly = [metric for metric in metrics if {*check_metric(metric)} & {*SCORES}]  # which read a measurement
+    if costly and settings.longer != 0:
+        named["shuffled_longer"] = named["shuffled"]
+    pairs = pairs_of(named, paid=[arm for arm, (_, metric, _) in named.items() if metric in costly])
     number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
     settings = replace(settings, arms=kinds, seeds=number)
     say(*too_few(number, len(pairs)))
@@ -69,19 +78,22 @@ def compare(settings: CompareSettings, console: Any) -> str:
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
-    trainings = len(named) * number
-    train, validation = held_out(data, settings.validation, settings.label_noise, settings.seed)
-    given = data.train.labels.copy()
-    given[train.index] = train.labels  # with the wrong ones: a score must not know better than the training
-    labels = data.classes_of(given)
-    scores, notes = {}, []
+    tries = tries_of(settings.tune_lr, settings.tune_a, settings.tune_b)
+    trainings = len(named) * number * len(tries)
+    # a score must not know better than the training which labels are wrong
+    given = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
+    train, validation = (part_of(given.train, index) for index in parts_of(data, settings.validation, settings.seed))
+    labels = data.classes_of(given.train.labels)
+    noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
+    noise = noise if settings.label_noise else ""
+    scores, notes, cost = {}, [], 0
     with Progress(console, trainings, settings.evaluations) as progress:
         for metric in metrics:
-            found, about = scores_of(
-                metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
-                settings.cache, settings.statistics_resize, progress,
+            found, about, passes = scores_of(
+                metric, given.train, labels, settings.data, settings.root, settings.measurement, client,
+                settings.cache, settings.statistics_resize, progress, noise,
             )  # fmt: skip
-            scores[metric] = found[train.index]
+            scores[metric], cost = found[train.index], max(cost, passes)
             notes += about
     groups = {
         variety: clusters_of(data.train, labels)[train.index] if variety == "clusters" else None
@@ -90,16 +102,32 @@ def compare(settings: CompareSettings, console: Any) -> str:
     examples = len(train.labels)
     if examples < settings.batch_size:
         raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
-    steps = max(1, round(settings.budget * settings.epochs * -(-examples // settings.batch_size)))
-    pacing = pacing_curve(settings.pacing, steps, examples, settings.a, settings.b)
-    say(*never_drawn(settings.pacing, pacing))
+    batches = -(-examples // settings.batch_size)
+    steps = max(1, round(settings.budget * settings.epochs * batches))
+    more = max(1, round(min(cost * batches, steps if settings.longer is None else settings.longer * batches)))
+    pacing = pacings_of(settings, steps, examples)
+    say(*(note for name in pacing[1] for note in never_drawn(name, pacing)))
     for metric, values in scores.items():
         about = notes_on(values, [data.train.ids[i] for i in train.index], metric)
         about = [f"{metric}: {note}" for note in about] if len(metrics) > 1 else about
         say(*(f"{note}. Continuing." for note in about))
         notes += about
     seeds = range(settings.seed, settings.seed + number)
-    arms = arms_of(named, seeds, scores, train.labels, settings.balance, settings.descending, groups)
+    arms = arms_of(
+        named,
+        seeds,
+        scores,
+        train.labels,
+        settings.balance,
+        settings.descending,
+        groups,
+        {"shuffled_longer": steps + more},
+        tries,
+    )
+    wrong = given.train.labels[train.index] != data.train.labels[train.index]
+    for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
+        if orders_of([arm.name]):
+            notes.append(f"{arm.name}: {wrong_labels_last(arm.order, wrong)}")
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
@@ -126,12 +154,16 @@ def compare(settings: CompareSettings, console: Any) -> str:
 
             train_arms(config, arms, folders, len(data.classes), data.multi_label, size, look, progress)
             progress.say("comparing arms, writing figures and tables")
-            outcome = read_outcome(arms, folders, len(data.test))
+            chosen = picked(arms, folders)
+            notes += picks([arms[i] for i in chosen])
+            outcome = read_outcome([arms[i] for i in chosen], [folders[i] for i in chosen], len(data.test))
             comparisons = (
                 curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
             )
             table = table_of(outcome, comparisons)
-            message = answer(comparisons, table, commonest(data.test.labels))
+            against = [c for c in comparisons.values() if c.baseline == "shuffled_longer"]
+            paid = price(cost, steps / batches, more / batches, against) if cost else ""
+            message = answer(comparisons, table, commonest(data.test.labels), paid)
             by = " or ".join([", ".join(metrics[:-1]), metrics[-1]] if len(metrics) > 1 else metrics)
             title = f"{settings.network} on {settings.data}, ordered by {by}, {number} seeds"
             summary = write_comparison(
@@ -185,6 +217,16 @@ def pacing_curve(
         raise UserError(f"pacing={name}: {error}") from error
 
 
+def pacings_of(settings: CompareSettings, steps: int, examples: int) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """As `pacing_curve`, a curve for each of the parameters that are tried."""
+    curves: dict[str, np.ndarray] = {}
+    for _, a, b, _ in tries_of([], settings.tune_a, settings.tune_b):
+        own = [f"{key}={value:g}" for key, value in (("a", a), ("b", b)) if value is not None]
+        t, curve, _ = pacing_curve(settings.pacing, steps, examples, a or settings.a, b or settings.b)
+        curves[" ".join([settings.pacing, *own])] = curve[settings.pacing]
+    return t, curves, examples
+
+
 def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]) -> list[str]:
     """What to say where a pacing function ends before all examples are in: H&W's count steps, however short a training is."""
     t, sizes, examples = pacing
@@ -208,12 +250,15 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
         "bf16": config.precision == "bf16",
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
-    paced = {"pacing": config.pacing, "a": config.a, "b": config.b}
 
     def key(arm: Arm) -> str:
+        paced = {"pacing": config.pacing, "a": arm.a or config.a, "b": arm.b or config.b}
         own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
+        differs = {"steps": arm.steps or config.steps, "lr": arm.lr or config.lr}
         # the baseline shuffles all examples with its own seed: its starting order is the seed's as well
-        text = json.dumps({**shared, "of": arm.seed, "balance": config.balance or None, **own}, sort_keys=True)
+        text = json.dumps(
+            {**shared, **differs, "of": arm.training_seed, "balance": config.balance or None, **own}, sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     return [key(arm) for arm in arms]
@@ -229,7 +274,9 @@ def runs_for(
     for arm, key, other in zip(arms, terms, reused, strict=True):
         tags = {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key}
         tags |= {"reused_from": other} if other else {}
-        children.append((f"{arm.name}, seed {arm.seed}", {"arm": arm.name, "seed": arm.seed}, tags))
+        about = {"arm": arm.name, "seed": arm.seed, **arm.tried}
+        label = ", ".join([arm.name, f"seed {arm.seed}", *(f"{key}={value:g}" for key, value in arm.tried.items())])
+        children.append((label, about, tags))
     return [(name, plain(settings), {**shared, "phase": "curriculum"}), *children]
 
 
@@ -268,18 +315,20 @@ def train_arms(
             save_array(folder / "order.npy", arm.order)  # too large to travel with the task
             plan = Compared(
                 arm=arm.name,
-                seed=arm.seed,
-                steps=config.steps,
-                evaluations=config.evaluations,
+                seed=arm.training_seed,
+                steps=arm.steps or config.steps,
+                evaluations=min(config.evaluations, config.steps),  # no more where it has more steps than the others
                 pacing=config.pacing if arm.paced else None,
-                a=config.a,
-                b=config.b,
+                a=arm.a or config.a,
+                b=arm.b or config.b,
                 shared=work,
                 classes=classes,
                 sets_of=classes if multi_label else 0,
                 folder=folder,
             )
-            tasks[folder.name] = (plan, config.network, Recipe.of(config), size, threads)
+            recipe = Recipe.of(config)
+            recipe = replace(recipe, lr=arm.lr or recipe.lr)
+            tasks[folder.name] = (plan, config.network, recipe, size, threads)
     train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)
 
 

@@ -14,6 +14,7 @@ from lab import tracking
 from lab.data import Data, load, with_random_labels
 from lab.errors import UserError
 from lab.networks import check_networks
+from lab.ordering import with_label_noise
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
@@ -44,6 +45,7 @@ def measure(
             raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
+        data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     for note in data.notes:
         console.print(note, highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)

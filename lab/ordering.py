@@ -3,6 +3,7 @@
 Scores come from statistics of images or examples, from a measurement in MLflow, or from a file.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,12 +78,14 @@ def scores_of(
     cache: str,
     resize: int | None,
     progress: Progress,
-) -> tuple[np.ndarray, list[str]]:
-    """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from.
+    noise: str = "",
+) -> tuple[np.ndarray, list[str], int]:
+    """Scores (N,) of the train examples, lower is easier, NaN where there is none; notes on where they are from; their cost.
 
-    data, root, measurement: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
+    The cost is in passes of training over the data, as far as it is known: the networks times the epochs of a measurement,
+    and none for statistics. data, root, measurement, noise: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
     """
-    notes, columns = [], []
+    notes, columns, cost = [], [], 0
     for part in check_metric(metric):
         if part.startswith("file:"):
             try:
@@ -95,25 +98,26 @@ def scores_of(
                 raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
         elif part in SCORES:
-            record, run = record_of(measurement, metric, train, data, root, client)
+            record, run = record_of(measurement, metric, train, data, root, client, noise)
+            cost = len(record.networks) * record.epochs  # once, however many scores are read off it
             columns.append(SCORES[part](record.correct("train"), record.probability("train")))
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:
             table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
             columns.append(table[part].to_numpy())
-    return (combine(columns) if len(columns) > 1 else columns[0]), notes
+    return (combine(columns) if len(columns) > 1 else columns[0]), notes, cost
 
 
 def record_of(
-    measurement: str | None, metric: str, train: Split, data: str, root: str, client: Any
+    measurement: str | None, metric: str, train: Split, data: str, root: str, client: Any, noise: str = ""
 ) -> tuple[LearningRecord, str]:
     """The learning record of the measurement asked for, or of the latest finished one with the same examples; and its run.
 
-    data, root: of the train examples, as settings.
+    data, root: of the train examples, as settings. noise: the settings that their wrong labels come from, as words.
     """
     elsewhere = "" if root == "data" else f" root={root}"
-    command = f"{PROGRAM} --mode measure data={data}{elsewhere}"
+    command = f"{PROGRAM} --mode measure data={data}{elsewhere}{noise}"
     with tracking.store_errors():
         if measurement:
             runs = [find(client, measurement, "measurement")]
@@ -140,7 +144,8 @@ def record_of(
                 if measurement:
                     raise UserError(f"measurement={run.info.run_id}: {error}") from error
     if measurement:
-        raise UserError(f"measurement={measurement}: it measured other examples than data={data}")
+        labels = f" with{noise}" if noise else ", or with other labels"
+        raise UserError(f"measurement={measurement}: it measured other examples than data={data}{labels}")
     raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}")
 
 
@@ -153,11 +158,10 @@ class Part:
     index: np.ndarray
 
 
-def held_out(data: Data, validation: float, label_noise: float, seed: int) -> tuple[Part, Part]:
-    """Train and validation parts, class by class; a fixed draw from the seed.
+def parts_of(data: Data, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the train and the validation part, drawn class by class; a fixed draw from the seed.
 
-    validation: fraction of the examples of each class that is held out. label_noise: fraction of the labels of the train part
-    to replace by wrong ones.
+    validation: fraction of the examples of each class that is held out.
     """
     split, draw = data.train, np.random.default_rng([seed, 1])
     chosen = np.zeros(len(split), bool)
@@ -166,16 +170,32 @@ def held_out(data: Data, validation: float, label_noise: float, seed: int) -> tu
         chosen[draw.permutation(members)[: round(validation * len(members))]] = True
     if not chosen.any() or chosen.all():
         raise UserError(f"validation={validation} of {len(split)} examples leaves a part empty: give another share")
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
-    def part(index: np.ndarray) -> Part:
-        return Part(split.images.take(index), split.labels[index], index)
 
-    train = part(np.flatnonzero(~chosen))
-    if data.multi_label and label_noise:
+def with_label_noise(data: Data, label_noise: float, validation: float, seed: int) -> Data:
+    """The data with a fraction of the labels of the train part replaced by wrong ones, the same for all who ask with one seed.
+
+    A measurement and a comparison that share it share the wrong labels, as where Wu et al. (2021) train on noisy labels.
+    """
+    if not label_noise:
+        return data
+    if data.multi_label:
         raise UserError(f"label_noise={label_noise}: the examples have sets of labels; give 0")
-    if label_noise:
-        train = replace(train, labels=corrupt_labels(train.labels, label_noise, len(data.classes), seed)[0])
-    return train, part(np.flatnonzero(chosen))
+    train, _ = parts_of(data, validation, seed)
+    labels = data.train.labels.copy()
+    labels[train] = corrupt_labels(labels[train], label_noise, len(data.classes), seed)[0]
+    return replace(data, train=replace(data.train, labels=labels))
+
+
+def part_of(split: Split, index: np.ndarray) -> Part:
+    return Part(split.images.take(index), split.labels[index], index)
+
+
+def wrong_labels_last(order: np.ndarray, wrong: np.ndarray) -> str:
+    """How many of the wrong labels lie in the last fifth of an order (N,). wrong: boolean (N,)."""
+    last = int(wrong[order[-(len(order) // 5) :]].sum())
+    return f"{last:,} of the {wrong.sum():,} wrong labels ({last / wrong.sum():.0%}) lie in the last fifth of the order"
 
 
 def notes_on(scores: np.ndarray, ids: list[str], metric: str) -> list[str]:
@@ -219,6 +239,9 @@ def named_arms(
     return made
 
 
+Try = tuple[float | None, float | None, float | None, int]  # lr, a, b, and the how manieth of its lr
+
+
 def arms_of(
     named: Mapping[str, tuple[str, str, str]],
     seeds: Sequence[int],
@@ -227,20 +250,53 @@ def arms_of(
     balance: bool,
     descending: bool,
     groups: Mapping[str, np.ndarray | None],
+    steps: Mapping[str, int],
+    tries: Sequence[Try] = ((None, None, None, 0),),
 ) -> list[Arm]:
-    """Every arm with every seed; the seed draws the random order and the order of equal scores.
+    """Every arm with every seed and try; the seed draws the random order and the order of equal scores.
 
     named: of `named_arms`. scores: by name. groups: by variety, the clusters that an order takes from in turn, if any.
+    steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
+    same, tries other seeds.
     """
-    return [
-        Arm(
-            name,
-            seed,
-            order(
-                scores[score], kind, labels, balance, seed, descending, None if kind == "shuffled" else groups[variety]
-            ),
-            kind != "shuffled",
-        )
-        for seed in seeds
-        for name, (kind, score, variety) in named.items()
-    ]
+    arms = []
+    for seed in seeds:
+        for name, (kind, score, variety) in named.items():
+            paced = kind != "shuffled"
+
+            def ordered(draw: int, kind: str = kind, score: str = score, variety: str = variety) -> np.ndarray:
+                clusters = None if kind == "shuffled" else groups[variety]
+                return order(scores[score], kind, labels, balance, draw, descending, clusters)
+
+            own = ordered(seed)
+            for lr, a, b, again in tries:
+                if paced or not again:
+                    arms.append(
+                        Arm(name, seed, own, paced, steps.get(name), lr, a if paced else None, b if paced else None)
+                    )
+                else:
+                    other = seed + again * len(seeds)
+                    arms.append(Arm(name, seed, ordered(other), paced, steps.get(name), lr, draw=other))
+    return arms
+
+
+def tries_of(lr: Sequence[float], a: Sequence[float], b: Sequence[float]) -> list[Try]:
+    """All combinations of what is tuned, None for what is not, and which of those with its learning rate each is."""
+    rates: list[float | None] = [*lr] or [None]
+    ends: list[float | None] = [*a] or [None]
+    begins: list[float | None] = [*b] or [None]
+    pacings = list(itertools.product(ends, begins))
+    return [(rate, *pacing, again) for rate in rates for again, pacing in enumerate(pacings)]
+
+
+def picks(arms: Sequence[Arm]) -> list[str]:
+    """How often each value was picked by each arm, over seeds, in words; nothing where there was no choice."""
+    said = []
+    for name in dict.fromkeys(arm.name for arm in arms):
+        chosen = [arm for arm in arms if arm.name == name]
+        for key in ("lr", "a", "b"):
+            counts = Counter(arm.tried[key] for arm in chosen if key in arm.tried)
+            if counts:
+                often = ", ".join(f"{value:g} {count}×" for value, count in sorted(counts.items()))
+                said.append(f"{name} picked {key}={often}")
+    return said

@@ -86,6 +86,19 @@ class Settings:
         "side in pixels of the squares that images are resized to for entropy and frequency; null: no resizing",
         at_least=10,
     )
+    label_noise: float = setting(
+        0.0,
+        "fraction of the train labels to replace by wrong ones; with the same seed= and validation= a measurement and a "
+        "comparison have the same ones",
+        at_least=0,
+        at_most=1,
+    )
+    validation: float = setting(
+        0.1,
+        "fraction of the train set that a comparison holds out to choose the best step by; no label noise there",
+        above=0,
+        below=1,
+    )
     # by which networks
     network: Any = setting(
         "lenet5",
@@ -207,7 +220,7 @@ class CompareSettings(Settings):
     )
     seeds: int | None = setting(
         None,
-        "trainings of each arm, from seed= on, paired over arms; null: 8, or as many as so many comparisons need",
+        "trainings of each arm, from seed= on, paired; null: 8, or what many arms need",
         at_least=2,
     )
     budget: float = setting(1.0, "fraction of the optimiser steps of all epochs to train for", above=0, at_most=1)
@@ -216,10 +229,21 @@ class CompareSettings(Settings):
         "smallest difference of interest in percentage points: a smaller one that is shown is called negligible",
         at_least=0,
     )
-    label_noise: float = setting(0.0, "fraction of the train labels to replace by wrong ones", at_least=0, at_most=1)
-    validation: float = setting(0.1, "fraction of the train set held out to choose the best step by", above=0, below=1)
+    tune_lr: list[float] = setting(
+        [], "learning rates, tune.lr=0.02,0.1, of which each arm picks one a seed by validation", above=0
+    )
+    tune_a: list[float] = setting(
+        [], "the same of a=; shuffled, which has none, is the best of as many trainings with other seeds", above=0
+    )
+    tune_b: list[float] = setting([], "the same of b=", above=0, at_most=1)
     evaluations: int = setting(
         20, "how often a training is evaluated on the validation part, evenly spaced", at_least=1
+    )
+    longer: float | None = setting(
+        None,
+        "passes over the data that the arm shuffled_longer has at most beyond the others: what the measurement behind a "
+        "score cost; null: as many as they have, 0: no such arm",
+        at_least=0,
     )
     measurement: str | None = setting(
         None, "run id of the measurement that metric= reads; null: the latest of the data"
@@ -236,7 +260,7 @@ def compose(words: list[str], mode: str = "measure") -> Any:
     Returns the mode's class in MODES. Raises UserError with one clear line.
     """
     default: DictConfig = OmegaConf.structured(MODES[mode])
-    given = [pair(word) for word in words]
+    given = [pair(re.sub(r"^tune\.", "tune_", word)) for word in words]
     chosen = next((value for key, value in reversed(given) if key == "data"), default.data)
     layer = read_preset(chosen)
     section = layer.pop(mode, {})
@@ -363,16 +387,16 @@ def check(settings: Settings) -> None:
             if about["choices"] and each is not None and each not in about["choices"]:
                 hint = nearest(str(each), about["choices"])
                 raise UserError(f"{entry.name}={each}: expected one of {', '.join(about['choices'])}{hint}")
-        for bound, limit in about["bounds"].items():
-            fits = {
-                "at_least": lambda x, limit: x >= limit,
-                "above": lambda x, limit: x > limit,
-                "at_most": lambda x, limit: x <= limit,
-                "below": lambda x, limit: x < limit,
-            }[bound]
-            if value is not None and not fits(value, limit):
-                words = bound.replace("_", " ")
-                raise UserError(f"{entry.name}={value}: expected {words} {limit:g} ({about['meaning']})")
+            for bound, limit in about["bounds"].items():
+                fits = {
+                    "at_least": lambda x, limit: x >= limit,
+                    "above": lambda x, limit: x > limit,
+                    "at_most": lambda x, limit: x <= limit,
+                    "below": lambda x, limit: x < limit,
+                }[bound]
+                if each is not None and not fits(each, limit):
+                    words = bound.replace("_", " ")
+                    raise UserError(f"{entry.name}={each}: expected {words} {limit:g} ({about['meaning']})")
     if settings.resize and settings.crop and settings.crop > settings.resize:
         raise UserError(f"crop={settings.crop}: larger than resize={settings.resize}")
     if (settings.engine == "dask") != (settings.scheduler is not None):

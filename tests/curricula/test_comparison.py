@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from curricula import (
+    Outcome,
     answer,
     area_under_curve,
     compare,
@@ -15,9 +16,11 @@ from curricula import (
     effect_size,
     mean_interval,
     steps_until,
+    table_of,
     verdict,
 )
-from curricula.comparison import ORDER, Comparison
+from curricula.comparison import ORDER, Comparison, pairs_of
+from curricula.sentences import price
 
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(0.7, 0.01, 8)
@@ -259,3 +262,84 @@ def test_bad_curves():
         steps_until(np.array([0, 10, 10]), np.zeros(3), 1)
     with pytest.raises(ValueError, match="at least two"):
         area_under_curve(np.array([1]), np.array([0.5]))
+
+
+def rights(arms: dict[str, float], seeds: int = 10, examples: int = 1000) -> dict[str, np.ndarray]:
+    """Which examples each seed gets right; some examples are hard for all arms."""
+    rng = np.random.default_rng(8)
+    hard = rng.random(examples)
+    return {arm: rng.random((seeds, examples)) < accuracy - 0.3 * hard for arm, accuracy in arms.items()}
+
+
+def test_which_examples_are_right_widens_intervals_and_is_told():
+    right = rights({"shuffled": 0.9, "curriculum": 0.95})
+    crossed = compare(right)["curriculum"]
+    alone = compare({arm: each.mean(axis=1) for arm, each in right.items()})["curriculum"]
+    assert crossed.difference == pytest.approx(alone.difference) and crossed.p >= alone.p
+    assert crossed.high - crossed.low > alone.high - alone.low and crossed.detectable > alone.detectable
+    assert (crossed.examples, alone.examples) == (1000, 0)
+    assert verdict(crossed).endswith("10 seeds and 1,000 test examples).")
+    with pytest.raises(ValueError, match="over different seeds or examples: shuffled has 10 × 1000, anti has 10 × 999"):
+        compare({"shuffled": right["shuffled"], "anti": right["shuffled"][:, 1:]})
+
+
+def test_pairs_of_several_orders_with_and_without_clusters():
+    assert pairs_of(["shuffled", "entropy", "entropy clusters", "random", "random clusters", "anti entropy"]) == {
+        "entropy": ("entropy", "shuffled"),
+        "entropy clusters": ("entropy clusters", "shuffled"),
+        "random": ("random", "shuffled"),
+        "random clusters": ("random clusters", "shuffled"),
+        "anti entropy": ("anti entropy", "shuffled"),
+        "entropy against random": ("entropy", "random"),
+        "entropy clusters against random clusters": ("entropy clusters", "random clusters"),
+        "entropy clusters against entropy": ("entropy clusters", "entropy"),
+    }
+    assert pairs_of(["shuffled", "curriculum", "shuffled_longer"], paid=["curriculum"]) == {
+        "curriculum": ("curriculum", "shuffled"),
+        "shuffled_longer": ("shuffled_longer", "shuffled"),
+        "curriculum against shuffled_longer": ("curriculum", "shuffled_longer"),
+    }
+
+
+def test_several_orders_are_one_table_sorted_by_effect_and_one_headline():
+    right = rights({"shuffled": 0.9, "entropy": 0.85, "shallow": 0.95, "segments": 0.9, "random": 0.9})
+    comparisons = compare(right)
+    assert {c.comparisons for c in comparisons.values()} == {7}
+    curves = {arm: each.mean(axis=1)[:, None] for arm, each in right.items()}
+    table = table_of(Outcome(np.array([9]), curves, {}, right, right), comparisons)
+    arms = [name for name in table.index if " against " not in name]
+    assert arms[0] == "shuffled" and table.loc[arms[1:], "difference"].is_monotonic_decreasing
+    assert list(table.index)[1:3] == ["shallow", "shallow against random"]
+    assert table.loc["shallow against random", "difference"] == comparisons["shallow against random"].difference
+    said = answer(comparisons, table, 0.1)
+    gain, order = (100 * comparisons[f"shallow{other}"].difference for other in ("", " against random"))
+    assert said.startswith(
+        "Yes. Better than shuffled training and than a random order under the same pacing: "
+        f"shallow ({gain:+.2f} and {order:+.2f}). No difference is shown: segments. Worse than shuffled training or"
+    )
+
+
+def test_what_does_not_matter_is_negligible_or_practically_none():
+    small = compare(ARMS, matters=0.009)
+    assert small["curriculum"].negligible and not small["anti"].negligible and small["random"].practically_none
+    assert verdict(small["curriculum"]).endswith("8 seeds): negligible, less than 0.9 points.")
+    assert verdict(small["random"]) == (
+        "random: practically no difference from shuffled: between −0.27 and +0.25 points "
+        "(95 % interval, 8 seeds); the interval lies within ±0.9 points."
+    )
+    assert not compare(ARMS, matters=0.002)["random"].practically_none  # a difference of .25 points remains possible
+    table = pd.DataFrame({"test_at_best_low": [0.6]}, index=["shuffled"])
+    said = answer({name: small[name] for name in ("curriculum", ORDER)}, table, 0.1)
+    assert said == (
+        "No: negligible: 0.80 points better than shuffled training; "
+        "negligible: 0.81 points better than a random order under the same pacing."
+    )
+
+
+def test_the_price_of_an_order():
+    longer = compare(ARMS | {"shuffled_longer": ARMS["anti"]}, pairs={"x": ("curriculum", "shuffled_longer")})["x"]
+    assert price(300, 60, 60, [longer]) == (
+        "The order cost 300 passes over the data; a training has 60. "
+        "Beside shuffled training that is longer by 60 of them, it was 2.00 points better."
+    )
+    assert price(16, 9, 0, []) == "The order cost 16 passes over the data; a training has 9."

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from curricula import detectable_effect, holm, seeds_needed, sign_flip_test, smallest_p
+from curricula import detectable_effect, holm, mean_interval, seeds_needed, sign_flip_test, smallest_p
+from curricula.significance import difference_test, variance_of
 
 numbers = st.lists(st.integers(-20, 20), min_size=1, max_size=9)
 
@@ -155,3 +156,59 @@ def test_bad_numbers():
 def test_even_little_power_needs_an_effect():
     few, more = (detectable_effect(seeds, 0.05, power=0.04) for seeds in (8, 13))
     assert few > 0.02 and more > 0.02
+
+
+def planted(seeds: int, examples: int, of_seeds: float, of_examples: float, rng: np.random.Generator) -> np.ndarray:
+    """Differences between two arms that are equally good over all seeds and examples, in {-1, 0, 1}."""
+    which = rng.normal(1.5, 1.5, examples)
+    chances = [
+        1 / (1 + np.exp(-(which + rng.normal(0, of_seeds, (seeds, 1)) + rng.normal(0, of_examples, examples))))
+        for _ in range(2)
+    ]
+    first, second = (rng.random((seeds, examples)) < chance for chance in chances)
+    return first.astype(np.int8) - second.astype(np.int8)
+
+
+def test_variance_by_hand():
+    # two seeds, three examples; means of seeds 0, 1, of examples 0, .5, 1; the rest adds up without error
+    values = np.array([[-0.5, 0, 0.5], [0.5, 1, 1.5]])
+    # MS_seed = 3 · (.25 + .25) = 1.5, MS_example = 2 · (.25 + .25)/2 = .5, MS_rest = 0
+    assert variance_of(values) == (pytest.approx((1.5 + 0.5) / 6), pytest.approx(2**2 / (1.5**2 / 1 + 0.5**2 / 2)))
+    assert variance_of(values[:, 0]) == (pytest.approx(0.25), 1)
+    # of one example there is nothing to say: the seeds alone
+    assert mean_interval(values[:, :1]) == mean_interval(values[:, 0])
+
+
+@given(seeds=st.integers(2, 6), examples=st.integers(2, 9), seed=st.integers(0, 99))
+def test_variance_never_falls_below_that_of_the_seeds_alone(seeds, examples, seed):
+    values = np.random.default_rng(seed).integers(-1, 2, (seeds, examples))
+    variance, freedom = variance_of(values)
+    assert variance >= values.mean(axis=1).var(ddof=1) / seeds - 1e-12 and freedom >= min(seeds, examples) - 1 - 1e-9
+    turned = values[::-1, np.random.default_rng(1).permutation(examples)]
+    assert variance_of(turned) == pytest.approx((variance, freedom))
+    assert variance_of(-values) == pytest.approx((variance, freedom))
+    assert difference_test(values) >= sign_flip_test(values.mean(axis=1))
+
+
+def test_one_example_that_is_better_with_all_seeds_shows_nothing():
+    better = np.zeros((8, 10), np.int8)
+    better[:, 3] = 1
+    assert sign_flip_test(better.mean(axis=1)) == 2 / 256
+    assert difference_test(better) == pytest.approx(2 * stats.t.sf(1, 9))  # as of the ten means 0, ..., 1, ..., 0
+    low, high = mean_interval(better)[1:]
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("of_seeds, of_examples", [(0, 0), (0.3, 0), (0, 0.8), (0.3, 0.8)])
+def test_intervals_cover_what_other_seeds_and_other_examples_would_give(of_seeds, of_examples):
+    rng = np.random.default_rng(3)
+    drawn = [planted(8, 100, of_seeds, of_examples, rng) for _ in range(400)]
+    covered = np.mean([low <= 0 <= high for _, low, high in map(mean_interval, drawn)])
+    assert covered > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 400)
+    assert np.mean([difference_test(each) <= 0.05 for each in drawn]) < 0.05 + 3 * np.sqrt(0.95 * 0.05 / 400)
+
+
+def test_seeds_alone_do_not_cover_other_examples():
+    rng = np.random.default_rng(4)
+    drawn = [planted(8, 30, 0.3, 1.5, rng).mean(axis=1) for _ in range(400)]
+    assert np.mean([low <= 0 <= high for _, low, high in map(mean_interval, drawn)]) < 0.9

@@ -23,7 +23,7 @@ from curricula import compare as compare_arms
 from lab import tracking
 from lab.compare import never_drawn, pacing_curve
 from lab.data import load
-from lab.ordering import held_out
+from lab.ordering import parts_of, with_label_noise
 from lab.settings import PROGRAM, compose
 
 ROOT = Path(__file__).parents[2]
@@ -107,10 +107,11 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
     words = ["label_noise=0.4", "epochs=2", "evaluations=4", "seeds=6", "arms=[shuffled,curriculum]", "a=1"]
     config = compose(words, "curriculum")
     data = load(config)
-    part, _ = held_out(data, config.validation, config.label_noise, config.seed)
-    _, wrong = corrupt_labels(data.train.labels[part.index], 0.4, 10, config.seed)
-    assert np.array_equal(part.labels != data.train.labels[part.index], wrong)
-    ids = np.array(data.train.ids)[part.index]
+    part, _ = parts_of(data, config.validation, config.seed)
+    _, wrong = corrupt_labels(data.train.labels[part], 0.4, 10, config.seed)
+    noisy = with_label_noise(data, config.label_noise, config.validation, config.seed)
+    assert np.array_equal(noisy.train.labels[part] != data.train.labels[part], wrong)
+    ids = np.array(data.train.ids)[part]
     noise = np.random.default_rng(5).normal(size=len(ids))
     pd.DataFrame({"id": ids, "score": wrong + 0.1 * noise}).to_csv("known.csv", index=False)
     pd.DataFrame({"id": ids, "score": noise}).to_csv("random.csv", index=False)
@@ -121,6 +122,74 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
     said = printed(capsys)
     assert "points better than shuffled training" not in said
     assert "6 of 12 trainings had been done before" in said
+
+
+@pytest.mark.slow
+def test_several_scores_one_of_them_measured_on_the_same_noisy_labels(place, digits, capsys, without_figures):
+    """Measurement and comparison share the wrong labels; the order's cost becomes the additional steps of a baseline."""
+    noisy = ["label_noise=0.4", f"root={digits}"]
+    measured = ["--mode", "measure", *SMALL[:5], "networks=2", "epochs=3", "statistics=entropy", "resamples=5", *noisy]
+    assert train.main(measured) == 0
+    shared = [*SMALL, "metric=agreement,entropy", "matters=40", "variety=none,clusters", "workers=2"]
+    assert compare(*shared, f"root={digits}") == 2  # labels without noise are other labels
+    assert "metric=agreement needs a measurement" in capsys.readouterr().err
+    assert compare(*shared, *noisy, "seed=1") == 2
+    assert "label_noise=0.4 validation=0.1 seed=1" in capsys.readouterr().err
+    assert compare(*shared, *noisy, "longer=1") == 0
+    said = printed(capsys)
+    assert "Does training in order of agreement or entropy help? No." in said
+    assert (
+        "The order cost 6 passes over the data; a training has 2. Beside shuffled training that is longer by 1 of"
+        in said
+    )
+    assert re.search(r"agreement: [\d,]+ of the \d+ wrong labels \(\d+%\) lie in the last fifth of the order", said)
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    table = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
+    arms = {"shuffled", "agreement", "agreement clusters", "entropy", "entropy clusters", "random", "random clusters"}
+    assert set(table.index[table["test_at_best"].notna()]) == arms | {"shuffled_longer"}
+    assert set(table.index[table["test_at_best"].isna()]) == {
+        *(f"{score} against random" for score in ("agreement", "entropy")),
+        *(f"{score} clusters against random clusters" for score in ("agreement", "entropy")),
+        *(f"{score} clusters against {score}" for score in ("agreement", "entropy")),
+        *(f"agreement{variety} against shuffled_longer" for variety in ("", " clusters")),
+    }
+    runs = children(client, parent.info.run_id)
+    last = {run.data.tags["arm"]: history(client, run.info.run_id, "validation/accuracy")[-1][0] for run in runs}
+    # 150 digits less a tenth, in batches of 27: 6 steps a pass, twice, and once more for the longer one
+    assert last == dict.fromkeys(arms, 12) | {"shuffled_longer": 18}
+
+
+@pytest.mark.slow
+def test_each_arm_picks_its_settings_by_validation_and_the_baseline_tries_as_often(
+    place, digits, capsys, without_figures
+):
+    words = [*SMALL, f"root={digits}", "metric=entropy", "arms=shuffled,curriculum", "workers=2"]
+    assert compare(*words, "tune.lr=0.001,0.1", "tune.a=0.5,1") == 0
+    assert "curriculum picked lr=" in printed(capsys)
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    runs = children(client, parent.info.run_id)
+    tried = {(run.data.tags["arm"], run.data.tags["seed"]): [] for run in runs}
+    for run in runs:
+        curve = [value for _, value in history(client, run.info.run_id, "validation/accuracy")]
+        tried[run.data.tags["arm"], run.data.tags["seed"]].append((max(curve), run))
+    assert {key: len(each) for key, each in tried.items()} == {
+        (arm, seed): 4 for arm in ("shuffled", "curriculum") for seed in "01"
+    }
+    for arm, differ in (("curriculum", {"lr", "a"}), ("shuffled", {"lr", "draw"})):
+        for run in (run for _, run in tried[arm, "0"]):
+            assert run.data.params.keys() - {"draw"} == {"arm", "seed", *differ} - {"draw"}
+    assert {run.data.params.get("draw") for _, run in tried["shuffled", "1"]} == {None, "3"}
+    found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
+    for arm in ("shuffled", "curriculum"):
+        best = [max(tried[arm, seed], key=lambda each: each[0]) for seed in "01"]
+        equal = [
+            {run.data.metrics["test/accuracy_at_best"] for value, run in tried[arm, seed] if value == top}
+            for seed, (top, _) in zip("01", best, strict=True)
+        ]
+        sums = {(x + y) / 2 for x in equal[0] for y in equal[1]}
+        assert any(found.loc[arm, "test_at_best"] == pytest.approx(each) for each in sums)
 
 
 @pytest.mark.slow
@@ -196,6 +265,13 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
     [
         (["metric=entropie"], "there is no 'entropie'; did you mean entropy?"),
         (["metric=entropy+color"], "there is no 'color'"),
+        (["metric=entropy,entropy"], "entropy stands there twice"),
+        (["metric=entropy,"], "metric=entropy,: name a score on either side of the comma"),
+        (["metric=entropy,color"], "there is no 'color'"),
+        (["metric=file:one,two.csv"], "file:one,two.csv: there is no such file"),
+        (["variety=none,none"], "variety: name none, clusters, or each once"),
+        (["tune.a=0.5,0"], "tune_a=0.0: expected above 0"),
+        (["tune.c=1"], "there is no setting 'tune_c'"),
         (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
         (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=digits"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
@@ -305,11 +381,12 @@ def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_v
     assert compare(*words, "variety=clusters") == 130
     settings = compose([*SMALL, f"root={digits}"], "curriculum")
     data = load(settings)
-    train_part, validation = held_out(data, settings.validation, 0.3, settings.seed)
-    assert (train_part.labels != data.train.labels[train_part.index]).mean() == pytest.approx(0.3, abs=0.02)
+    noisy = with_label_noise(data, 0.3, settings.validation, settings.seed).train.labels
+    part, validation = parts_of(data, settings.validation, settings.seed)
+    assert (noisy != data.train.labels)[part].mean() == pytest.approx(0.3, abs=0.02)
+    assert np.array_equal(noisy[validation], data.train.labels[validation])
     for labels in seen:
-        assert np.array_equal(labels[train_part.index], train_part.labels)
-        assert np.array_equal(labels[validation.index], validation.labels)
+        assert np.array_equal(labels, noisy)
     plain, varied = trained
     same = {name: np.array_equal(plain[name], varied[name]) for name in plain}
     baseline = {f"training-{number}" for number in (1, 5)}  # shuffled, of either seed

@@ -292,7 +292,7 @@ def test_null_and_quotes_mean_what_they_do_in_yaml(word, name):
     assert compose([word]).name == name
 
 
-@pytest.mark.parametrize("word", ["label_noise=0.4", "budget=0.1", "metric=segments"])
+@pytest.mark.parametrize("word", ["longer=4", "budget=0.1", "metric=segments"])
 def test_what_a_mode_does_not_look_at_is_told(word):
     with pytest.raises(UserError, match="--mode measure does not read it, --mode curriculum does"):
         compose([word])
