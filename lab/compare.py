@@ -17,6 +17,7 @@ from curricula import PACING, check_counts, seeds_needed
 from curricula.comparison import Arm, answer, pairs_of, read_outcome, table_of
 from curricula.scores import SCORES
 from lab import tracking
+from lab.code import code_digest
 from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
@@ -44,7 +45,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
-    check_networks([settings.network], data.channels, len(data.classes), size)
+    code = check_networks([settings.network], data.channels, len(data.classes), size)
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
@@ -72,7 +73,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
     arms = arms_of(
         settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending, groups
     )
-    config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
+    config = SimpleNamespace(
+        **(vars(settings) | {"device": device, "precision": precision, "steps": steps, "code": code})
+    )
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
     with unfinished("curriculum", settings, data, terms) as work:
@@ -88,6 +91,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
             tracking.Tracked(client, work, f"curriculum-{settings.data}", runs, lines) as tracked,
             Progress(console, trainings, settings.evaluations) as progress,
         ):
+            say(*tracked.notes)
             tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
             share(work, train, validation, Part(data.test.images, data.test.labels, np.arange(len(data.test))))
 
@@ -171,11 +175,12 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     shared = {key: getattr(config, key) for key in keys} | {
         "terms": TERMS,
         "data": digest,
+        "code": config.code,
         "device": config.device,
         "bf16": config.precision == "bf16",
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
-    paced = {"pacing": config.pacing, "a": config.a, "b": config.b}
+    paced = {"pacing": config.pacing, "a": config.a, "b": config.b, "pacing_code": code_digest([PACING[config.pacing]])}
 
     def key(arm: Arm) -> str:
         own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
