@@ -20,7 +20,7 @@ from lab import tracking
 from lab.code import code_digest
 from lab.compared import Compared
 from lab.data import load
-from lab.errors import UserError
+from lab.errors import UserError, printable
 from lab.networks import check_networks
 from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
@@ -38,7 +38,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
 
     def say(*notes: str) -> None:
         for note in notes:
-            console.print(note, highlight=False, markup=False)
+            console.print(printable(note), highlight=False, markup=False)
 
     check(settings)
     say(*too_few(settings.seeds, settings.arms))

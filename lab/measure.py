@@ -12,7 +12,7 @@ from agreement.record import LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
 from lab.data import Data, load, with_random_labels
-from lab.errors import UserError
+from lab.errors import UserError, printable
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
@@ -45,7 +45,7 @@ def measure(
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
     for note in data.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(printable(note), highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
     code = check_networks(names, data.channels, len(data.classes), size)
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
@@ -63,7 +63,7 @@ def measure(
             Progress(console, len(names), settings.epochs) as progress,
         ):
             for note in tracked.notes:
-                console.print(note, highlight=False, markup=False)
+                console.print(printable(note), highlight=False, markup=False)
             tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
             splits = {"train": data.train, "test": data.test}
             cache, resize = settings.cache, settings.statistics_resize

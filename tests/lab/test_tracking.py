@@ -437,6 +437,13 @@ def test_a_file_that_is_no_database(database):
     assert "not a database" in told()
 
 
+@pytest.mark.parametrize("make", [True, False])
+def test_a_folder_in_place_of_the_database(place, make):
+    Path("mlruns/mlflow.db").unlink(missing_ok=True)
+    Path("mlruns/mlflow.db").mkdir(parents=True)
+    assert "mlflow.db: it is a folder; move it away" in told(lambda: open_store(make=make))
+
+
 def test_a_store_whose_place_is_taken(tmp_path, monkeypatch):
     (tmp_path / "mlruns").write_text("a file")
     monkeypatch.chdir(tmp_path)
