@@ -182,7 +182,7 @@ def compare_orders(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[s
     """
     import pandas as pd  # here: see `agreement`
 
-    curves, learned, ids = {}, {}, {}
+    curves, learned = {}, {}
     for name, record in records.items():
         correct = record.correct("train")
         curves[name] = {
@@ -191,9 +191,13 @@ def compare_orders(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[s
             "lower_bound": lower_bound(correct),
             "chance_agreement": chance_agreement(correct),
         }
-        learned[name], ids[name] = learned_epoch(correct), record.ids("train")
+        learned[name] = learned_epoch(correct)
+
+    def agree(a: str, b: str) -> float:
+        return spearman(learned[a], learned[b]) if records[a].same_examples(records[b], "train") else np.nan
+
     orders = pd.DataFrame(
-        [[spearman(learned[a], learned[b]) if ids[a] == ids[b] else np.nan for b in records] for a in records],
+        [[agree(a, b) for b in records] for a in records],
         index=pd.Index(list(records), name="measurement"),
         columns=list(records),
     )  # fmt: skip

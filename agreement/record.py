@@ -147,6 +147,16 @@ class LearningRecord:
             np.equal(predictions, labels, out=correct[k])
         return correct
 
+    def digest(self, split: str) -> str | None:
+        """A digest of the images, by which those of equal names can be told apart; None where the loop did not give one."""
+        images = self.about.get("images")
+        return images.get(split) if isinstance(images, dict) else None
+
+    def same_examples(self, other: "LearningRecord", split: str) -> bool:
+        """Whether two records name the same examples and, as far as both tell, were made of the same images."""
+        digests = {self.digest(split), other.digest(split)} - {None}
+        return len(digests) < 2 and self.ids(split) == other.ids(split)
+
     def series(self, name: str) -> np.ndarray:
         """A number that every network logged at the end of every epoch, float (K, T)."""
         lines = [read_epochs(self.network_folder(k))[: self.epochs] for k in range(len(self.networks))]

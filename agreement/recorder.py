@@ -259,11 +259,12 @@ def begin_record(
     labels: Mapping[str, np.ndarray],
     ids: Mapping[str, Sequence[str]],
     multi_label: bool = False,
+    images: Mapping[str, str] | None = None,
 ) -> None:
-    """Write what all networks share: their names, the classes, and each split's labels (N,) and ids (N,)."""
+    """Write what all networks share: their names, the classes, and each split's labels (N,), ids (N,) and digest of its images."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in labels:
         replace_array(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
     about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "multi_label": multi_label}
-    replace_text(folder / "record.json", json.dumps(about))
+    replace_text(folder / "record.json", json.dumps(about | ({"images": dict(images)} if images else {})))

@@ -1,10 +1,9 @@
 """Install the wheel into fresh environments, without this checkout, and run what a newcomer runs.
 
-    uv run exercises/wheels.py [--python 3.11 3.12 path/to/python3.13] [--lowest]
+    uv run exercises/wheels.py [--python 3.11 3.12 path/to/python3.13]
 
 For every Python, named as uv takes it: the core alone (the libraries' doctests run, and the program says in one line what is missing), then
-with the extra `lab` (`--help`, and a measurement of the digits), from a folder that holds modules named as ours. --lowest takes the
-lowest versions that pyproject.toml allows. Exit status 1 where anything fails.
+with the extra `lab` (`--help`, and a measurement of the digits), from a folder that holds modules named as ours. Exit status 1 where anything fails.
 """
 
 import argparse
@@ -43,9 +42,9 @@ def run(*words: object, place: Path, python: Path | None = None) -> subprocess.C
     return subprocess.run([*map(str, words)], cwd=place, env=environment, capture_output=True, text=True)
 
 
-def install(what: str, place: Path, python: Path, newest: str, lowest: bool) -> None:
+def install(what: str, place: Path, python: Path, newest: str) -> None:
     words = ("uv", "pip", "install", "--quiet", "--exclude-newer", newest)
-    done = run(*words, *(["--resolution", "lowest-direct"] if lowest else []), what, place=place, python=python)
+    done = run(*words, what, place=place, python=python)
     if done.returncode:
         raise SystemExit(f"{what} cannot be installed:\n{done.stderr}")
 
@@ -53,7 +52,6 @@ def install(what: str, place: Path, python: Path, newest: str, lowest: bool) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13", "3.14"])
-    parser.add_argument("--lowest", action="store_true")
     options = parser.parse_args()
     newest = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["exclude-newer"]
     failures = 0
@@ -80,13 +78,13 @@ def main() -> None:
                 if not right:
                     print(done.stdout[-2000:], done.stderr[-4000:])
 
-            install(str(wheel), place, python, newest, options.lowest)
+            install(str(wheel), place, python, newest)
             done = run(python, "-P", "-c", DOCTESTS, place=place)
             check("core alone, doctests", done, done.returncode == 0)
             done = run(script, "--help", place=place)
             one_line = done.stderr.count("\n") == 1 and "pip install 'learnorder[lab]'" in done.stderr
             check("core alone, the program", done, done.returncode == 1 and one_line and not done.stdout)
-            install(f"{wheel}[lab]", place, python, newest, options.lowest)
+            install(f"{wheel}[lab]", place, python, newest)
             done = run(script, "--help", place=place)
             check("with [lab], --help", done, done.returncode == 0 and "batch_size" in done.stdout)
             done = run(script, *MEASURE, place=place)

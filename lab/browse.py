@@ -1,5 +1,6 @@
 """What the store holds, at the terminal: the runs with their headlines, one run again, its results as files, and MLflow's UI."""
 
+import filecmp
 import json
 import os
 import shutil
@@ -19,13 +20,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab import tracking, views
-from lab.errors import UserError
+from lab.errors import UserError, printable
 from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum")
 NO_RUNS = "the store holds no runs of this program"
 EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
+
+# MLflow's command line, and the end of it and its workers when the program that began it is gone, however that ended
+SERVER = """
+import os, runpy, signal, sys, threading
+
+def end():
+    sys.stdin.buffer.raw.read()
+    os.killpg(0, signal.SIGKILL)
+
+threading.Thread(target=end, daemon=True).start()
+sys.argv[0] = "mlflow"
+runpy.run_module("mlflow", run_name="__main__")
+"""
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
@@ -90,7 +104,8 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
     for run in found:
         tags = run.data.tags
         what, of = tags["phase"], f"{tags['data']}: {run.info.run_name}"
-        table.add_row(run.info.run_id[:8], what, escape(of), run.info.status.lower(), escape(tags.get("headline", "")))
+        cells = (run.info.run_id[:8], what, of, run.info.status.lower(), tags.get("headline", ""))
+        table.add_row(*(escape(printable(cell)) for cell in cells))
     console.print(table)
     console.print(f"One of them in full: {PROGRAM} --mode show run=<run>", highlight=False)
 
@@ -114,7 +129,7 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         names = [file.path for file in client.list_artifacts(run.info.run_id)]
         if "summary.txt" not in names:
             raise without(run, "a summary")
-        print(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8"), end="")
+        print(printable(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8")), end="")
 
 
 def without(run: Any, what: str) -> UserError:
@@ -128,18 +143,20 @@ def without(run: Any, what: str) -> UserError:
 
 
 def export(client: Any, run: Any, to: Path, console: Any) -> None:
-    """Copy the tables, the report, the summary and the figures of a run into a folder."""
-    to.mkdir(parents=True, exist_ok=True)
+    """Copy the tables, the report, the summary and the figures of a run into a folder, in place of no other file there."""
     with tracking.store_errors():
         names = [file.path for file in client.list_artifacts(run.info.run_id) if file.path in EXPORTED]
-        for name in names:
-            source = Path(client.download_artifacts(run.info.run_id, name))
-            if source.is_dir():
-                shutil.copytree(source, to / name, dirs_exist_ok=True)
-            else:
-                shutil.copy(source, to / name)
+        sources = [Path(client.download_artifacts(run.info.run_id, name)) for name in names]
     if not names:
         raise without(run, "tables to export")
+    files = {to / file.relative_to(source.parent): file for source in sources for file in (source, *source.rglob("*"))}
+    files = {target: file for target, file in files.items() if file.is_file()}
+    for target, file in files.items():
+        if target.exists() and not (target.is_file() and filecmp.cmp(target, file, shallow=False)):
+            raise UserError(f"to={to}: {target} is there and is another file; give another folder, or move it away")
+    for target, file in files.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
     console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False, markup=False)
 
 
@@ -159,11 +176,12 @@ def ui(port: str, console: Any) -> None:
     address = f"http://127.0.0.1:{port}"
     console.print(f"MLflow's UI comes up at {address} in some seconds; Ctrl-C ends it.", highlight=False)
     print_tables(client, address, console)
-    words = ["-m", "mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", port, "--workers", "1"]  # fmt: skip
+    words = ["ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", port, "--workers", "1"]  # fmt: skip
     with tempfile.TemporaryFile("w+") as told:
         # a session of its own: it ends as a whole, with its workers, when this program does
         server = subprocess.Popen(
-            [sys.executable, *words],
+            [sys.executable, "-c", SERVER, *words],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=told,
             start_new_session=True,

@@ -24,7 +24,7 @@ import warnings
 from contextlib import redirect_stderr
 from typing import Any, NoReturn
 
-from lab.errors import UserError
+from lab.errors import UserError, printable
 from lab.help import BROWSING
 from lab.processes import ranks_of_torchrun
 from lab.settings import MODES, as_yaml, compose, compose_sweep
@@ -103,14 +103,13 @@ def main(arguments: list[str] | None = None) -> int:
         what = "\ninterrupted" if by == signal.SIGINT else f"stopped by {by.name}"
         print(f"{what}; the same command continues where this one stopped", file=sys.stderr)
         return 128 + by
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError) as error:
         if options.debug:
             raise
-        line = str(error)
+        line = str(error) or "there is not enough memory"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             line += " (make space, then give the same command again)"
-        # names of files may hold line breaks and what steers a terminal
-        print(f"train.py: {''.join(c if c.isprintable() else ' ' for c in line)}", file=sys.stderr)
+        print(f"train.py: {printable(line)}".replace("\n", " "), file=sys.stderr)  # names of files may hold line breaks
         return 2
     return 0
 

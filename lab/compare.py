@@ -20,9 +20,10 @@ from curricula.comparison import orders_of, pairs_of
 from curricula.scores import SCORES
 from curricula.sentences import price
 from lab import tracking
+from lab.code import code_digest
 from lab.compared import Compared
 from lab.data import load
-from lab.errors import UserError
+from lab.errors import UserError, printable
 from lab.networks import check_networks
 from lab.ordering import (
     Part,
@@ -57,7 +58,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
 
     def say(*notes: str) -> None:
         for note in notes:
-            console.print(note, highlight=False, markup=False)
+            console.print(printable(note), highlight=False, markup=False)
 
     check(settings)
     metrics = metrics_of(settings.metric)
@@ -74,7 +75,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
-    check_networks([settings.network], data.channels, len(data.classes), size)
+    code = check_networks([settings.network], data.channels, len(data.classes), size)
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
@@ -128,7 +129,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
     for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
         if orders_of([arm.name]):
             notes.append(f"{arm.name}: {wrong_labels_last(arm.order, wrong)}")
-    config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
+    config = SimpleNamespace(
+        **(vars(settings) | {"device": device, "precision": precision, "steps": steps, "code": code})
+    )
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
     with unfinished("curriculum", settings, data, terms) as work:
@@ -144,6 +147,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
             tracking.Tracked(client, work, f"curriculum-{settings.data}", runs, lines) as tracked,
             Progress(console, trainings, settings.evaluations) as progress,
         ):
+            say(*tracked.notes)
             tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
             share(work, train, validation, Part(data.test.images, data.test.labels, np.arange(len(data.test))))
 
@@ -246,13 +250,15 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     shared = {key: getattr(config, key) for key in keys} | {
         "terms": TERMS,
         "data": digest,
+        "code": config.code,
         "device": config.device,
         "bf16": config.precision == "bf16",
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
+    code = code_digest([PACING[config.pacing]])
 
     def key(arm: Arm) -> str:
-        paced = {"pacing": config.pacing, "a": arm.a or config.a, "b": arm.b or config.b}
+        paced = {"pacing": config.pacing, "a": arm.a or config.a, "b": arm.b or config.b, "pacing_code": code}
         own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
         differs = {"steps": arm.steps or config.steps, "lr": arm.lr or config.lr}
         # the baseline shuffles all examples with its own seed: its starting order is the seed's as well

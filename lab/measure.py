@@ -12,7 +12,7 @@ from agreement.record import LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
 from lab.data import Data, load, with_random_labels
-from lab.errors import UserError
+from lab.errors import UserError, printable
 from lab.networks import check_networks
 from lab.ordering import with_label_noise
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
@@ -47,22 +47,25 @@ def measure(
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     for note in data.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(printable(note), highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
-    check_networks(names, data.channels, len(data.classes), size)
+    code = check_networks(names, data.channels, len(data.classes), size)
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     trained = replace(settings, device=device, precision=precision)
     start_server(train)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
-    # on another device, precision or number of threads or processes it is other work
+    # on another device, precision or number of threads or processes, or by other code, it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
-    with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
+    terms = [f"{threads} threads", f"{ranks_of_torchrun()} processes", code]
+    with unfinished("measure", trained, data, terms) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
         experiment = f"measure-{settings.data}"
         with (
             tracking.Tracked(client, work, experiment, runs_for(settings, tags), lines, sweep) as tracked,
             Progress(console, len(names), settings.epochs) as progress,
         ):
+            for note in tracked.notes:
+                console.print(printable(note), highlight=False, markup=False)
             tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
             splits = {"train": data.train, "test": data.test}
             cache, resize = settings.cache, settings.statistics_resize
@@ -148,6 +151,7 @@ def train_networks(
         {key: split.labels for key, split in splits.items()},
         {key: split.ids for key, split in splits.items()},
         data.multi_label,
+        {key: split.digest for key, split in splits.items()},
     )
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():

@@ -98,9 +98,10 @@ def scores_of(
                 raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
         elif part in SCORES:
-            record, run = record_of(measurement, metric, train, data, root, client, noise)
+            record, run, gone = record_of(measurement, metric, train, data, root, client, noise)
             cost = len(record.networks) * record.epochs  # once, however many scores are read off it
             columns.append(SCORES[part](record.correct("train"), record.probability("train")))
+            notes += [note for note in gone if note not in notes]
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:
@@ -111,8 +112,9 @@ def scores_of(
 
 def record_of(
     measurement: str | None, metric: str, train: Split, data: str, root: str, client: Any, noise: str = ""
-) -> tuple[LearningRecord, str]:
-    """The learning record of the measurement asked for, or of the latest finished one with the same examples; and its run.
+) -> tuple[LearningRecord, str, list[str]]:
+    """The learning record of the measurement asked for, or of the latest finished one of the same images; its run; and notes on
+    others whose files are gone or damaged.
 
     data, root: of the train examples, as settings. noise: the settings that their wrong labels come from, as words.
     """
@@ -135,18 +137,25 @@ def record_of(
                 if experiment
                 else []
             )
-        for run in runs:
-            record = LearningRecord(Path(client.download_artifacts(run.info.run_id, "record")))
-            try:
-                if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
-                    return record, run.info.run_id
-            except ValueError as error:
-                if measurement:
-                    raise UserError(f"measurement={run.info.run_id}: {error}") from error
+    gone, others = [], []
+    for run in runs:
+        name = f"measurement={run.info.run_id}"
+        try:
+            record = LearningRecord(tracking.download(client, run, "record"))
+            same = record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels)
+            if same and record.digest("train") in (None, train.digest):
+                record.predictions("train"), record.probability("train")  # whose sizes are checked
+                if not record.digest("train"):
+                    gone.append(f"{name} does not tell which images it is of: it was made by an older version")
+                return record, run.info.run_id, gone
+            others.append(f"{name}: it measured other {'images under the same names' if same else 'examples'}")
+        except (ValueError, UserError) as error:
+            gone.append(f"{name} is passed over, its record cannot be read: {error}")
     if measurement:
-        labels = f" with{noise}" if noise else ", or with other labels"
-        raise UserError(f"measurement={measurement}: it measured other examples than data={data}{labels}")
-    raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}")
+        labels = f" with{noise}" if noise else ""
+        raise UserError(f"{others[0]} than data={data}{labels}" if others else gone[0].replace("is passed over, ", ""))
+    told = f" ({'; '.join(gone)})" if gone else ""
+    raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}{told}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from lab.data import Split
+from lab.errors import UserError
 from lab.progress import Progress
 from metrics import statistics_table
 
@@ -46,10 +47,13 @@ def statistics_of(
     """
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:
-        return statistics_table(
-            images, split.ids, names, Path(cache).expanduser() / "statistics",
-            progress=lambda done, total: progress.step(words, done, total), labels=labels,
-        )  # fmt: skip
+        try:
+            return statistics_table(
+                images, split.ids, names, Path(cache).expanduser() / "statistics",
+                progress=lambda done, total: progress.step(words, done, total), labels=labels,
+            )  # fmt: skip
+        except ValueError as error:  # a statistic of one's own may fail, and the disk that numba compiles to be full
+            raise UserError(str(error)) from error
 
     if not resize:
         return table(split.originals, list(names))

@@ -7,6 +7,7 @@ from rich.markup import escape
 import agreement
 from agreement.record import LearningRecord
 from lab import tracking
+from lab.data import load
 from lab.measure import measure
 from lab.report import write_sweep
 from lab.report.summary import print_sweep, sweep_headline
@@ -28,6 +29,11 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
         with tracking.Tracked(client, work, f"measure-{first.data}", [run]) as tracked:
             for number, (name, config) in enumerate(configs.items()):
                 measured = work / f"measurement-{number + 1}"
+                if (
+                    measured.is_dir()
+                    and LearningRecord(measured / "record").digest("train") != load(config).train.digest
+                ):
+                    discard(measured)  # the images have changed since
                 if not measured.is_dir():  # where a measurement's folder goes when it is done
                     console.print(f"\n[bold]{escape(name)}[/]", highlight=False)
                     measure(config, console, tracked.parent, {"sweep_value": name}, measured)

@@ -65,6 +65,10 @@ def open_store(make: bool = True) -> Any:
     with store_errors(), little_patience():
         if uri.startswith("sqlite:"):
             path = Path(make_url(uri).database or "")
+            if path.is_dir():
+                raise UserError(
+                    f"MLflow store {path}: it is a folder; move it away, or set MLFLOW_TRACKING_URI to another store"
+                )
             if not make and not path.is_file():
                 return None
             make_database(path)
@@ -186,6 +190,16 @@ def experiment_id(client: Any, name: str) -> str:
     return found.experiment_id
 
 
+def download(client: Any, run: Any, name: str) -> Path:
+    """A file or folder that a run has. Raises UserError where it is not to be had."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(client.download_artifacts(run.info.run_id, name))
+    except (MlflowException, OSError) as error:
+        raise UserError(f"there is no {name} in {run.info.artifact_uri}, or it cannot be reached") from error
+
+
 def log_data(client: Any, run: str, name: str, root: str, data: Any) -> None:
     """Name the data set (`lab.data.Data`) that a run learned from, with the numbers of examples of its splits."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -253,14 +267,15 @@ class Tracked:
         """Take up the runs that are noted in the folder, or create them.
 
         runs: the parent, then its children. trainings: for each child, the file that its training writes a line into after
-        every round. above: the run that the parent is a child of.
+        every round. above: the run that the parent is a child of. `notes` then holds what there is to say of it.
         """
         self.client, self.work, self.trainings = client, work, trainings
         self.sent = [0] * len(trainings)
         self.pause, self.next = SEND_SECONDS, time.monotonic() + SEND_SECONDS
         with store_errors():
             experiment = experiment_id(client, experiment)
-            self.parent, *self.children = begin_runs(client, work / "runs.json", experiment, runs, above)
+            ids, self.notes = begin_runs(client, work / "runs.json", experiment, runs, above)
+        self.parent, *self.children = ids
 
     def follow(self) -> None:
         """While networks train: send what is new now and then. A store that fails is tried again, ever more seldom."""
@@ -330,17 +345,32 @@ class Tracked:
             self.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
 
 
-def begin_runs(client: Any, noted: Path, experiment: str, runs: Sequence[Run], above: str | None) -> list[str]:
-    """Ids of a parent and its children, see `Tracked`: those that a file notes, else new ones, which are noted there one by one."""
+def begin_runs(
+    client: Any, noted: Path, experiment: str, runs: Sequence[Run], above: str | None
+) -> tuple[list[str], list[str]]:
+    """Ids of a parent and its children, see `Tracked`, and notes: those that a file notes, else new ones, which are noted there.
+
+    MLflow changes no parameter: where one differs from what the work began with, it goes on in new runs.
+    """
     from mlflow.entities import Param, RunTag
 
-    ids = json.loads(noted.read_text()) if noted.is_file() else []
+    ids, notes = json.loads(noted.read_text()) if noted.is_file() else [], []
     listed = ", ".join(f"'{run}'" for run in ids)
     found = client.search_runs([experiment], f"attributes.run_id IN ({listed})", max_results=len(ids)) if ids else []
     begun = {run.info.run_id: run for run in found}
     if len(begun) < len(ids):  # somebody removed one, or it is in another store
         ids = []
-    for number, (name, parameters, tags) in enumerate(runs):
+    given = [{key: str(value)[:6000] for key, value in parameters.items()} for _, parameters, _ in runs]
+    before = begun[ids[0]].data.params if ids else {}
+    if other := [key for key in given[0] if before.get(key, given[0][key]) != given[0][key]]:
+        told = ", ".join(f"{key}={given[0][key]} (was {before[key]})" for key in other)
+        notes = [
+            f"This work was begun with other settings, now {told}. It goes on in new runs; {ids[0]} keeps the old ones."
+        ]
+        for run_id in ids:
+            client.set_terminated(run_id, "KILLED")
+        ids = []
+    for number, (name, _, tags) in enumerate(runs):
         parent = ids[0] if number else above
         tags = {**tags, "mlflow.parentRunId": parent} if parent else tags
         if number < len(ids):
@@ -351,7 +381,7 @@ def begin_runs(client: Any, noted: Path, experiment: str, runs: Sequence[Run], a
             run = client.create_run(experiment, tags=tags, run_name=name)
             ids.append(run.info.run_id)
             replace_text(noted, json.dumps(ids))
-        new = [Param(key, str(value)[:6000]) for key, value in parameters.items() if not run.data.params]
+        new = [Param(key, value) for key, value in given[number].items() if not run.data.params]
         for i in range(0, len(new), 100):
             client.log_batch(run.info.run_id, params=new[i : i + 100])
-    return ids
+    return ids, notes

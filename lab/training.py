@@ -104,7 +104,11 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
     network = build_network(network_name, plan.images.channels, plan.classes, size).to(device)
     optimizer = make_optimizer(network, recipe)
     checkpoint = plan.folder / "checkpoint.pt"
-    state = read_checkpoint(checkpoint)
+    state, of = read_checkpoint(checkpoint), [plan.name, network_name, *plan.seeds]
+    if state and state.get("of") != of:
+        raise UserError(
+            f"{plan.folder} is of another training than {plan.name} ({network_name}); delete it to train this again"
+        )
     if state:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -137,7 +141,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
                 f"try a smaller lr than {recipe.lr}"
             )
         plan.write(numbers | {"seconds": time.perf_counter() - began, "time": time.time()})
-        kept = {"done": number + 1, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        kept = {"of": of, "done": number + 1, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
         save_checkpoint(checkpoint, kept | plan.state())
     plan.finish(network, bf16)
 

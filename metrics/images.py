@@ -8,6 +8,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 # of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+LARGEST_STRIP = 2**22  # pixels that are converted at a time
+MOST_SCANS = 100  # of a JPEG file; a progressive one has some ten, and each takes as long as the image
 DECODING = 1  # raised when a file is decoded to other values than before: what was computed from them is then not used
 
 
@@ -32,7 +34,7 @@ def read_image(path: str | Path) -> np.ndarray:
     ------
     ValueError
         If the content is no image of these formats, is truncated or otherwise corrupt, has more pixels than Pillow
-        deems safe (``PIL.Image.MAX_IMAGE_PIXELS``), or has values without a defined 8-bit form (floating point, or
+        deems safe (``PIL.Image.MAX_IMAGE_PIXELS``), more than ``MOST_SCANS`` scans, or has values without a defined 8-bit form (floating point, or
         integers beyond 16 bits).
     FileNotFoundError, PermissionError, IsADirectoryError
         As ``open`` does.
@@ -42,6 +44,10 @@ def read_image(path: str | Path) -> np.ndarray:
             with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
+                if image.format in ("JPEG", "MPO"):
+                    file.seek(0)
+                    if (scans := file.read().count(b"\xff\xda")) > MOST_SCANS:
+                        raise ValueError(f"{scans} scans are more than the {MOST_SCANS} allowed")
                 return _eight_bit(image)
         except UnidentifiedImageError as error:
             kind = _kind_of_tiff(file)
@@ -80,10 +86,17 @@ def _eight_bit(image: Image.Image) -> np.ndarray:
             raise ValueError(f"integer pixels from {wide.min()} to {wide.max()} do not fit 16 bits")
         return (wide >> 8).astype(np.uint8)
     grey = image.mode in ("1", "L", "LA", "La")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, _with_alpha(image))
-    return np.array(image.convert("L" if grey else "RGB"))
+    image.load()
+    width, height = image.size
+    rows = max(1, LARGEST_STRIP // width)
+    values = np.empty((height, width) if grey else (height, width, 3), np.uint8)
+    for top in range(0, height, rows):  # in strips: the steps of a whole large image would take gigabytes
+        strip = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
+        if strip.has_transparency_data:
+            white = Image.new("RGBA", strip.size, "white")
+            strip = Image.alpha_composite(white, _with_alpha(strip))
+        values[top : top + rows] = np.asarray(strip.convert("L" if grey else "RGB"))
+    return values
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:

@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import re
+import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KEEP_SECONDS = 20.0  # what a call that is cut off loses at most, and a chunk
-_CHUNK = 16  # images a thread takes at a time: as many decoded images are in memory per thread
+_CHUNK = 16  # images a thread takes at a time
+_HELD = 2**26  # bytes of decoded images in memory per thread; one image may have more
+_LARGE = 2**25  # bytes of images that are not measured beside others as large: a statistic may take ten times as much
 
 
 def statistics_table(
@@ -135,14 +139,21 @@ def _complete(
     """Compute the values that are not known, chunk by chunk, and write them to the columns' files."""
     total = len(ids)
     missing = {name: column for name, column in columns.items() if not column.known.all()}
+    one_large = threading.Lock()
 
     def measure(start: int) -> slice:
         part = slice(start, min(start + _CHUNK, total))
         unknown = [name for name in missing if not missing[name].known[part].all()]
-        if unknown:
-            chunk = [_image(images[i], ids[i]) for i in range(part.start, part.stop)]
-            for name in unknown:
-                missing[name].values[part] = _values(name, chunk, ids[part])
+        begin = part.start
+        while unknown and begin < part.stop:
+            chunk = [_image(images[begin], ids[begin])]
+            while begin + len(chunk) < part.stop and sum(image.nbytes for image in chunk) < _HELD:
+                chunk.append(_image(images[begin + len(chunk)], ids[begin + len(chunk)]))
+            of_chunk = slice(begin, begin + len(chunk))
+            with one_large if max(image.nbytes for image in chunk) > _LARGE else nullcontext():
+                for name in unknown:
+                    missing[name].values[of_chunk] = _values(name, chunk, ids[of_chunk])
+            begin = of_chunk.stop
         return part
 
     if progress is not None:

@@ -1,5 +1,6 @@
 """Any images, in folders named after their classes."""
 
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", "
 def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> Data:
     """`root/train/<class>/*` and `root/test/<class>/*` (or `val`), at any depth below the class.
 
-    Hidden files and folders (.ipynb_checkpoints, ._cat.jpg) hold no examples; a note counts the images in them.
+    Hidden files and folders (.ipynb_checkpoints, ._cat.jpg) hold no examples; a note counts the images in them, and another
+    the files that are no images by their names. Raises OSError where a folder cannot be read.
     """
     if not root.is_dir():
         raise UserError(
@@ -26,6 +28,7 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     parts: list[Files] = []
     classes: list[list[str]] = []
     hidden: list[Path] = []
+    others: list[Path] = []
     for part in (root / "train", test_folder):
         if not part.is_dir():
             deeper = sorted(str(found.parent) for found in root.glob("*/train"))
@@ -40,10 +43,12 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         if len(names) == 1:
             raise UserError(f"{part}: holds one class only, {names[0]!r}{one_too_deep(part / names[0])}")
         paths, labels = [], []
-        for path in [path for entry in folders for path in images_below(entry)]:
-            below = path.relative_to(part).parts
+        for path in [path for entry in folders for path in files_below(entry)]:
+            below, is_image = path.relative_to(part).parts, path.suffix.lower() in SUFFIXES and path.is_file()
             if any(name.startswith(".") for name in below):
-                hidden.append(path)
+                hidden += [path] * is_image
+            elif not is_image:
+                others.append(path)
             else:
                 paths.append(path)
                 labels.append(names.index(below[0]))
@@ -62,16 +67,32 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
             f"train/{one} and train/{other} count as two classes: their names differ only in {in_what(one, other)}",
         )
     if deeper := folders_below(root / "train", parts[0].paths):
-        first, others = classes[0][0], ", ".join(deeper[:3])
-        notes += (f"the classes are the folders in train ({first}, ...), not those below them ({others}, ...)",)
+        first, below_them = classes[0][0], ", ".join(deeper[:3])
+        notes += (f"the classes are the folders in train ({first}, ...), not those below them ({below_them}, ...)",)
     if hidden:
         number = f"{len(hidden)} image{'s' if len(hidden) > 1 else ''}"
         notes += (f"{number} in hidden files or folders left out, the first: {hidden[0]}",)
+    if others:
+        what = f"no file{'s' if len(others) > 1 else ''} with the ending of an image ({', '.join(sorted(SUFFIXES))})"
+        notes += (f"{len(others)} left out, {what}, the first: {others[0]}",)
     return Data(train, test, classes[0], notes)
 
 
 def images_below(place: Path) -> list[Path]:
-    return sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in files_below(place) if path.suffix.lower() in SUFFIXES and path.is_file()]
+
+
+def files_below(place: Path) -> list[Path]:
+    """Files, and links to folders, which are not followed, sorted. Raises OSError where a folder cannot be read."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found: list[Path] = []
+    for folder, folders, names in os.walk(place, onerror=stop):
+        found += [Path(folder, name) for name in names]
+        found += [path for path in (Path(folder, name) for name in folders) if path.is_symlink()]
+    return sorted(found)
 
 
 def one_too_deep(lonely: Path) -> str:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -20,7 +21,10 @@ from metrics.images import DECODING, FORMATS, read_image
 from metrics.table import cores
 
 DOWNLOAD_ERRORS = (OSError, ValueError, RuntimeError, HTTPException, TarError)  # of torchvision's downloads
-BLOCK = 512  # images decoded, and resized, before they are written
+WAITING = 512  # images decoded, and resized, before they are written
+MEMORY = 2**30  # bytes that all images together may take that are being decoded or wait; one image may take more
+BYTES_A_PIXEL = 16  # of an image while it is decoded: twice what was measured, for RGBA
+ENDS = 4096  # bytes of the begin and the end of a file by which it is known
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ def read_splits(
 
     Every file is decoded before any training. Raises UserError naming a bad one; with `skip_bad_images` it is left out.
     """
-    channels = 1 if all(is_grey(path) for part in parts for path in part.paths) else 3
-    read = [decoded(part.paths, channels, resize, cache / "pixels") for part in parts]
+    glances = [[glance(path) for path in part.paths] for part in parts]
+    channels = 1 if all(file.grey for of_part in glances for file in of_part) else 3
+    read = [decoded(of_part, channels, resize, cache / "pixels") for of_part in glances]
     bad = [why for _, _, of_part in read for why in of_part]
     if bad and not skip_bad_images:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -63,108 +68,146 @@ def read_splits(
     return splits, notes
 
 
-def is_grey(path: Path) -> bool:
-    """Whether the file's header says that it decodes to grey; of one that cannot be read nothing contradicts it."""
+@dataclass(frozen=True)
+class Glance:
+    """What there is to know of an image file before it is decoded.
+
+    grey: whether its header says that it decodes to grey. pixels: their number. Of one that cannot be read, True and 0.
+    mark: changes when the file does, even where another file gets its name, size and date, and when it becomes readable.
+    """
+
+    path: Path
+    grey: bool
+    pixels: int
+    mark: list[str | int]
+
+
+def glance(path: Path) -> Glance:
+    """Raises OSError where there is no such file; what is wrong with one that cannot be read, `decode` says."""
+    stat = path.stat()
+    mark: list[str | int] = [str(path), stat.st_size, stat.st_mtime_ns]
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")  # I: 16 bits
-    except Exception:  # Pillow meets bad bytes with errors of many types; `decoded` names the file
-        return True
+        with path.open("rb") as file:
+            ends = file.read(ENDS)
+            file.seek(max(0, stat.st_size - ENDS))
+            mark.append(hashlib.sha256(ends + file.read(ENDS)).hexdigest())
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as image:
+                grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")  # I: 16 bits
+                return Glance(path, grey, image.width * image.height, mark)
+    except Exception:  # Pillow meets bad bytes with errors of many types
+        return Glance(path, True, 0, mark)
 
 
 def decoded(
-    paths: Sequence[Path], channels: int, resize: int | None, folder: Path
+    files: Sequence[Glance], channels: int, resize: int | None, folder: Path
 ) -> tuple[Images, np.ndarray, list[str]]:
     """Images as networks see them, in a file of `folder`; indices (n,) of those that can be read; what is wrong with the others.
 
     The file is made once and used again while the image files are the same, unless one could not be read then and can
     be now. Whoever comes while another process makes it waits.
     """
-    stats = [path.stat() for path in paths]
-    named = [[str(path), s.st_size, s.st_mtime_ns] for path, s in zip(paths, stats, strict=True)]
-    key = hashlib.sha256(json.dumps([channels, resize, named, DECODING]).encode()).hexdigest()[:32]
-    pixels, about = folder.absolute() / f"{key}.npy", folder.absolute() / f"{key}.npz"
+    key = hashlib.sha256(json.dumps([channels, resize, [file.mark for file in files], DECODING]).encode()).hexdigest()
+    pixels, about = folder.absolute() / f"{key[:32]}.npy", folder.absolute() / f"{key[:32]}.npz"
     folder.mkdir(parents=True, exist_ok=True)
-    found = read_pixels(pixels, about, paths)
+    found = read_pixels(pixels, about, files)
     if found is None:
         with FileLock(pixels.with_suffix(".lock")):
-            found = read_pixels(pixels, about, paths)
+            found = read_pixels(pixels, about, files)
             if found is None:
-                found = write_pixels(pixels, about, paths, channels, resize)
+                found = write_pixels(pixels, about, files, channels, resize)
     return found
 
 
-def read_pixels(pixels: Path, about: Path, paths: Sequence[Path]) -> tuple[Images, np.ndarray, list[str]] | None:
+def read_pixels(pixels: Path, about: Path, files: Sequence[Glance]) -> tuple[Images, np.ndarray, list[str]] | None:
     """What `write_pixels` wrote; None where it is damaged, or where an image that was bad can be read now."""
     try:
         with np.load(about, allow_pickle=False) as read:
-            shapes, kept, bad, size = (read[name] for name in ("shapes", "kept", "bad", "size"))
+            shapes, kept, bad, size, source = (read[name] for name in ("shapes", "kept", "bad", "size", "source"))
         if pixels.stat().st_size != size:
             return None
         mapped = np.load(pixels, mmap_mode="c", allow_pickle=False)
     except Exception:  # numpy and zipfile meet a damaged file with errors of many types
         return None
-    if any(image is not None for image, _ in decode([paths[i] for i in np.setdiff1d(range(len(paths)), kept)])):
+    if any(image is not None for image, _ in decode([files[i] for i in np.setdiff1d(range(len(files)), kept)])):
         return None
-    return Images(mapped, shapes, begins_of(shapes)), kept, bad.tolist()
+    return Images(mapped, shapes, begins_of(shapes), str(source)), kept, bad.tolist()
 
 
 def write_pixels(
-    pixels: Path, about: Path, paths: Sequence[Path], channels: int, resize: int | None
+    pixels: Path, about: Path, files: Sequence[Glance], channels: int, resize: int | None
 ) -> tuple[Images, np.ndarray, list[str]]:
     """Write the images, block by block, and at last `about`: with it the file of pixels is whole."""
     shapes: list[tuple[int, ...]] = []
-    kept, bad = [], []
+    kept, bad, source = [], [], hashlib.sha256(bytes([DECODING]))
     about.unlink(missing_ok=True)
     draft = pixels.with_suffix(".tmp")  # always the same, so that what killed attempts leave does not add up
     header = {"descr": "|u1", "fortran_order": False}
     try:
         with draft.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {**header, "shape": (0, channels)})
-            for i, (image, why) in enumerate(decode(paths, channels, resize)):
+            for i, (image, said) in enumerate(decode(files, channels, resize)):
                 if image is None:
-                    bad.append(why)
+                    bad.append(said)
                     continue
                 kept.append(i)
                 shapes.append(image.shape[:2])
+                source.update(said.encode())
                 file.write(np.ascontiguousarray(image).data)
             file.seek(0)  # numpy pads the header for a first axis of any length, so its size does not change
             total = sum(height * width for height, width in shapes)
             np.lib.format.write_array_header_1_0(file, {**header, "shape": (total, channels)})
         draft.replace(pixels)
-        sizes, size = np.array(shapes).reshape(-1, 2), pixels.stat().st_size
+        sizes, size, digest = np.array(shapes).reshape(-1, 2), pixels.stat().st_size, source.hexdigest()
         with draft.open("wb") as file:
-            np.savez(file, shapes=sizes, kept=np.array(kept, int), bad=np.array(bad, str), size=size)
+            np.savez(file, shapes=sizes, kept=np.array(kept, int), bad=np.array(bad, str), size=size, source=digest)
         draft.replace(about)
     finally:
         draft.unlink(missing_ok=True)
-    return Images(np.load(pixels, mmap_mode="c", allow_pickle=False), sizes, begins_of(sizes)), np.array(kept, int), bad
+    images = Images(np.load(pixels, mmap_mode="c", allow_pickle=False), sizes, begins_of(sizes), digest)
+    return images, np.array(kept, int), bad
 
 
 def decode(
-    paths: Sequence[Path], channels: int = 3, resize: int | None = None
+    files: Sequence[Glance], channels: int = 3, resize: int | None = None
 ) -> Iterator[tuple[np.ndarray | None, str]]:
-    """Every image as a network sees it, or None and what is wrong with it; in threads (Pillow releases the GIL)."""
+    """Every image as a network sees it and the digest of its file, or None and what is wrong with it.
 
-    def one(path: Path) -> tuple[np.ndarray | None, str]:
+    In threads (Pillow releases the GIL), as many at a time as WAITING and MEMORY allow.
+    """
+
+    def one(file: Glance) -> tuple[np.ndarray | None, str]:
         try:
-            image = read_image(path)
+            content = hashlib.sha256(file.path.read_bytes()).hexdigest()
+            return as_network_input(read_image(file.path), channels, resize), content
         except (ValueError, OSError) as error:
             return None, str(error)
-        return as_network_input(image, channels, resize), ""
 
-    threads = ThreadPoolExecutor(cores())
+    threads, waiting, held = ThreadPoolExecutor(cores()), deque[tuple[Future, int]](), 0
     try:
-        for start in range(0, len(paths), BLOCK):
-            yield from list(threads.map(one, paths[start : start + BLOCK]))
+        for file in files:
+            needed = file.pixels * BYTES_A_PIXEL
+            while waiting and (len(waiting) == WAITING or held + needed > MEMORY):
+                first, freed = waiting.popleft()
+                held -= freed
+                yield first.result()
+            waiting.append((threads.submit(one, file), needed))
+            held += needed
+        while waiting:
+            yield waiting.popleft()[0].result()
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
 def as_network_input(image: np.ndarray, channels: int, resize: int | None) -> np.ndarray:
-    """uint8 (H, W[, 3]) to (H', W', channels), the shorter side `resize` pixels (bilinear, antialiased, as torchvision's Resize)."""
+    """uint8 (H, W[, 3]) to (H', W', channels), the shorter side `resize` pixels (bilinear, antialiased, as torchvision's Resize).
+
+    Raises ValueError where that would have more pixels than Pillow deems safe, as of an image one pixel high and very long.
+    """
     if resize is not None and min(image.shape[:2]) != resize:
         height, width = image.shape[:2]
         shape = (resize, resize * width // height) if height <= width else (resize * height // width, resize)
+        if shape[0] * shape[1] > (Image.MAX_IMAGE_PIXELS or np.inf):
+            raise ValueError(f"{width} x {height} pixels become {shape[1]} x {shape[0]} by resize={resize}, too many")
         image = np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
     return np.repeat(image[..., None], channels, axis=2) if image.ndim == 2 else image

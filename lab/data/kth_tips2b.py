@@ -37,7 +37,9 @@ def kth_tips2b(root: Path, resize: int | None, cache: Path, skip_bad_images: boo
         if held_out not in [path.name for path in samples] or len(samples) < 2:
             raise UserError(f"{folder / material}: needs a folder {held_out} to test on, and others to train on")
         for sample in samples:
-            parts[sample.name == held_out] += [(path, label) for path in sorted(sample.glob("*.png"))]
+            parts[sample.name == held_out] += [
+                (path, label) for path in sorted(sample.iterdir()) if path.suffix == ".png"
+            ]
     splits, notes = read_splits(
         [files_of(folder, parts[test]) for test in (False, True)], resize, cache, skip_bad_images
     )

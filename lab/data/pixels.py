@@ -14,11 +14,13 @@ class Images:
     """N images, pixel after pixel; where `pixels` is a memory map, memory holds only what is being looked at.
 
     pixels: uint8 (P, C). shapes: (N, 2) heights and widths. begins: (N,) the first pixel of each image.
+    source: digest of the image files that they were decoded from, in the order of `pixels`; empty where there are none.
     """
 
     pixels: np.ndarray
     shapes: np.ndarray
     begins: np.ndarray
+    source: str = ""
 
     @classmethod
     def of(cls, images: Sequence[np.ndarray]) -> "Images":
@@ -52,7 +54,7 @@ class Images:
     def take(self, index: np.ndarray) -> "Images":
         """The images `index`, in that order. Mapped pixels stay where they are."""
         if self.file:
-            return Images(self.pixels, self.shapes[index], self.begins[index])
+            return Images(self.pixels, self.shapes[index], self.begins[index], self.source)
         return Images.of([self[i] for i in index])
 
     def __len__(self) -> int:

@@ -38,6 +38,17 @@ class Split:
         image = self.originals[i]
         return image if isinstance(image, np.ndarray) else read_image(image)
 
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the images before resizing: with equal ids, whether two splits are of the same images."""
+        if self.images.source:
+            return self.images.source
+        digest = hashlib.sha256()
+        for i in range(len(self)):
+            image = self.original(i)
+            digest.update(repr(image.shape).encode() + image.tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class Data:
@@ -61,10 +72,12 @@ class Data:
         """A digest of all examples, by which work that is resumed knows that it is still of the same ones."""
         digest = hashlib.sha256(json.dumps([self.classes, self.train.ids, self.test.ids]).encode())
         for split in (self.train, self.test):
-            images = split.images  # a file of the cache is named after the files it is made of
+            images = split.images
             for array in (split.labels, images.shapes, images.begins):
                 digest.update(array.tobytes())
-            digest.update(images.file.name.encode() if images.file else images.pixels.data)
+            # with shapes and channels, the files say what the pixels are
+            source = f"{images.source} in {self.channels}".encode()
+            digest.update(source if images.source else np.ascontiguousarray(images.pixels).data)
         return digest.hexdigest()
 
     def classes_of(self, labels: np.ndarray) -> np.ndarray:

@@ -6,10 +6,12 @@ is one function and one line in NETWORKS; any other name is looked up in torchvi
 
 import difflib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from lab.code import code_digest
 from lab.errors import UserError
 from lab.networks.lenet5 import lenet5
 
@@ -95,10 +97,13 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
     return network.train()
 
 
-def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> None:
-    """Raises UserError as `build_network` does for the first name that is wrong."""
-    for name in names:
-        build_network(name, channels, classes, size)
+def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> str:
+    """Raises UserError as `build_network` does for the first name that is wrong. Returns a digest of the code of them all."""
+    parts: list[Any] = [initialise]
+    for name in dict.fromkeys(names):
+        network = build_network(name, channels, classes, size)
+        parts += [*([NETWORKS[name]] if name in NETWORKS else []), *map(type, network.modules())]
+    return code_digest(parts)
 
 
 def from_torchvision(name: str, channels: int, classes: int) -> nn.Module:

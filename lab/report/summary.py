@@ -18,6 +18,7 @@ from rich.table import Table
 from agreement import Findings
 from curricula import Comparison, Outcome, verdict
 from curricula.comparison import orders_of
+from lab.errors import printable
 from lab.report.plots import TEMPLATES
 from lab.settings import PROGRAM
 
@@ -102,7 +103,7 @@ def order_tables(orders: pd.DataFrame) -> Iterator[Table]:
 def show(console: Any, template: str, tables: Mapping[str, Table | Group], **values: Any) -> None:
     engine = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: escape(str(value)),
+        finalize=lambda value: escape(printable(str(value))),
     )  # fmt: skip
     for line in engine.get_template(template).render(program=PROGRAM, **values).splitlines():
         console.print(tables.get(line, line), highlight=False)

@@ -3,20 +3,23 @@
 import math
 
 import numpy as np
+from PIL import Image
 
 from metrics.images import check_image
 from metrics.versions import version
 
+LARGEST = 2**20  # pixels: memory grows by a gigabyte a megapixel
 _DRAWS = ((56, 6), (80, 4), (160, 2), (math.inf, 1))  # side of a square image up to which, how many
 
 
-@version(1)
+@version(2)
 def edges(image: np.ndarray, draws: int | None = None, seed: int = 0) -> float:
     """Sum over the boundary map of an image.
 
     Parameters
     ----------
-    image : uint8 array, (H, W) or (H, W, 3); a grey image counts as one of three equal channels.
+    image : uint8 array, (H, W) or (H, W, 3); a grey image counts as one of three equal channels. One of more than
+        ``LARGEST`` pixels is measured as an image of about that many, see ``bounded``.
     draws : over how many independent draws of pixel pairs to average; by default as many as give two results of
         different seeds a correlation of 0.9 over photographs of this size, see ``default_draws``.
     seed : of the draws, a whole number from 0 on. The same image, draws and seed give the same value.
@@ -55,7 +58,7 @@ def boundary_map(image: np.ndarray, draws: int | None = None, seed: int = 0) -> 
 
     Returns
     -------
-    float64 array (ceil(H / 2), ceil(W / 2)), at least 0, without an upper limit.
+    float64 array (ceil(H / 2), ceil(W / 2)) of the image as ``bounded`` gives it, at least 0, without an upper limit.
     """
     from metrics.edges._affinity import affinities, feature_levels  # here, because numba takes long to import
     from metrics.edges._cuts import eigenvectors, kept_pixels
@@ -63,6 +66,7 @@ def boundary_map(image: np.ndarray, draws: int | None = None, seed: int = 0) -> 
     from metrics.edges._strength import oriented_strength
 
     check_image(image)
+    image = bounded(image)
     height, width = image.shape[:2]
     draws = default_draws(height, width) if draws is None else draws
     if draws < 1:
@@ -78,6 +82,22 @@ def boundary_map(image: np.ndarray, draws: int | None = None, seed: int = 0) -> 
         state = np.random.SeedSequence([seed, draw]).generate_state(1, np.uint64)
         strength += oriented_strength(*eigenvectors(affinities(features, levels, values, state)))
     return strength / draws
+
+
+def bounded(image: np.ndarray) -> np.ndarray:
+    """The image, brought down (bilinear, antialiased) where it has more than ``LARGEST`` pixels: memory grows with them.
+
+    >>> bounded(np.zeros((3000, 4000), np.uint8)).shape
+    (886, 1182)
+    """
+    height, width = image.shape[:2]
+    if height * width <= LARGEST:
+        return image
+    shrink = math.sqrt(LARGEST / (height * width))
+    short = max(1, int(min(height, width) * shrink))
+    long = min(int(max(height, width) * shrink), LARGEST // short)
+    size = (short, long) if width <= height else (long, short)  # width first
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def default_draws(height: int, width: int) -> int:

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 import urllib.request
 from pathlib import Path
 
@@ -108,6 +109,30 @@ def test_export_to_a_folder_of_its_own(here, capsys, tmp_path):
     assert (Path(f"export-{here[1]['run'][:8]}") / "comparison.csv").is_file()  # the newest
 
 
+def test_export_overwrites_nothing(here, capsys, tmp_path):
+    """`to=.` in a folder with a summary of one's own."""
+    (tmp_path / "summary.txt").write_text("mine")
+    assert train.main(["--mode", "export", f"to={tmp_path}"]) == 2
+    assert "summary.txt is there and is another file; give another folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.txt"]
+    assert (tmp_path / "summary.txt").read_text() == "mine"
+
+
+def test_what_a_store_holds_does_not_steer_the_terminal(here, capsys, tmp_path):
+    client = tracking.open_store()
+    experiment = tracking.experiment_id(client, "measure-folder")
+    tags = {"phase": "measure", "data": "\x1b]0;pwned\x07", "headline": "\x1b[2J[bold]all"}
+    run = client.create_run(experiment, tags=tags, run_name="\x1b[31mred").info.run_id
+    (tmp_path / "summary.txt").write_text("first\n\x1b[2Jlast\n")
+    client.log_artifact(run, str(tmp_path / "summary.txt"))
+    try:
+        shown = run_mode(capsys, "list") + run_mode(capsys, "show", f"run={run}")
+        assert "[31mred" in shown and "[bold]all" in shown and "first\n [2Jlast" in shown
+        assert not {"\x1b", "\x07"} & {*shown}
+    finally:
+        client.delete_run(run)
+
+
 def test_without_an_id_it_is_the_newest_that_has_finished(here, capsys):
     client = tracking.open_store()
     experiment = tracking.experiment_id(client, "measure-folder")
@@ -208,3 +233,16 @@ def test_the_ui_is_on_this_machine_alone_and_ends_with_ctrl_c(ui):
     assert program.wait(30) == 0
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+
+
+@pytest.mark.slow
+def test_the_ui_ends_with_a_program_that_is_killed(filled):
+    """Nobody would know of it, and whoever has an account on this machine could delete the runs."""
+    with mlflow_ui(filled[0]) as (program, port):
+        program.kill()
+        program.wait(30)
+        deadline = time.monotonic() + 30
+        with pytest.raises(OSError):
+            while time.monotonic() < deadline:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+                time.sleep(0.1)

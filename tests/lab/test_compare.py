@@ -1,5 +1,8 @@
 """Whole comparisons on real digits with a real MLflow store: equal terms, a planted truth, reuse, interruption, bad words."""
 
+import functools
+import importlib
+import linecache
 import math
 import re
 import shutil
@@ -9,22 +12,29 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
+import lab.compare
 import metrics
 import train
 from agreement import commonest
-from curricula import Outcome, answer, corrupt_labels, table_of
+from curricula import PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
 from lab import tracking
 from lab.compare import never_drawn, pacing_curve
 from lab.data import load
-from lab.ordering import parts_of, with_label_noise
+from lab.networks import NETWORKS
+from lab.networks.lenet5 import lenet5
+from lab.ordering import parts_of, record_of, with_label_noise
 from lab.settings import PROGRAM, compose
+from metrics import read_image
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -363,6 +373,37 @@ def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch
     assert works[0] == works[1] != works[2]
 
 
+def test_changed_code_is_other_work(place, digits, monkeypatch):
+    """A network and a pacing function of one's own: what their modules gave before they changed does not count."""
+    code = "from lab.networks.lenet5 import lenet5\ndef network(*shape): return lenet5(*shape)\n"
+    code += "def pacing(t, T, N, a=0.8, b=0.2): return N + 0 * t\n"
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.syspath_prepend(place)
+    keys: list[list[str]] = []
+    terms_of = lab.compare.terms_of
+    monkeypatch.setattr("lab.compare.terms_of", lambda *words: keys.append(terms_of(*words)) or keys[-1])
+    words = [*SMALL, "network=ours", "pacing=ours", f"root={digits}", "metric=entropy", "arms=[shuffled,curriculum]"]
+    for version in (1, 1, 2):
+        (place / "ours.py").write_text(f"{code}# version {version}\n")
+        sys.modules.pop("ours", None)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        ours = importlib.import_module("ours")
+        monkeypatch.setitem(NETWORKS, "ours", ours.network)
+        monkeypatch.setitem(PACING, "ours", ours.pacing)
+        assert compare(*words) == 130
+    assert keys[0] == keys[1] and not {*keys[1]} & {*keys[2]}
+    monkeypatch.setitem(NETWORKS, "ours", lenet5)
+    for again in (1, 2):  # nobody can tell whether it is the same function
+        monkeypatch.setitem(PACING, "ours", functools.partial(ours.pacing, a=again))
+        assert compare(*words) == 130
+    assert keys[3][0] == keys[4][0] and keys[3][1] != keys[4][1]
+
+
 def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_varied(place, digits, monkeypatch):
     seen, trained = [], []
 
@@ -391,6 +432,46 @@ def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_v
     same = {name: np.array_equal(plain[name], varied[name]) for name in plain}
     baseline = {f"training-{number}" for number in (1, 5)}  # shuffled, of either seed
     assert {name for name, equal in same.items() if equal} == baseline
+
+
+@pytest.fixture
+def measured(place, digits):
+    """Two measurements of the digits, the older one first."""
+    client = tracking.open_store()
+    for seed in (0, 1):
+        words = ["data=folder", "resize=null", "crop=null", "batch_size=27", "networks=2", "epochs=1", f"seed={seed}"]
+        assert train.main(["--mode", "measure", *words, "statistics=[entropy]", "resamples=10", f"root={digits}"]) == 0
+    experiment = client.get_experiment_by_name("measure-folder").experiment_id
+    return client.search_runs([experiment], "tags.phase = 'measure'", order_by=["attributes.start_time ASC"])
+
+
+@pytest.mark.slow
+def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
+    measured, place, digits, capsys, monkeypatch
+):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    older, newer = measured
+    words = [*SMALL, "metric=agreement"]
+    assert compare(*words, f"root={digits}") == 130
+    shutil.copytree(digits, place / "others")
+    for path in (place / "others").rglob("*.png"):
+        Image.fromarray(255 - read_image(path)).save(path)
+    capsys.readouterr()
+    assert compare(*words, f"root={place / 'others'}") == 2
+    assert "needs a measurement of these examples" in capsys.readouterr().err
+    assert compare(*words, f"root={place / 'others'}", f"measurement={newer.info.run_id}") == 2
+    assert "it measured other images under the same names" in capsys.readouterr().err
+
+    # files that are gone, of the newer one: the older one serves, and that is said
+    shutil.rmtree(url2pathname(urlparse(newer.info.artifact_uri).path))
+    split = load(compose([*SMALL, f"root={digits}"], "curriculum")).train
+    found = record_of(None, "agreement", split, "folder", "data", tracking.open_store())
+    assert found[1] == older.info.run_id and f"measurement={newer.info.run_id} is passed over" in found[2][0]
+    assert compare(*words, f"root={digits}", f"measurement={newer.info.run_id}") == 2
+    assert "its record cannot be read" in capsys.readouterr().err
 
 
 def test_a_measurement_by_the_beginning_of_its_id(place, digits, capsys):

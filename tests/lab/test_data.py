@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import os
 import pickle
 import shutil
 import tarfile
+import tempfile
 import threading
 import urllib.error
 from collections import Counter
@@ -24,7 +26,7 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from lab.data import DATASETS, Data, Images, Split, load
 from lab.data.cifar10 import read_reference
-from lab.data.images import as_network_input, is_grey
+from lab.data.images import as_network_input, glance
 from lab.errors import UserError
 from lab.settings import compose
 from metrics import read_image
@@ -127,7 +129,7 @@ def test_images_lie_at_any_depth_and_other_files_are_passed_over(pets):
     Image.open(pets / "train/cat/2.png").save(pets / "train/cat/2.jfif", "JPEG")
     data = load(configuration(pets))
     assert data.train.ids[:5] == ["cat/0.png", "cat/1.png", "cat/2.jfif", "cat/2.png", "cat/indoors/2020/A.PNG"]
-    assert data.notes == ()
+    assert len(data.notes) == 1 and data.notes[0].startswith("1 left out, no file")
 
 
 def test_hidden_files_and_folders_hold_no_examples(pets):
@@ -142,6 +144,36 @@ def test_hidden_files_and_folders_hold_no_examples(pets):
     assert data.classes == plain.classes and data.train.ids == plain.train.ids
     first = pets / "train/.ipynb_checkpoints/0.png"
     assert data.notes == (f"3 images in hidden files or folders left out, the first: {first}",)
+
+
+def test_what_is_no_image_by_its_name_is_told(pets):
+    """Pictures of a kind that is not read would be missed otherwise."""
+    for name in ("train/cat/9.heic", "test/cat/readme.txt"):
+        (pets / name).write_text("x")
+    (pets / "train/cat/more").symlink_to(pets / "train/person")
+    (note,) = load(configuration(pets)).notes
+    assert note.startswith("3 left out, no files with the ending of an image (.bmp,") and note.endswith("cat/9.heic")
+
+
+@pytest.mark.parametrize("hidden", ["train/cat/more", "train/cat", "train"])
+def test_a_folder_that_cannot_be_read_is_told(hidden):
+    """Its images would be missing, and nobody would know."""
+    before = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own belongs to the owner alone
+        root = Path(folder)
+        for name in ("train/cat/more/1", "train/cat/0", "train/dog/0", "test/cat/0", "test/dog/0"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(root / f"{name}.png")
+        root.chmod(0o777)
+        (root / hidden).chmod(0)
+        try:
+            if before == 0:
+                os.seteuid(65534)  # nothing is hidden from root
+            with pytest.raises(OSError, match=f"Permission denied: .*{hidden}"):
+                load(configuration(root))
+        finally:
+            os.seteuid(before)
+            (root / hidden).chmod(0o700)
 
 
 @pytest.mark.parametrize("coloured", ["train", "test", None])
@@ -169,7 +201,7 @@ def test_the_header_says_whether_a_file_decodes_to_grey(tmp_path, mode, suffix):
         image.save(tmp_path / f"image.{suffix}")
     except (OSError, ValueError, KeyError):
         return  # the format has no such images
-    assert is_grey(tmp_path / f"image.{suffix}") == (read_image(tmp_path / f"image.{suffix}").ndim == 2)
+    assert glance(tmp_path / f"image.{suffix}").grey == (read_image(tmp_path / f"image.{suffix}").ndim == 2)
 
 
 # sizes

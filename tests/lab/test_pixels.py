@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 from lab.batches import Batches
 from lab.data import Images, load
 from lab.data import images as files
-from lab.data.images import as_network_input, decode
+from lab.data.images import as_network_input, decode, glance
 from lab.errors import UserError
 from lab.settings import compose
 from metrics import read_image
@@ -74,8 +75,9 @@ def test_images_in_memory_and_in_a_file_are_taken_alike(loaded, tmp_path):
     assert np.array_equal(Images.open(tmp_path / "part")[0], before)
 
 
-def test_images_are_resized_before_the_next_block_is_decoded(photographs, monkeypatch):
-    """No more is held than a block of small images."""
+@pytest.mark.parametrize(("limit", "value"), [("WAITING", 2), ("MEMORY", 2.5 * 61 * 70 * files.BYTES_A_PIXEL)])
+def test_no_more_is_decoded_at_once_than_fits(photographs, monkeypatch, limit, value):
+    """Neither in number nor in bytes; and what waits is resized."""
     path, held = photographs / "train/cat/1.png", []
 
     def watched(path: Path) -> np.ndarray:
@@ -83,9 +85,10 @@ def test_images_are_resized_before_the_next_block_is_decoded(photographs, monkey
         return read_image(path)
 
     monkeypatch.setattr(files, "read_image", watched)
-    monkeypatch.setattr(files, "BLOCK", 2)
-    images = decode([path] * 5, 3, 20)
+    monkeypatch.setattr(files, limit, value)
+    images = decode([glance(path)] * 5, 3, 20)
     image, _ = next(images)
+    time.sleep(0.2)  # in which all five could be decoded
     assert min(image.shape[:2]) == 20 < min(read_image(path).shape[:2]) and len(held) == 2
     assert len(list(images)) == 4 and len(held) == 5
 
@@ -112,6 +115,37 @@ def test_the_file_is_made_once_and_anew_when_an_image_changes(photographs, loade
     changed = loaded()
     assert changed.digest != first.digest
     assert changed.train.images[0].shape[:2] == (40, 40)
+
+
+def test_a_file_of_the_same_size_and_date_is_another_file(photographs, loaded):
+    """Copied over by a program that keeps dates: bitmaps of one shape are of one size as well."""
+    for path in photographs.rglob("*.png"):
+        Image.open(path).resize((40, 40)).save(path.with_suffix(".bmp"))
+        path.unlink()
+    one, other = photographs / "train/cat/1.bmp", photographs / "train/person/1.bmp"
+    stat, first = one.stat(), loaded()
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    changed = loaded()
+    assert np.array_equal(changed.train.images[1], read_image(other))
+    assert changed.digest != first.digest and changed.train.digest != first.train.digest
+
+
+def test_images_are_known_by_their_content(photographs, loaded, tmp_path):
+    """A folder that is copied elsewhere, at another time, holds the same images; what they are resized to does not count."""
+    shutil.copytree(photographs, tmp_path / "elsewhere")
+    copied = loaded(f"root={tmp_path / 'elsewhere'}")
+    first = loaded()
+    assert copied.digest == first.digest and copied.train.digest == first.train.digest != first.test.digest
+    resized = loaded("resize=36")
+    assert resized.digest != first.digest and resized.train.digest == first.train.digest
+
+
+def test_an_image_of_one_long_side_is_not_blown_up(photographs, loaded):
+    """One pixel high, resized to 40: 4 gigabytes."""
+    Image.fromarray(np.zeros((1, 2**20), np.uint8)).save(photographs / "train/cat/2.png")
+    with pytest.raises(UserError, match=r"1048576 x 1 pixels become 41943040 x 40 by resize=40"):
+        loaded()
 
 
 def test_a_bad_image_is_named_before_training_or_left_out(photographs, loaded):

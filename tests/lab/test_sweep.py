@@ -1,5 +1,6 @@
 """Sweeps and the paper's annotated data sets, measured whole: small images, a real MLflow store."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,19 @@ def test_other_examples_have_no_common_order(tmp_path):
         records[name] = LearningRecord(tmp_path / name)
     _, orders = compare_orders(records)
     assert np.isnan(orders.loc["a", "b"]) and orders.loc["a", "a"] == 1
+
+
+@pytest.mark.slow
+def test_other_images_under_the_same_names_have_no_common_order(place, digits, capsys):
+    shutil.copytree(digits, place / "others")
+    for path in (place / "others").rglob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    shutil.copytree(digits, place / "copy")
+    roots = ",".join(map(str, (digits, place / "copy", place / "others")))
+    assert measure("data=folder", "epochs=2", f"sweep.root={roots}") == 0
+    (run,) = runs(tracking.open_store(), "sweep")
+    orders = pd.read_csv(artifact(tracking.open_store(), run, "order-agreement.csv"), index_col=0).to_numpy()
+    assert orders[0, 1] == pytest.approx(1) and np.isnan(orders[:2, 2]).all()
 
 
 @pytest.mark.slow

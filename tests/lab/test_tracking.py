@@ -218,9 +218,29 @@ def test_a_run_of_which_a_kill_left_the_id_alone_gets_its_parameters(client, tmp
     assert client.get_run(made.parent).data.params == {"lr": "0.1"}
     assert client.get_run(made.children[0]).data.params == {"arm": "anti"}
     assert len(client.search_runs([experiment_id(client, "tests")])) == 2
-    again = [("all", {"lr": 0.2}, {}), *runs[1:]]  # parameters are those of the first command
-    Tracked(client, tmp_path, "tests", again, [tmp_path / "1.jsonl"])
-    assert client.get_run(made.parent).data.params == {"lr": "0.1"}
+    assert made.notes == []
+
+
+def test_work_that_goes_on_with_other_settings_does_so_in_new_runs(client, tmp_path):
+    """MLflow keeps the parameters of the first command, which are not what was used in the end."""
+    write_rounds(tmp_path, 1, 3)
+    first, second = (
+        Tracked(
+            client, tmp_path, "tests", [("all", {"lr": 0.1, "name": name}, {}), ("one", {}, {})], [tmp_path / "1.jsonl"]
+        )
+        for name in ("a", "b")
+    )
+    assert second.notes == [
+        f"This work was begun with other settings, now name=b (was a). It goes on in new runs; {first.parent} keeps the old ones."
+    ]
+    second.publish()
+    assert client.get_run(second.parent).data.params == {"lr": "0.1", "name": "b"}
+    assert history(client, second.children[0]) == [(1, 0.5), (2, 1.0)]
+    assert [client.get_run(run).info.status for run in (first.parent, *first.children)] == ["KILLED"] * 2
+    third = Tracked(
+        client, tmp_path, "tests", [("all", {"lr": 0.1, "name": "b"}, {}), ("one", {}, {})], [tmp_path / "1.jsonl"]
+    )
+    assert third.parent == second.parent and third.notes == []
 
 
 @pytest.mark.parametrize(
@@ -415,6 +435,13 @@ def test_a_store_in_a_folder_whose_name_means_something_in_addresses(tmp_path):
 def test_a_file_that_is_no_database(database):
     database.write_bytes(b"something else entirely, and long enough to be looked at" * 40)
     assert "not a database" in told()
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_folder_in_place_of_the_database(place, make):
+    Path("mlruns/mlflow.db").unlink(missing_ok=True)
+    Path("mlruns/mlflow.db").mkdir(parents=True)
+    assert "mlflow.db: it is a folder; move it away" in told(lambda: open_store(make=make))
 
 
 def test_a_store_whose_place_is_taken(tmp_path, monkeypatch):

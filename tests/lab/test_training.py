@@ -250,6 +250,19 @@ def test_a_damaged_network_is_told_and_can_be_begun_anew(begun, name, damage):
     assert (folder / "network-1" / "train-probability.npy").read_bytes() == whole
 
 
+def test_checkpoints_of_two_networks_that_change_places_are_told(begun):
+    folder, config = begun(networks=("lenet5", "lenet5")), settings("epochs=1")
+    for k in range(2):
+        trained(folder, config, k=k)
+    first, second = (folder / f"network-{k}" / "checkpoint.pt" for k in (1, 2))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    for k in range(2):
+        with pytest.raises(UserError, match=rf"network-{k + 1} is of another training than network {k + 1} \(lenet5\)"):
+            trained(folder, settings("epochs=2"), k=k)
+
+
 def test_the_number_of_workers_changes_nothing(begun):
     """Five networks one after the other, two at a time and all at once."""
     config, folders = settings("batch_size=100"), {}

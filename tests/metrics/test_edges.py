@@ -7,10 +7,11 @@ import scipy.ndimage
 from arbitrary_images import arbitrary_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from skimage.color import rgb2lab, rgb2xyz
 
 from metrics import boundary_map, edges
-from metrics.edges import _affinity, default_draws
+from metrics.edges import _affinity, bounded, default_draws
 from metrics.edges._affinity import OFFSETS, all_pairs, below, feature_levels, fit_trees, pmi_of_random_pairs, predict
 from metrics.edges._cuts import _smallest, eigenvectors
 from metrics.edges._features import _lab, edge_features
@@ -385,6 +386,16 @@ def test_draws_that_remove_more_noise_are_taken_on_smaller_images():
     draws = [default_draws(side, side) for side in (1, 28, 32, 48, 64, 96, 128, 224, 500, 5000)]
     assert draws == sorted(draws, reverse=True) and draws[0] == 6 and draws[-1] == 1
     assert default_draws(375, 500) == default_draws(500, 375)
+
+
+def test_a_large_image_is_measured_as_one_of_bounded_size(photographs, monkeypatch):
+    """Memory grows by a gigabyte a megapixel: a photograph of a telephone would take 12."""
+    monkeypatch.setitem(bounded.__globals__, "LARGEST", 40 * 40)
+    image = np.asarray(Image.fromarray(photographs[1]).resize((96, 60)))
+    small = np.asarray(Image.fromarray(image).resize((50, 31), Image.Resampling.BILINEAR))
+    assert edges(image, draws=1) == edges(small, draws=1) and boundary_map(image, draws=1).shape == (16, 25)
+    assert bounded(small) is small
+    assert bounded(np.zeros((10**6, 1), np.uint8)).shape == (1600, 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (8, 8, 3), (6, 300), (15, 15), (16, 16, 3), (64, 48)])

@@ -98,6 +98,34 @@ def test_transparency_is_composited_over_white(tmp_path):
     np.testing.assert_array_equal(colour[:, 8:], COLOUR[:, 8:])
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_a_large_image_is_converted_in_strips(tmp_path, monkeypatch, mode):
+    """Whole, a picture of 88 megapixels with transparency would take 1.9 GB on the way."""
+    alpha = Image.fromarray(np.stack([*np.moveaxis(COLOUR, 2, 0), GREY], axis=2), "RGBA")
+    options = {"transparency": 7} if mode == "P" else {}
+    suffix = "tif" if mode == "CMYK" else "png"
+    path = saved(
+        tmp_path / f"image.{suffix}",
+        alpha.convert("RGB").convert(mode) if mode in ("P", "CMYK") else alpha.convert(mode),
+        **options,
+    )
+    whole = read_image(path)
+    monkeypatch.setattr("metrics.images.LARGEST_STRIP", 37)  # three of the rows at a time
+    assert len(np.unique(whole)) > 1
+    np.testing.assert_array_equal(read_image(path), whole)
+
+
+def test_a_file_of_thousands_of_scans_is_refused(tmp_path):
+    """It is small, and each scan takes as long as the whole image: 3,000 decoded for 20 s."""
+    path = saved(tmp_path / "image.jpg", Image.fromarray(COLOUR), progressive=True)
+    assert read_image(path).shape == COLOUR.shape
+    content = path.read_bytes()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + 3000 * last + b"\xff\xd9")
+    with pytest.raises(ValueError, match=r"3\d\d\d scans are more than the 100 allowed"):
+        read_image(path)
+
+
 def test_palettes_are_looked_up(tmp_path):
     indices = (GREY > 100).astype(np.uint8)
     image = Image.fromarray(indices, "P")

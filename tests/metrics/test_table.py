@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -96,6 +97,31 @@ def test_as_many_threads_as_workers_work_at_the_same_time(digits, monkeypatch):
         monkeypatch.setitem(STATISTICS, "meet", meet)
         table = statistics_table(digits[:32], range(32), ["meet"], workers=workers)
         assert table["meet"].nunique() == workers
+
+
+def test_large_images_are_held_and_measured_one_at_a_time(digits, monkeypatch):
+    """However many threads there are: a photograph of 80 megapixels takes a gigabyte."""
+    expected = statistics_table(digits[:32], range(32), ["entropy"])
+    for bound in ("_HELD", "_LARGE"):
+        monkeypatch.setattr(statistics_of, bound, 1)
+    measuring, most = [], [0, 0]
+
+    def one_by_one(image):
+        measuring.append(1)
+        most[0] = max(most[0], len(measuring))
+        time.sleep(0.002)
+        measuring.pop()
+        return STATISTICS["entropy"](image)
+
+    def held(name, chunk, ids):
+        most[1] = max(most[1], len(chunk))
+        return values_of(name, chunk, ids)
+
+    values_of = statistics_of._values
+    monkeypatch.setattr(statistics_of, "_values", held)
+    monkeypatch.setitem(STATISTICS, "one by one", one_by_one)
+    found = statistics_table(digits[:32], range(32), ["one by one"], workers=4)
+    assert found["one by one"].tolist() == expected["entropy"].tolist() and most == [1, 1]
 
 
 def test_progress_counts_images_in_the_calling_thread(digits, tmp_path):
