@@ -41,6 +41,8 @@ from agreement.measures import true_positive_agreement as true_positive_agreemen
 from agreement.record import LearningRecord as LearningRecord
 from agreement.recorder import LearningRecorder as LearningRecorder
 from agreement.recorder import RecordWriter as RecordWriter
+from agreement.tables import summary as summary
+from agreement.tables import to_cleanlab as to_cleanlab
 
 if TYPE_CHECKING:
     from agreement.watching import Indexed as Indexed

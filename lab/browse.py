@@ -25,7 +25,7 @@ from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum")
 NO_RUNS = "the store holds no runs of this program"
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures", "record")  # fmt: skip
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
@@ -37,6 +37,11 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
             raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
         return ui(given.get("port", "5000"), console)
+    if mode == "report":
+        from lab.own_record import report
+
+        made = report(given, console)
+        return print(json.dumps(described(tracking.open_store().get_run(made)))) if as_json else None
     client = tracking.open_store(make=False)
     if mode == "list":
         return show_list(client, console, as_json)

@@ -55,8 +55,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     labels = data.classes_of(given)
     with Progress(console, trainings, settings.evaluations) as progress:
         scores, notes = scores_of(
-            settings.metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
-            settings.cache, settings.statistics_resize, progress,
+            settings.metric, data.train, labels, settings.data, settings.root, settings.measurement, settings.record,
+            client, settings.cache, settings.statistics_resize, progress,
         )  # fmt: skip
     groups = clusters_of(data.train, labels)[train.index] if settings.variety == "clusters" else None
     examples = len(train.labels)
@@ -120,6 +120,9 @@ def check(settings: CompareSettings) -> None:
     if settings.measurement and not {*parts} & {*SCORES}:
         readers = ", ".join(SCORES)
         raise UserError(f"measurement={settings.measurement}: metric={settings.metric} reads none; {readers} do")
+    if settings.record and (settings.measurement or not {*parts} & {*SCORES}):
+        other = "measurement= is another" if settings.measurement else f"metric={settings.metric} reads none"
+        raise UserError(f"record={settings.record}: {other}; {', '.join(SCORES)} read one of the two")
     if ranks_of_torchrun() > 1:
         raise UserError(
             "torchrun is for --mode measure; engine=dask spreads the trainings of a comparison over devices"

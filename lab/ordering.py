@@ -14,7 +14,7 @@ import numpy as np
 from agreement.record import LearningRecord
 from curricula import combine, corrupt_labels, missing, order
 from curricula.comparison import Arm
-from curricula.scores import SCORES, read_scores
+from curricula.scores import EASY_IS_HIGH, SCORES, read_scores
 from lab import tracking
 from lab.browse import find
 from lab.data import ANNOTATIONS, Data, Images, Split
@@ -50,6 +50,7 @@ def scores_of(
     data: str,
     root: str,
     measurement: str | None,
+    folder: str | None,
     client: Any,
     cache: str,
     resize: int | None,
@@ -57,38 +58,53 @@ def scores_of(
 ) -> tuple[np.ndarray, list[str]]:
     """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from.
 
-    data, root, measurement: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
+    data, root, measurement, folder: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
     """
     notes, columns = [], []
     for part in check_metric(metric):
         if part.startswith("file:"):
+            path, column = file_and_column(part)
             try:
-                columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
+                columns.append(read_scores(path, train.ids, column))
             except ValueError as error:
                 raise UserError(f"metric={error}") from error
+            if column in EASY_IS_HIGH:
+                notes.append(f"of {column} in {path.name} high values are taken for easy")
         elif part in ANNOTATIONS:
             if part not in train.annotations:
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
                 raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
         elif part in SCORES:
-            record, run = record_of(measurement, metric, train, data, root, client)
+            record, source = record_of(measurement, folder, metric, train, data, root, client)
             columns.append(SCORES[part](record.correct("train"), record.probability("train")))
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
-            notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
+            notes.append(f"{part} is that of {source} ({networks}; {record.epochs} epochs)")
         else:
             table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
             columns.append(table[part].to_numpy())
     return (combine(columns) if len(columns) > 1 else columns[0]), notes
 
 
-def record_of(
-    measurement: str | None, metric: str, train: Split, data: str, root: str, client: Any
-) -> tuple[LearningRecord, str]:
-    """The learning record of the measurement asked for, or of the latest finished one with the same examples; and its run.
+def file_and_column(part: str) -> tuple[Path, str]:
+    """The file of `file:PATH` or `file:PATH:COLUMN`, and its column of scores."""
+    whole = part.removeprefix("file:")
+    path, colon, column = whole.rpartition(":")
+    if not colon or not column or Path(whole).expanduser().exists():  # a colon may be part of a file's name
+        path, column = whole, "score"
+    return Path(path).expanduser(), column
 
-    data, root: of the train examples, as settings.
+
+def record_of(
+    measurement: str | None, folder: str | None, metric: str, train: Split, data: str, root: str, client: Any
+) -> tuple[LearningRecord, str]:
+    """The learning record of the measurement asked for, or of the latest finished one with the same examples; and what it is.
+
+    folder: in place of a measurement, that of a record, such as of a loop of one's own. data, root: of the train examples, as
+    settings.
     """
+    if folder:
+        return record_in(Path(folder).expanduser(), train, data), f"the record in {folder}"
     elsewhere = "" if root == "data" else f" root={root}"
     command = f"{PROGRAM} --mode measure data={data}{elsewhere}"
     with tracking.store_errors():
@@ -112,13 +128,32 @@ def record_of(
             record = LearningRecord(Path(client.download_artifacts(run.info.run_id, "record")))
             try:
                 if record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels):
-                    return record, run.info.run_id
+                    return record, f"measurement {run.info.run_id}"
             except ValueError as error:
                 if measurement:
                     raise UserError(f"measurement={run.info.run_id}: {error}") from error
     if measurement:
         raise UserError(f"measurement={measurement}: it measured other examples than data={data}")
     raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}")
+
+
+def record_in(folder: Path, train: Split, data: str) -> LearningRecord:
+    """The record in a folder. Raises UserError where it is of other examples.
+
+    A loop that gave no ids counted the examples: they are those of the data set where all labels are.
+    """
+    record = LearningRecord(folder)
+    try:
+        ids, labels = record.ids("train"), record.labels("train")
+        if not record.epochs:
+            raise UserError(f"record={folder}: no epoch of it is finished yet")
+    except (OSError, ValueError) as error:
+        raise UserError(f"record={error}") from error
+    counted = ids == [str(i) for i in range(len(ids))]
+    if not ((ids == train.ids or counted) and np.array_equal(labels, train.labels)):
+        what = "labels" if ids == train.ids or (counted and len(ids) == len(train)) else "examples"
+        raise UserError(f"record={folder}: it is of other {what} than the {len(train)} train examples of data={data}")
+    return record
 
 
 @dataclass(frozen=True)
