@@ -1,9 +1,11 @@
 """Batches drawn from a growing prefix of an order, for any PyTorch training loop."""
 
 import sys
+import warnings
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,7 @@ class PacedSampler(BatchSampler):
         self.steps, self.steps_per_epoch, self.seed, self.after = int(steps), int(steps_per_epoch), seed, after
         self.step = 0  # of the next batch
         self._next = 0  # step at which the next `iter()` begins
+        self._begun: tuple[int, int] | None = None  # steps of the epoch that was begun last
         self._rank, self._ranks = rank, ranks
         if rank is not None:
             self._part()
@@ -134,6 +137,24 @@ class PacedSampler(BatchSampler):
             raise ValueError(f"the epoch must be a whole number from 0 on, not {epoch}")
         if self._next // self.steps_per_epoch != epoch:
             self.step = self._next = int(epoch) * self.steps_per_epoch
+
+    def verify(self, seen: Sequence[Any], partial: bool = False) -> str:
+        """How the batches trained in an epoch differ from the plan, in a sentence that is also a warning; "" where they do not.
+
+        seen: the indices of each batch, in the order in which this process trained on them since the last epoch began.
+        partial: the training came into the epoch or left it in the middle, so that batches before or behind may be missing.
+        """
+        if self._begun is None:
+            return ""
+        begin, end = self._begun
+        planned = [batch for chunk in self._chunks(begin, end, self._part()) for batch in chunk.tolist()]
+        trained = [np.asarray(batch).tolist() for batch in seen]
+        starts = range(len(planned) - len(trained) + 1) if partial else [0]
+        if any(planned[start : start + len(trained) if partial else None] == trained for start in starts):
+            return ""
+        told = f"the order of PacedSampler was not kept in steps {begin} to {end - 1}: {difference(planned, trained)}"
+        warnings.warn(told, stacklevel=2)
+        return told
 
     @property
     def share(self) -> float:
@@ -210,6 +231,7 @@ class PacedSampler(BatchSampler):
         end = (begin // self.steps_per_epoch + 1) * self.steps_per_epoch
         self._next = end
         last = end if self.after == "all" else min(end, self.steps)
+        self._begun = begin, last
         step = begin
         for chunk in self._chunks(begin, last, self._part(sys._getframe(1).f_locals.get("self"))):
             for batch in chunk.tolist():
@@ -266,3 +288,24 @@ class PacedSampler(BatchSampler):
     def _plan(self) -> int:
         numbers = np.array([self.batch_size, self.steps, *self._begins, *self._sizes], np.int64)
         return zlib.crc32(numbers.tobytes(), zlib.crc32(self.order.tobytes()))
+
+
+def difference(planned: list[list[int]], trained: list[list[int]]) -> str:
+    """In words, with the numbers, how the batches trained differ from those planned."""
+    asked, drawn = Counter(i for batch in planned for i in batch), Counter(i for batch in trained for i in batch)
+    if drawn == asked:
+        changed = sum(a != b for a, b in zip(planned, trained, strict=False)) + abs(len(planned) - len(trained))
+        return f"{changed} of {len(planned)} batches are not those planned, of the same examples: something shuffled again"
+    if all(batch in planned for batch in trained):
+        told = f"only {len(trained)} of {len(planned)} batches were trained"
+        times = round(len(planned) / max(1, len(trained)))
+        if times > 1 and any(trained == planned[rank::times] for rank in range(times)):
+            return f"{told}, one in {times}: processes shared them out twice"
+        return f"{told}, the others were dropped; steps_per_epoch= says how many an epoch takes"
+    size = max(map(len, trained))
+    if size < len(planned[0]) and not drawn - asked:
+        return f"batches had {size} of {len(planned[0])} examples: processes shared them out twice"
+    return (
+        f"{(drawn - asked).total()} of {drawn.total()} examples trained were not planned, and {(asked - drawn).total()} of "
+        f"{asked.total()} planned were not trained: something else drew the batches"
+    )

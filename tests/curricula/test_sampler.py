@@ -244,6 +244,34 @@ def test_stateful_loaders_go_on_bit_for_bit(workers):
     assert seen + epoch_of(loader) + epoch_of(loader) == whole
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda planned: planned, ""),
+        (lambda planned: planned[::-1], "10 of 10 batches are not those planned, of the same examples: something shuffled"),
+        (lambda planned: planned[:8], "only 8 of 10 batches were trained, the others were dropped; steps_per_epoch="),
+        (lambda planned: [], "only 0 of 10 batches were trained"),
+        (lambda planned: planned[1::2], "only 5 of 10 batches were trained, one in 2: processes shared them out twice"),
+        (lambda planned: [batch[:3] for batch in planned], "batches had 3 of 6 examples: processes shared them out twice"),
+        (lambda planned: np.arange(60).reshape(10, 6), "48 of 60 examples trained were not planned, and 48 of 60 planned"),
+    ],
+    ids=["as planned", "shuffled", "dropped", "none", "every second", "halves", "all drawn"],
+)
+def test_what_was_trained_is_held_against_the_plan(change, told):
+    sampler = PacedSampler(np.arange(60), 6, 30, pacing=lambda step: 12)
+    assert sampler.verify([[1]]) == ""  # no epoch has begun
+    list(sampler)
+    planned = list(sampler)
+    seen = change(planned)
+    if not told:
+        assert sampler.verify(seen) == sampler.verify([torch.tensor(batch) for batch in seen]) == ""
+        assert sampler.verify(planned[2:5], partial=True) == ""
+        return
+    with pytest.warns(UserWarning, match="the order of PacedSampler was not kept in steps 10 to 19: ") as warned:
+        assert told in sampler.verify(seen)
+    assert len(warned) == 1 and told in str(warned[0].message)
+
+
 def draw_on_a_rank(rank, folder):
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     sampler = PacedSampler(np.arange(60), 6, 30)
