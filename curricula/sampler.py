@@ -295,7 +295,9 @@ def difference(planned: list[list[int]], trained: list[list[int]]) -> str:
     asked, drawn = Counter(i for batch in planned for i in batch), Counter(i for batch in trained for i in batch)
     if drawn == asked:
         changed = sum(a != b for a, b in zip(planned, trained, strict=False)) + abs(len(planned) - len(trained))
-        return f"{changed} of {len(planned)} batches are not those planned, of the same examples: something shuffled again"
+        return (
+            f"{changed} of {len(planned)} batches are not those planned, of the same examples: something shuffled again"
+        )
     if all(batch in planned for batch in trained):
         told = f"only {len(trained)} of {len(planned)} batches were trained"
         times = round(len(planned) / max(1, len(trained)))

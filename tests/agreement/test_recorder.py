@@ -115,7 +115,7 @@ def test_margins_are_of_the_label_against_the_best_other(tmp_path):
 
 def test_a_restart_goes_on_with_the_finished_epochs(tmp_path):
     def begun(**others):
-        return LearningRecorder(tmp_path, {"train": LABELS}, **others)
+        return LearningRecorder(tmp_path, {"train": LABELS}, **({"resume": True} | others))
 
     for epoch, seen in enumerate(([0, 1, 2], [1], [2])):
         recorder = begun()

@@ -248,12 +248,21 @@ def test_stateful_loaders_go_on_bit_for_bit(workers):
     ("change", "told"),
     [
         (lambda planned: planned, ""),
-        (lambda planned: planned[::-1], "10 of 10 batches are not those planned, of the same examples: something shuffled"),
+        (
+            lambda planned: planned[::-1],
+            "10 of 10 batches are not those planned, of the same examples: something shuffled",
+        ),
         (lambda planned: planned[:8], "only 8 of 10 batches were trained, the others were dropped; steps_per_epoch="),
         (lambda planned: [], "only 0 of 10 batches were trained"),
         (lambda planned: planned[1::2], "only 5 of 10 batches were trained, one in 2: processes shared them out twice"),
-        (lambda planned: [batch[:3] for batch in planned], "batches had 3 of 6 examples: processes shared them out twice"),
-        (lambda planned: np.arange(60).reshape(10, 6), "48 of 60 examples trained were not planned, and 48 of 60 planned"),
+        (
+            lambda planned: [batch[:3] for batch in planned],
+            "batches had 3 of 6 examples: processes shared them out twice",
+        ),
+        (
+            lambda planned: np.arange(60).reshape(10, 6),
+            "48 of 60 examples trained were not planned, and 48 of 60 planned",
+        ),
     ],
     ids=["as planned", "shuffled", "dropped", "none", "every second", "halves", "all drawn"],
 )
