@@ -144,9 +144,9 @@ class PacedSampler(BatchSampler):
         seen: the indices of each batch, in the order in which this process trained on them since the last epoch began.
         partial: the training came into the epoch or left it in the middle, so that batches before or behind may be missing.
         """
-        if self._begun is None:
+        if not len(seen) and self._begun is None:
             return ""
-        begin, end = self._begun
+        begin, end = self._begun or (self._next, self._next + self.steps_per_epoch)  # nobody may have asked for batches
         planned = [batch for chunk in self._chunks(begin, end, self._part()) for batch in chunk.tolist()]
         trained = [np.asarray(batch).tolist() for batch in seen]
         starts = range(len(planned) - len(trained) + 1) if partial else [0]
