@@ -74,6 +74,8 @@ class LearningRecorder:
         else:
             limit = len(classes) if classes else None
             self.labels = {split: labels_of(values, limit, split) for split, values in labels.items()}
+            if classes is None and all(values.size and values.min() == 1 for values in self.labels.values()):
+                raise ValueError("the labels begin at 1: number the classes from 0 on, or name all of them in classes=")
             highest = max(int(values.max(initial=0)) for values in self.labels.values())
             self.classes = classes or [str(c) for c in range(highest + 1)]
         self.sets_of = len(self.classes) if multi_label else 0
@@ -277,6 +279,8 @@ def advice_on(values: Any, limit: int | None) -> str:
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     if array.dtype.kind not in "iubf":
         return "number the names, such as by numpy.unique(labels, return_inverse=True)"
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return "leave out what has no label"
     if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
         return "for other tasks give the number of examples, and say what is right to update_correct"
     if array.min() < 0:

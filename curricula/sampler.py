@@ -13,7 +13,7 @@ import torch.distributed
 from torch.utils.data import BatchSampler
 
 from curricula.order import unknown
-from curricula.pacing import PACING
+from curricula.pacing import PACING, check_counts
 
 _CHUNK = 64  # batches converted at a time: what lies in the cache together
 
@@ -46,7 +46,7 @@ class PacedSampler(BatchSampler):
     order : (N,) different indices of examples, easiest first (or whatever is to come first); from `curricula.order`.
     batch_size : examples per optimiser step, over all ranks.
     steps : number of batches that the pacing is planned for.
-    pacing : name in ``curricula.PACING``; or a pure function from step to number of examples; or None: always all
+    pacing : name in ``curricula.PACING``; or a pure function from step to number of examples, whose unit is checked; or None: always all
         examples, the `shuffled` baseline.
     a, b : parameters of a named pacing function, see `curricula.pacing`; None for its own defaults.
     seed : of the shuffles, 0 or more.
@@ -59,8 +59,8 @@ class PacedSampler(BatchSampler):
     Raises
     ------
     ValueError
-        For an empty order or one with an index twice, a batch larger than it, an unknown pacing function or bad
-        parameters of it, fewer than one step, a batch that `ranks` does not divide, or a rank outside 0..ranks-1. When
+        For an empty order or one with an index twice, a batch larger than it, an unknown pacing function, bad
+        parameters of it or one that returns fractions, fewer than one step, a batch that `ranks` does not divide, or a rank outside 0..ranks-1. When
         an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
     """
 
@@ -113,7 +113,7 @@ class PacedSampler(BatchSampler):
         self._rank, self._ranks = rank, ranks
         if rank is not None:
             self._part()
-        self._begins, self._sizes = self._passes(self._pacing(pacing, a, b))
+        self._begins, self._sizes = self._plan_passes(pacing, a, b)
 
     def __len__(self) -> int:
         """Number of batches of an epoch."""
@@ -187,19 +187,31 @@ class PacedSampler(BatchSampler):
         self.seed = int(state["seed"])
         self.step = self._next = int(state["step"])
 
-    def _pacing(
+    def _    def _plan_passes(
         self, pacing: str | Callable[[int], float] | None, a: float | None, b: float | None
-    ) -> Callable[[int], float]:
-        """From step to number of examples."""
+    ) -> tuple[list[int], list[int]]:
+        """Step at which each pass begins, and the size of its prefix."""
+        examples = len(self.order)
         if pacing is None:
-            return lambda step: len(self.order)
+            return self._passes(lambda step: examples)
         if callable(pacing):
-            return pacing
+            own, name = pacing, getattr(pacing, "__name__", "of your own")
+            read: list[float] = []
+
+            def count(step: int) -> float:
+                read.append(own(step))
+                return float(check_counts(name, np.array([read[-1], examples]), examples)[0])
+
+            found = self._passes(count)
+            check_counts(name, np.array(read), examples)  # fractions show in all of them: the first may be one example
+            return found
         if pacing not in PACING:
             raise ValueError(unknown("pacing function", pacing, PACING))
         given = {name: value for name, value in (("a", a), ("b", b)) if value is not None}
-        counts = PACING[pacing](np.arange(self.steps), self.steps, len(self.order), **given)
-        return np.broadcast_to(counts, self.steps).tolist().__getitem__
+        counts = np.asarray(PACING[pacing](np.arange(self.steps), self.steps, examples, **given))
+        if counts.dtype.kind not in "iu":
+            counts = check_counts(pacing, counts, examples)
+        return self._passes(np.broadcast_to(counts, self.steps).tolist().__getitem__)
 
     def _passes(self, count: Callable[[int], float]) -> tuple[list[int], list[int]]:
         """Step at which each pass begins, and the size of its prefix."""

@@ -184,6 +184,11 @@ def test_labels_are_checked_when_they_come(tmp_path, labels, told):
         LearningRecorder(tmp_path, {"train": labels}, classes=["cat", "dog"])
 
 
+def test_labels_that_begin_at_one_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="the labels begin at 1: number the classes from 0 on, or name all of them"):
+        LearningRecorder(tmp_path, {"train": [1, 2, 3]})
+
+
 def test_a_split_that_was_not_named(tmp_path):
     with pytest.raises(ValueError, match="the record has the splits train, not 'test'"):
         LearningRecorder(tmp_path, {"train": LABELS}).update([0], LOGITS[0][:1], "test")

@@ -380,6 +380,24 @@ def test_bad_arguments_are_named(change, complaint):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("pacing", "told"),
+    [
+        (lambda step: 0.2 + step / 100, "returns 0.2 to 0.35, which look like fractions"),
+        (lambda step: float("nan"), "returns np.float64.nan., not numbers of examples from 1 to 50"),
+        (lambda step: -3, "not numbers of examples from 1 to 50"),
+        (lambda step: "all", "not numbers of examples from 1 to 50"),
+    ],
+)
+def test_the_unit_of_a_pacing_function_of_ones_own_is_checked(monkeypatch, pacing, told):
+    with pytest.raises(ValueError, match=told):
+        PacedSampler(np.arange(50), 10, 20, pacing)
+    monkeypatch.setitem(PACING, "own", lambda t, T, N, a=1, b=1: np.linspace(0.1, 1, len(t)))
+    with pytest.raises(ValueError, match="'own' returns 0.1 to 1, which look like fractions"):
+        PacedSampler(np.arange(50), 10, 20, "own")
+    assert PacedSampler(np.arange(50), 10, 20, lambda step: min(step, 50)).prefix_sizes()[0] == 10  # none at first
+
+
 def test_torch_is_imported_only_for_the_sampler():
     program = (
         "import sys, curricula; curricula.order; assert 'torch' not in sys.modules;"
