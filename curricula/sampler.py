@@ -46,7 +46,7 @@ class PacedSampler(BatchSampler):
     order : (N,) different indices of examples, easiest first (or whatever is to come first); from `curricula.order`.
     batch_size : examples per optimiser step, over all ranks.
     steps : number of batches that the pacing is planned for.
-    pacing : name in ``curricula.PACING``; or a pure function from step to number of examples, whose unit is checked; or None: always all
+    pacing : name in ``curricula.PACING``; or a pure function from step to number of examples; or None: always all
         examples, the `shuffled` baseline.
     a, b : parameters of a named pacing function, see `curricula.pacing`; None for its own defaults.
     seed : of the shuffles, 0 or more.
@@ -60,8 +60,8 @@ class PacedSampler(BatchSampler):
     ------
     ValueError
         For an empty order or one with an index twice, a batch larger than it, an unknown pacing function, bad
-        parameters of it or one that returns fractions, fewer than one step, a batch that `ranks` does not divide, or a rank outside 0..ranks-1. When
-        an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
+        parameters of it, one of your own that returns fractions of the examples, fewer than one step, a batch that
+        `ranks` does not divide, or a rank outside 0..ranks-1. When an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
     """
 
     def __new__(cls, *arguments: Any, **others: Any) -> "PacedSampler":
@@ -187,7 +187,7 @@ class PacedSampler(BatchSampler):
         self.seed = int(state["seed"])
         self.step = self._next = int(state["step"])
 
-    def _    def _plan_passes(
+    def _plan_passes(
         self, pacing: str | Callable[[int], float] | None, a: float | None, b: float | None
     ) -> tuple[list[int], list[int]]:
         """Step at which each pass begins, and the size of its prefix."""

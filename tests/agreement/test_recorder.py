@@ -55,7 +55,7 @@ def test_logits_may_be_large_of_low_precision_and_part_of_a_graph(tmp_path):
 def test_other_labels_are_refused(tmp_path):
     LearningRecorder(tmp_path, {"train": LABELS})
     with pytest.raises(ValueError, match="the record of other train labels"):
-        LearningRecorder(tmp_path, {"train": LABELS + 1}, network=1)
+        LearningRecorder(tmp_path, {"train": LABELS[::-1]}, network=1)
     (tmp_path / "train-labels.npy").write_bytes(b"\x80\x04.")
     with pytest.raises(ValueError, match=r"train-labels\.npy is damaged"):
         LearningRecorder(tmp_path, {"train": LABELS}, network=1)
