@@ -26,6 +26,7 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     parts: list[Files] = []
     classes: list[list[str]] = []
     hidden: list[Path] = []
+    others: list[Path] = []
     for part in (root / "train", test_folder):
         if not part.is_dir():
             deeper = sorted(str(found.parent) for found in root.glob("*/train"))
@@ -40,10 +41,12 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         if len(names) == 1:
             raise UserError(f"{part}: holds one class only, {names[0]!r}{one_too_deep(part / names[0])}")
         paths, labels = [], []
-        for path in [path for entry in folders for path in images_below(entry)]:
-            below = path.relative_to(part).parts
+        for path in sorted(path for entry in folders for path in entry.rglob("*") if path.is_file()):
+            below, image = path.relative_to(part).parts, path.suffix.lower() in SUFFIXES
             if any(name.startswith(".") for name in below):
-                hidden.append(path)
+                hidden += [path] if image else []
+            elif not image:
+                others.append(path)
             else:
                 paths.append(path)
                 labels.append(names.index(below[0]))
@@ -67,6 +70,9 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     if hidden:
         number = f"{len(hidden)} image{'s' if len(hidden) > 1 else ''}"
         notes += (f"{number} in hidden files or folders left out, the first: {hidden[0]}",)
+    if others:
+        number = f"{len(others)} file{'s' if len(others) > 1 else ''}"
+        notes += (f"{number} without the suffix of an image left out, the first: {others[0]}",)
     return Data(train, test, classes[0], notes)
 
 

@@ -127,10 +127,8 @@ def trainer(tmp_path):
             return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
     def make(arguments=None, **others):
-        settings = {"num_train_epochs": 3, "per_device_train_batch_size": 8} | (arguments or {})
-        given = transformers.TrainingArguments(
-            str(tmp_path), report_to=[], save_strategy="no", use_cpu=True, disable_tqdm=True, **settings
-        )
+        settings = {"num_train_epochs": 3, "per_device_train_batch_size": 8, "save_strategy": "no"} | (arguments or {})
+        given = transformers.TrainingArguments(str(tmp_path), report_to=[], use_cpu=True, disable_tqdm=True, **settings)
         return WatchedTrainer(Net(), given, train_dataset=ITEMS, eval_dataset=ITEMS, **others)
 
     return make
@@ -157,6 +155,15 @@ def test_hugging_faces_trainer_goes_through_the_plan(tmp_path, trainer, recwarn)
     assert made.train().global_step == 15
     assert made.model.seen == planned(15)
     assert not made.watch.table()["known"].eq(1).all()
+    assert not told_in(recwarn)
+
+
+def test_hugging_faces_trainer_goes_on_within_an_epoch(tmp_path, trainer, recwarn):
+    stopped = trainer({"max_steps": 7, "save_strategy": "steps", "save_steps": 7}, batch_sampler=a_sampler(15))
+    stopped.train()
+    resumed = trainer(batch_sampler=a_sampler(15))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-7"))
+    assert stopped.model.seen + resumed.model.seen == planned(15)
     assert not told_in(recwarn)
 
 

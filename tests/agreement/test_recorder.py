@@ -65,6 +65,8 @@ def test_other_labels_are_refused(tmp_path):
     ("logits", "told"),
     [
         (np.zeros((3, 1000)), "logits of 1000 classes, where the record has 3: give classes="),
+        (np.zeros(3), "logits of 1 classes, where the record has 3: give classes="),
+        (np.zeros((3, 3, 2)), r"logits must be \(examples, classes\), not of shape \(3, 3, 2\)"),
         (
             np.full((3, 3), np.nan),
             "^logits are not finite: the training has diverged; a smaller learning rate may help$",
