@@ -153,13 +153,14 @@ class LearningRecorder:
 
             self.pending.append((split, tensors.right_or_wrong(indices, correct, value)))
             return
+        indices = whole_numbers(indices, None, "indices", "iu")  # of a tensor elsewhere
         right = whole_numbers(as_integers(correct), 2, "correct", "iu")
         quality = (
             right if value is None else np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, float)
         )
         if quality.shape != right.shape or not ((quality >= 0) & (quality <= 1)).all():
             raise ValueError("value must be from 0 to 1 for each example")
-        self.writer.update(split, np.asarray(indices), 1 - right, quality, 2 * quality - 1)
+        self.writer.update(split, indices, 1 - right, quality, 2 * quality - 1)
 
     def _note(self, indices: Any, logits: Any, labels: Any, split: str) -> None:
         """labels: of the batch (B,), where they are not known beforehand."""
@@ -175,9 +176,10 @@ class LearningRecorder:
             rows = tensors.outcome(indices, logits, labels, len(self.classes), self.sets_of)
             self.pending.append((split, rows))
             return
+        indices = whole_numbers(indices, len(self.labels[split]), "indices", "iu")  # of a tensor elsewhere
         logits = check_logits(logits, len(self.classes))
         if labels is not None:
-            self._learn(np.asarray(indices), labels, split)
+            self._learn(indices, labels, split)
         self.writer.update(split, indices, *outcome(logits, self.labels[split][indices], self.sets_of))
 
     def _indices(self, indices: Any, split: str, size: int) -> Any:
@@ -192,9 +194,7 @@ class LearningRecorder:
                 return np.array([self.positions[split][name] for name in names], np.int64)
             except KeyError as error:
                 raise ValueError(f"no {split} example has the id {error.args[0]!r}") from error
-        if elsewhere(indices):
-            return indices
-        return whole_numbers(indices, len(self.labels[split]), "indices", "iu")
+        return indices if elsewhere(indices) else whole_numbers(indices, len(self.labels[split]), "indices", "iu")
 
     def _learn(self, indices: np.ndarray, labels: np.ndarray, split: str) -> None:
         """Take up labels of a batch that were not known beforehand."""

@@ -101,8 +101,7 @@ class WatchedLoader(DataLoader[Any]):
         watching.sampler = self.batch_sampler
 
     def __iter__(self) -> Iterator[Any]:
-        self.watching.end_epoch()  # of a loop that left the last one early
-        self.watching.batches = []
+        self.watching.begin_epoch()
         for index, batch in super().__iter__():
             self.watching.index = index
             yield batch
@@ -189,6 +188,11 @@ class Watch:
         if hasattr(self.sampler, "verify"):
             self.batches.append(index)
         return index
+
+    def begin_epoch(self) -> None:
+        """End the epoch before, of a loop that left it early."""
+        self.end_epoch()
+        self.batches = []
 
     def end_epoch(self, **numbers: float) -> None:
         """The epoch is over; numbers to remember of it, by name. Nothing happens where nothing was noted since the last."""

@@ -26,7 +26,7 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     parts: list[Files] = []
     classes: list[list[str]] = []
     hidden: list[Path] = []
-    others: list[Path] = []
+    strange: list[Path] = []
     for part in (root / "train", test_folder):
         if not part.is_dir():
             deeper = sorted(str(found.parent) for found in root.glob("*/train"))
@@ -46,7 +46,7 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
             if any(name.startswith(".") for name in below):
                 hidden += [path] if image else []
             elif not image:
-                others.append(path)
+                strange.append(path)
             else:
                 paths.append(path)
                 labels.append(names.index(below[0]))
@@ -70,9 +70,9 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     if hidden:
         number = f"{len(hidden)} image{'s' if len(hidden) > 1 else ''}"
         notes += (f"{number} in hidden files or folders left out, the first: {hidden[0]}",)
-    if others:
-        number = f"{len(others)} file{'s' if len(others) > 1 else ''}"
-        notes += (f"{number} without the suffix of an image left out, the first: {others[0]}",)
+    if strange:
+        number = f"{len(strange)} file{'s' if len(strange) > 1 else ''}"
+        notes += (f"{number} without the suffix of an image left out, the first: {strange[0]}",)
     return Data(train, test, classes[0], notes)
 
 
