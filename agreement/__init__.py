@@ -38,9 +38,11 @@ from agreement.measures import lower_bound as lower_bound
 from agreement.measures import mean_accuracy as mean_accuracy
 from agreement.measures import same_wrong_class as same_wrong_class
 from agreement.measures import true_positive_agreement as true_positive_agreement
+from agreement.own_loop import LearningRecorder as LearningRecorder
 from agreement.record import LearningRecord as LearningRecord
-from agreement.recorder import LearningRecorder as LearningRecorder
 from agreement.recorder import RecordWriter as RecordWriter
+from agreement.tables import summary as summary
+from agreement.tables import to_cleanlab as to_cleanlab
 
 if TYPE_CHECKING:
     from agreement.watching import Indexed as Indexed

@@ -1,6 +1,7 @@
 """What a record and a table of statistics say: the findings of a measurement, which every report reads."""
 
 from collections.abc import Collection, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ class Findings:
     `agreement.explained_variance`; explained_before: example statistic -> share of the variance of the learning time's
     rank that it explains alone. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
     networks' learned epochs. never_learned: fraction of the train examples. commonest: the share of the commonest class in
-    the test set, and beaten: whether some network is shown to be right more often, see `agreement.beats_commonest`.
+    the test set (the train set where there is none), and beaten: whether some network is shown to be right more often, see `agreement.beats_commonest`.
     """
 
     curves: dict[str, dict[str, np.ndarray]]
@@ -75,7 +76,7 @@ def analyse(
     known before training and know the labels: each explains by itself.
     """
     curves, learned, correlations, by_kind = {}, {}, {}, {}
-    for split in ("train", "test"):
+    for split in record.splits:
         correct = record.correct(split)
         curves[split] = curves_of(record, split, correct, statistics[split])
         columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
@@ -96,8 +97,7 @@ def analyse(
             }
             explained_before = {name: found["statistics"] for name, found in alone.items()}
             concordance = rank_concordance(learned_epoch(correct, per_network=True))
-        else:
-            guess, beaten = commonest(labels), beats_commonest(correct, labels)
+        guess, beaten = commonest(labels), beats_commonest(correct, labels)  # of test in the end, where there is one
     never = float(np.isinf(learned["train"]).mean())
     return Findings(
         curves, statistics, correlations, by_kind, explained, explained_before, concordance, never, guess, beaten
@@ -111,7 +111,7 @@ def curves_of(
 
     Where a network was not shown all examples in every epoch, `known` is the share that was.
     """
-    predictions = record.predictions(split)
+    predictions = record.noted(split)
     curves = {
         "accuracy": mean_accuracy(correct),
         "accuracy_deviation": accuracy_deviation(correct),
@@ -124,8 +124,9 @@ def curves_of(
         "false_positive_agreement": false_positive_agreement(predictions, record.labels(split)),
         "hacohen_agreement": hacohen_agreement(predictions),
         "hacohen_true_positive_agreement": hacohen_true_positive_agreement(correct),
-        "loss": record.series(f"{split}/loss").mean(axis=0),
     } | {f"agreed_{name}": statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
+    with suppress(ValueError):  # a loop of one's own need not note a loss
+        curves["loss"] = record.series(f"{split}/loss").mean(axis=0)
     if not record.is_complete(split):
         curves["known"] = record.known(split).mean(axis=(0, 2))
     return curves

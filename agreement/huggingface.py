@@ -21,8 +21,9 @@ class WatchedTrainer(transformers.Trainer):
         trainer.watch.table()
 
     record: folder of the record; without it nothing is recorded. batch_sampler: for the training, such as a
-    `curricula.PacedSampler`; its batches count the examples of all processes. classes, network: as of `agreement.watch`.
-    The model gives "logits" (B, classes), and the data have "labels" (B,). Raises ValueError for a record on several processes.
+    `curricula.PacedSampler`; its batches count the examples of all processes, and an epoch whose batches are not those planned
+    is warned of. classes, network, resume: as of `agreement.watch`. The model gives "logits" (B, classes), and the data have
+    "labels" (B,).
     """
 
     def __init__(
@@ -32,16 +33,16 @@ class WatchedTrainer(transformers.Trainer):
         batch_sampler: BatchSampler | None = None,
         classes: list[str] | None = None,
         network: int = 0,
+        resume: bool | None = None,
         **others: Any,
     ):
         super().__init__(*arguments, **others)
-        if record is not None and self.args.world_size > 1:
-            raise ValueError(f"a record is of one process, and this training has {self.args.world_size}")
         self.batch_sampler, self.watch = batch_sampler, None
+        self.batches: list[torch.Tensor] = []  # indices of those trained in this epoch, where there is a plan
         if record is not None:
             size, name = len(self.train_dataset), type(self.model).__name__
-            self.watch = Watch(size, record, network, classes, name, resume=True)
-            self.add_callback(_EpochEnd(self.watch))
+            self.watch = Watch(size, record, network, classes, name, resume)
+        self.add_callback(_Epochs(self))
 
     def get_train_dataloader(self) -> Any:
         if self.watch is None and self.batch_sampler is None:
@@ -73,9 +74,12 @@ class WatchedTrainer(transformers.Trainer):
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **others: Any) -> Any:
         index, labels = inputs.pop(INDEX, None), inputs.get("labels")
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **others)
-        if self.watch is not None and index is not None:  # it computes a loss when it evaluates as well
-            self.watch.index = index.cpu()
-            self.watch(outputs["logits"], labels)
+        if index is not None:  # it computes a loss when it evaluates as well
+            if hasattr(self.batch_sampler, "verify"):
+                self.batches.append(index)
+            if self.watch is not None:
+                self.watch.index = index
+                self.watch(outputs["logits"], labels)
         return (loss, outputs) if return_outputs else loss
 
 
@@ -89,9 +93,24 @@ class _IndexColumn:
         return {**self.collate([item for _, item in items]), INDEX: torch.tensor([index for index, _ in items])}
 
 
-class _EpochEnd(transformers.TrainerCallback):
-    def __init__(self, watch: Watch):
-        self.watch = watch
+class _Epochs(transformers.TrainerCallback):
+    """Ends the epochs of the record, and holds their batches against the plan."""
+
+    def __init__(self, trainer: WatchedTrainer):
+        self.trainer, self.resumed, self.told = trainer, False, False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        self.resumed = state.global_step > 0
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        self.trainer.batches = []
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        self.watch.end_epoch()
+        if self.trainer.watch is not None:
+            self.trainer.watch.end_epoch()
+        sampler: Any = self.trainer.batch_sampler
+        if hasattr(sampler, "verify") and not self.told:
+            stopped = control.should_training_stop and state.global_step < state.max_steps
+            partial = self.resumed or stopped or args.max_steps > 0 or args.num_train_epochs % 1 > 0
+            self.told = bool(sampler.verify([batch.cpu() for batch in self.trainer.batches], partial))
+        self.resumed = False

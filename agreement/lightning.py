@@ -13,21 +13,23 @@ class Watching(lightning.Callback):
         loader, watch = agreement.watch(loader, "record")
         lightning.Trainer(callbacks=[Watching(watch)]).fit(module, loader)
 
-    `training_step` returns a dictionary with the loss, and the "logits" and "targets" of the batch. Raises ValueError where
-    it does not, and on several processes.
+    `training_step` returns a dictionary with the loss, and the "logits" and "targets" of the batch; or, in tasks that have no
+    such, "correct" (B,) and perhaps "value" (B,), see `agreement.LearningRecorder.update_correct`. Raises ValueError where it
+    does not. Where a `curricula.PacedSampler` draws the batches, an epoch whose batches are not those planned is warned of.
     """
 
     def __init__(self, watch: Watch):
         self.watch = watch
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        if trainer.world_size > 1:
-            raise ValueError(f"a watch records one process, and this training has {trainer.world_size}")
-
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if not (isinstance(outputs, dict) and {"logits", "targets"} <= set(outputs)):
+        found = set(outputs) if isinstance(outputs, dict) else set()
+        if "correct" in found:
+            self.watch.update_correct(outputs["correct"], outputs.get("value"))
+        elif {"logits", "targets"} <= found:
+            self.watch(outputs["logits"], outputs["targets"])
+        else:
             raise ValueError('training_step must return {"loss": ..., "logits": ..., "targets": ...} to be watched')
-        self.watch(outputs["logits"], outputs["targets"])
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         self.watch.end_epoch()
+        self.watch.verify(partial=trainer.should_stop or trainer.global_step == trainer.max_steps)

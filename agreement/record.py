@@ -67,6 +67,11 @@ class LearningRecord:
         return self.about["classes"]
 
     @property
+    def splits(self) -> list[str]:
+        """Those of SPLITS that it has: a loop of one's own may record no test set."""
+        return [split for split in SPLITS if (self.folder / f"{split}-labels.npy").is_file()]
+
+    @property
     def multi_label(self) -> bool:
         return self.about.get("multi_label", False)
 
@@ -113,6 +118,13 @@ class LearningRecord:
     def predictions(self, split: str) -> list[np.ndarray]:
         """K memory-mapped arrays (T, N) of predicted classes."""
         return self.arrays(split, "predictions")
+
+    def noted(self, split: str) -> list[np.ndarray]:
+        """The same with the label in place of the prediction that was not seen yet, which is then no mistake."""
+        labels, predictions = self.labels(split), self.predictions(split)
+        if self.is_complete(split):
+            return predictions
+        return [np.where(network == self.number_of_labels, labels, network) for network in predictions]
 
     def probability(self, split: str) -> list[np.ndarray]:
         """K memory-mapped arrays (T, N) of the probability given to the true class, in 1/255."""

@@ -1,6 +1,6 @@
 """Watching a training loop as it stands: a DataLoader that knows which examples it gives, and what the network makes of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from agreement.analysis import epochs_or_missing
 from agreement.learning_order import forgetting_events, learned_epoch
+from agreement.outcomes import sets_of_classes, whole_numbers
+from agreement.own_loop import LearningRecorder, elsewhere
 from agreement.record import LearningRecord, load_array, read_epochs, replace_array
-from agreement.recorder import LearningRecorder, whole_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,9 @@ def watch(
     network: int = 0,
     classes: list[str] | None = None,
     name: str = "network",
-    resume: bool = True,
+    resume: bool | None = None,
+    ids: Sequence[Any] | None = None,
+    multi_label: bool = False,
 ) -> "tuple[WatchedLoader, Watch]":
     """The loader, to be gone through as before, and what to tell of each step.
 
@@ -55,8 +58,11 @@ def watch(
                 ...
                 watch(logits, targets)
 
-    loader: a DataLoader over a map-style data set. folder, network, classes, name, resume: as of `LearningRecorder`, which records
-    what is told. By default there are as many classes as logits, two for one logit.
+    loader: a DataLoader over a map-style data set. folder, network, classes, name, resume, multi_label: as of `LearningRecorder`,
+    which records what is told. By default there are as many classes as logits, two for one logit. ids: of the examples, in the
+    order of the data set; they stand in the record and the table in place of positions.
+
+    Under torch.distributed each process watches its share, and the end of an epoch brings the shares together.
 
     An epoch ends with the loader, or where the next begins; a loop that leaves its last early calls ``watch.end_epoch()``.
     Raises TypeError for another kind of loader.
@@ -67,27 +73,35 @@ def watch(
             f"{type(loader.dataset).__name__ if hasattr(loader, 'dataset') else 'no data set'}; with another loader, wrap "
             "the data set in agreement.Indexed and give the index to LearningRecorder"
         )
-    watching = Watch(len(loader.dataset), folder, network, classes, name, resume)
-    return WatchedLoader(loader, watching), watching
+    watching = Watch(len(loader.dataset), folder, network, classes, name, resume, ids, multi_label)
+    return watched(loader, watching), watching
+
+
+def watched(loader: DataLoader[Any], watching: "Watch") -> "WatchedLoader":
+    """The same loader over the same data set, with the index beside every item."""
+    drawing: dict[str, Any] = {"batch_sampler": loader.batch_sampler}
+    if type(loader.batch_sampler) is BatchSampler:  # as the loader made it of these, which loops may ask for
+        drawing = {"batch_size": loader.batch_size, "sampler": loader.sampler, "drop_last": loader.drop_last}
+    kept = (
+        "num_workers", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator",
+        "prefetch_factor", "persistent_workers", "pin_memory_device", "in_order",
+    )  # fmt: skip
+    settings = {name: getattr(loader, name) for name in kept if hasattr(loader, name)}
+    return WatchedLoader(
+        Indexed(loader.dataset), watching=watching, collate_fn=_Collate(loader.collate_fn), **drawing, **settings
+    )
 
 
 class WatchedLoader(DataLoader[Any]):
-    """The same loader over the same data set, which tells the watch the index of every batch that it gives."""
+    """Tells the watch the index of every batch that it gives. Made by `watch`, and anew by Lightning, of its attributes."""
 
-    def __init__(self, loader: DataLoader[Any], watching: "Watch"):
-        drawing: dict[str, Any] = {"batch_sampler": loader.batch_sampler}
-        if type(loader.batch_sampler) is BatchSampler:  # as the loader made it of these, which loops may ask for
-            drawing = {"batch_size": loader.batch_size, "sampler": loader.sampler, "drop_last": loader.drop_last}
-        kept = (
-            "num_workers", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator",
-            "prefetch_factor", "persistent_workers", "pin_memory_device", "in_order",
-        )  # fmt: skip
-        settings = {name: getattr(loader, name) for name in kept if hasattr(loader, name)}
-        super().__init__(Indexed(loader.dataset), collate_fn=_Collate(loader.collate_fn), **drawing, **settings)
+    def __init__(self, dataset: Indexed, *arguments: Any, watching: "Watch", **others: Any):
+        super().__init__(dataset, *arguments, **others)
         self.watching = watching
+        watching.sampler = self.batch_sampler
 
     def __iter__(self) -> Iterator[Any]:
-        self.watching.end_epoch()  # of a loop that left the last one early
+        self.watching.begin_epoch()
         for index, batch in super().__iter__():
             self.watching.index = index
             yield batch
@@ -107,59 +121,99 @@ class _Collate:
 class Watch:
     """Notes what the network makes of each batch of a watched loader; made by `watch`.
 
-    Call it once a step with the batch's logits (B, classes), or (B,) or (B, 1) of two classes, and its targets (B,). The
-    record in the folder has the epochs that ended. Labels are known from the targets: an example that was never drawn
-    stands in the record with label 0, but as not seen (`LearningRecord.known`).
+    Call it once a step with the batch's logits (B, classes), or (B,) or (B, 1) of two classes, and its targets (B,), of sets of
+    classes (B, classes). In other tasks call `update_correct` in its place. The record in the folder has the epochs that
+    ended. Labels are known from the targets: an example that was never drawn stands in the record with label 0, but as not
+    seen (`LearningRecord.known`).
     """
 
-    def __init__(self, size: int, folder: str | Path, network: int, classes: list[str] | None, name: str, resume: bool):
-        self.size, self.folder, self.network = size, Path(folder), network
+    def __init__(
+        self,
+        size: int,
+        folder: str | Path,
+        network: int = 0,
+        classes: list[str] | None = None,
+        name: str = "network",
+        resume: bool | None = None,
+        ids: Sequence[Any] | None = None,
+        multi_label: bool = False,
+    ):
+        if ids is not None and len(ids) != size:
+            raise ValueError(f"{len(ids)} ids for a data set of {size} examples")
+        self.size, self.folder, self.network, self.ids = size, Path(folder), network, ids
         self.own = self.folder / f"network-{network + 1}"
-        self.classes, self.name, self.resume = classes, name, resume
+        self.classes, self.name, self.resume, self.multi_label = classes, name, resume, multi_label
         self.index: torch.Tensor | None = None
-        self.recorder: LearningRecorder | None = None
-        self.drawn = np.zeros(size, bool)  # examples whose label is known
+        self.recorder: _Learning | None = None
+        self.sampler: Any = None  # what draws the batches
+        self.batches: list[torch.Tensor] = []  # of this epoch, where there is a plan to hold them against
+        self.told = False  # that they are not those of the plan
 
     def __call__(self, logits: Any, targets: Any) -> None:
         """Note a batch. Raises ValueError where logits and targets do not fit the batch or what was noted before."""
+        classes = logits.shape[1] if len(logits.shape) > 1 else 1
+        recorder = self._recorder(
+            self.classes or [str(c) for c in range(classes if self.multi_label else max(classes, 2))]
+        )
+        shape = tuple(targets.shape) if hasattr(targets, "shape") else np.shape(targets)
+        if not self.multi_label and len(shape) == 2 and shape[1] == 1 and hasattr(targets, "reshape"):
+            targets = targets.reshape(-1)  # as the loss of one logit takes them
+        elif not self.multi_label and len(shape) != 1:
+            raise ValueError(
+                f"targets must be one whole number per example, not of shape {shape}; give watch multi_label=True for sets of "
+                "classes, or the argmax of one-hot targets"
+            )
+        index = self._drawn(len(targets), "targets")
+        recorder.note(index, logits, targets)
+
+    def update_correct(self, correct: Any, value: Any = None) -> None:
+        """Note a batch of any task: see `LearningRecorder.update_correct`."""
+        recorder = self._recorder(None)
+        recorder.update_correct(self._drawn(len(correct), "outcomes"), correct, value)
+
+    def _recorder(self, classes: list[str] | None) -> "_Learning":
         if self.index is None:
             raise ValueError("watch is called once a step, after its loader gave the batch")
         if self.recorder is None:
-            self.recorder = self._begin(logits.shape[1] if len(logits.shape) > 1 else 1)
-        if hasattr(targets, "reshape") and len(targets.shape) == 2 and targets.shape[1] == 1:
-            targets = targets.reshape(-1)  # as the loss of one logit takes them
-        targets = whole_numbers(targets, len(self.recorder.classes), "targets", "iubf")
-        index = self.index.numpy()
-        if len(targets) != len(index):
-            raise ValueError(f"{len(targets)} targets, but the loader gave a batch of {len(index)} examples")
-        labels = self.recorder.labels["train"]
-        changed = index[self.drawn[index] & (labels[index] != targets)]
-        if len(changed):
+            self.recorder = self._begin(classes)
+        return self.recorder
+
+    def _drawn(self, size: int, what: str) -> torch.Tensor:
+        """The index of the batch that the loader gave last, and no longer gives."""
+        index, self.index = self.index, None
+        if index is None or size != len(index):
             raise ValueError(
-                f"example {changed[0]} had another target before: {self.folder} is the record of other data, or targets change"
+                f"{size} {what}, but the loader gave a batch of {0 if index is None else len(index)} examples"
             )
-        labels[index], self.drawn[index] = targets, True
-        self.recorder.update(index, logits)
-        self.index = None
+        if hasattr(self.sampler, "verify"):
+            self.batches.append(index)
+        return index
+
+    def begin_epoch(self) -> None:
+        """End the epoch before, of a loop that left it early."""
+        self.end_epoch()
+        self.batches = []
 
     def end_epoch(self, **numbers: float) -> None:
         """The epoch is over; numbers to remember of it, by name. Nothing happens where nothing was noted since the last."""
-        if self.recorder is None or not self.recorder.writer.seen["train"].any():
-            return
-        path = self.folder / "train-labels.npy"
-        with FileLock(self.folder / "record.lock"):  # other networks know the labels of other examples
-            replace_array(path, np.where(self.drawn, self.recorder.labels["train"], load_array(path, dimensions=1)))
-        self.recorder.end_epoch(**numbers)
+        if self.recorder is not None and self.recorder.noted:
+            self.recorder.end_epoch(**numbers)
+
+    def verify(self, partial: bool = False) -> None:
+        """Warn, once, where batches were not those that a `curricula.PacedSampler` planned; see its `verify`."""
+        if hasattr(self.sampler, "verify") and not self.told:
+            self.told = bool(self.sampler.verify([batch.cpu() for batch in self.batches], partial))
+        self.batches = []
 
     @property
     def epochs(self) -> int:
         """How many epochs are finished, those of an earlier start included."""
-        return len(read_epochs(self.own)) if self.recorder or self.resume else 0
+        return len(read_epochs(self.own)) if self.recorder or self.resume is not False else 0
 
     def table(self) -> "pd.DataFrame":
         """What this network showed so far, a row per example; the epoch that is under way counts as far as it has come.
 
-        id: position in the data set. known: share of the epochs in which it was drawn. learning_time: 1 less the share of
+        id: position in the data set, or as given. known: share of the epochs in which it was drawn. learning_time: 1 less the share of
         these in which it was right. first, last: the first epoch in which it was right, and the one from which it stays
         so; missing where there is none. confidence: mean probability of the target. margin: mean of that less the highest
         of another class. forgetting: how often it went from right to wrong. suspect: whether another class had more
@@ -171,6 +225,7 @@ class Watch:
 
         if self.recorder is None:
             raise ValueError("nothing was noted yet")
+        self.recorder.fetch()
         writer, labels = self.recorder.writer, self.recorder.labels["train"]
         underway = writer.seen["train"].any()
 
@@ -185,7 +240,7 @@ class Watch:
             known = load_array(self.own / "train-known.npy", 2, "r").astype(bool)
         known = np.concatenate([known, writer.seen["train"][None]]) if underway else known
         columns = table_columns(correct, known, so_far("probability"), so_far("margin"))
-        return pd.DataFrame({"id": np.arange(self.size)} | columns)
+        return pd.DataFrame({"id": np.arange(self.size) if self.ids is None else list(self.ids)} | columns)
 
     def scores(self, name: str = "confidence") -> np.ndarray:
         """A column of the table as scores (N,), lower is easier; NaN where the example was never drawn.
@@ -200,11 +255,7 @@ class Watch:
             scores = -scores
         return np.where((table["known"] > 0) & np.isnan(scores), np.inf, scores)
 
-    def _begin(self, logits: int) -> LearningRecorder:
-        running = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if running and (ranks := torch.distributed.get_world_size()) > 1:
-            raise ValueError(f"a watch records one process, and this training has {ranks}")
-        classes = self.classes or [str(c) for c in range(max(logits, 2))]
+    def _begin(self, classes: list[str] | None) -> "_Learning":
         labels = np.zeros(self.size, np.int64)
         if (self.folder / "record.json").is_file():
             labels = LearningRecord(self.folder).labels("train")
@@ -212,11 +263,57 @@ class Watch:
                 raise ValueError(
                     f"{self.folder} is the record of {len(labels):,} examples, not {self.size:,}; give another folder"
                 )
-        for network in self.folder.glob("network-*"):
+        given: Any = self.size if classes is None else labels
+        if self.multi_label and classes is not None:
+            given = labels[:, None] >> np.arange(len(classes)) & 1
+        names = {} if self.ids is None else {"train": self.ids}
+        made = _Learning(
+            self.folder, {"train": given}, self.network, classes, self.name, self.resume, names, self.multi_label
+        )
+        made.positions = {}  # the loader gives positions
+        return made
+
+
+class _Learning(LearningRecorder):
+    """A recorder that learns the labels of the examples from the targets of their batches."""
+
+    def __init__(self, folder: Path, *arguments: Any):
+        seen: Any = False
+        for network in folder.glob("network-*"):
             if read_epochs(network):
                 known = network / "train-known.npy"
-                self.drawn |= load_array(known, 2).any(axis=0) if known.is_file() else True
-        return LearningRecorder(self.folder, {"train": labels}, self.network, classes, self.name, self.resume)
+                seen = seen | (load_array(known, 2).any(axis=0) if known.is_file() else True)
+        super().__init__(folder, *arguments)
+        self.drawn = np.zeros(len(self.labels["train"]), bool) | seen  # examples whose label is known
+
+    def note(self, indices: torch.Tensor, logits: Any, targets: Any) -> None:
+        if not (elsewhere(logits) and elsewhere(targets)):
+            targets = (
+                sets_of_classes(targets, "targets")
+                if self.sets_of
+                else whole_numbers(targets, len(self.classes), "targets", "iubf")
+            )
+        self._note(indices, logits, targets, "train")
+
+    def _learn(self, indices: np.ndarray, labels: np.ndarray, split: str) -> None:
+        if self.told:
+            return
+        known = self.labels[split]
+        if not self.sets_of:
+            whole_numbers(labels, len(self.classes), "targets", "iu")
+        changed = indices[self.drawn[indices] & (known[indices] != labels)]
+        if len(changed):
+            raise ValueError(
+                f"example {changed[0]} had another target before: {self.folder} is the record of other data, or targets change"
+            )
+        known[indices], self.drawn[indices] = labels, True
+
+    def _write_labels(self) -> None:
+        if self.rank:
+            return
+        path = self.folder / "train-labels.npy"
+        with FileLock(self.folder / "record.lock"):  # other networks know the labels of other examples
+            replace_array(path, np.where(self.drawn, self.labels["train"], load_array(path, dimensions=1)))
 
 
 def table_columns(

@@ -1,9 +1,11 @@
 """Batches drawn from a growing prefix of an order, for any PyTorch training loop."""
 
 import sys
+import warnings
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch.distributed
 from torch.utils.data import BatchSampler
 
 from curricula.order import unknown
-from curricula.pacing import PACING
+from curricula.pacing import PACING, check_counts
 
 _CHUNK = 64  # batches converted at a time: what lies in the cache together
 
@@ -57,9 +59,9 @@ class PacedSampler(BatchSampler):
     Raises
     ------
     ValueError
-        For an empty order or one with an index twice, a batch larger than it, an unknown pacing function or bad
-        parameters of it, fewer than one step, a batch that `ranks` does not divide, or a rank outside 0..ranks-1. When
-        an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
+        For an empty order or one with an index twice, a batch larger than it, an unknown pacing function, bad
+        parameters of it, one of your own that returns fractions of the examples, fewer than one step, a batch that
+        `ranks` does not divide, or a rank outside 0..ranks-1. When an epoch begins: past the plan with after="raise", and where accelerate would share batches out a second time.
     """
 
     def __new__(cls, *arguments: Any, **others: Any) -> "PacedSampler":
@@ -107,10 +109,11 @@ class PacedSampler(BatchSampler):
         self.steps, self.steps_per_epoch, self.seed, self.after = int(steps), int(steps_per_epoch), seed, after
         self.step = 0  # of the next batch
         self._next = 0  # step at which the next `iter()` begins
+        self._begun: tuple[int, int] | None = None  # steps of the epoch that was begun last
         self._rank, self._ranks = rank, ranks
         if rank is not None:
             self._part()
-        self._begins, self._sizes = self._passes(self._pacing(pacing, a, b))
+        self._begins, self._sizes = self._plan_passes(pacing, a, b)
 
     def __len__(self) -> int:
         """Number of batches of an epoch."""
@@ -134,6 +137,24 @@ class PacedSampler(BatchSampler):
             raise ValueError(f"the epoch must be a whole number from 0 on, not {epoch}")
         if self._next // self.steps_per_epoch != epoch:
             self.step = self._next = int(epoch) * self.steps_per_epoch
+
+    def verify(self, seen: Sequence[Any], partial: bool = False) -> str:
+        """How the batches trained in an epoch differ from the plan, in a sentence that is also a warning; "" where they do not.
+
+        seen: the indices of each batch, in the order in which this process trained on them since the last epoch began.
+        partial: the training came into the epoch or left it in the middle, so that batches before or behind may be missing.
+        """
+        if not len(seen) and self._begun is None:
+            return ""
+        begin, end = self._begun or (self._next, self._next + self.steps_per_epoch)  # nobody may have asked for batches
+        planned = [batch for chunk in self._chunks(begin, end, self._part()) for batch in chunk.tolist()]
+        trained = [np.asarray(batch).tolist() for batch in seen]
+        starts = range(len(planned) - len(trained) + 1) if partial else [0]
+        if any(planned[start : start + len(trained) if partial else None] == trained for start in starts):
+            return ""
+        told = f"the order of PacedSampler was not kept in steps {begin} to {end - 1}: {difference(planned, trained)}"
+        warnings.warn(told, stacklevel=2)
+        return told
 
     @property
     def share(self) -> float:
@@ -166,19 +187,31 @@ class PacedSampler(BatchSampler):
         self.seed = int(state["seed"])
         self.step = self._next = int(state["step"])
 
-    def _pacing(
+    def _plan_passes(
         self, pacing: str | Callable[[int], float] | None, a: float | None, b: float | None
-    ) -> Callable[[int], float]:
-        """From step to number of examples."""
+    ) -> tuple[list[int], list[int]]:
+        """Step at which each pass begins, and the size of its prefix."""
+        examples = len(self.order)
         if pacing is None:
-            return lambda step: len(self.order)
+            return self._passes(lambda step: examples)
         if callable(pacing):
-            return pacing
+            own, name = pacing, getattr(pacing, "__name__", "of your own")
+            read: list[float] = []
+
+            def count(step: int) -> float:
+                read.append(own(step))
+                return float(check_counts(name, np.array([read[-1], examples]), examples)[0])
+
+            found = self._passes(count)
+            check_counts(name, np.array(read), examples)  # fractions show in all of them: the first may be one example
+            return found
         if pacing not in PACING:
             raise ValueError(unknown("pacing function", pacing, PACING))
         given = {name: value for name, value in (("a", a), ("b", b)) if value is not None}
-        counts = PACING[pacing](np.arange(self.steps), self.steps, len(self.order), **given)
-        return np.broadcast_to(counts, self.steps).tolist().__getitem__
+        counts = np.asarray(PACING[pacing](np.arange(self.steps), self.steps, examples, **given))
+        if counts.dtype.kind not in "iu":
+            counts = check_counts(pacing, counts, examples)
+        return self._passes(np.broadcast_to(counts, self.steps).tolist().__getitem__)
 
     def _passes(self, count: Callable[[int], float]) -> tuple[list[int], list[int]]:
         """Step at which each pass begins, and the size of its prefix."""
@@ -210,6 +243,7 @@ class PacedSampler(BatchSampler):
         end = (begin // self.steps_per_epoch + 1) * self.steps_per_epoch
         self._next = end
         last = end if self.after == "all" else min(end, self.steps)
+        self._begun = begin, last
         step = begin
         for chunk in self._chunks(begin, last, self._part(sys._getframe(1).f_locals.get("self"))):
             for batch in chunk.tolist():
@@ -266,3 +300,26 @@ class PacedSampler(BatchSampler):
     def _plan(self) -> int:
         numbers = np.array([self.batch_size, self.steps, *self._begins, *self._sizes], np.int64)
         return zlib.crc32(numbers.tobytes(), zlib.crc32(self.order.tobytes()))
+
+
+def difference(planned: list[list[int]], trained: list[list[int]]) -> str:
+    """In words, with the numbers, how the batches trained differ from those planned."""
+    asked, drawn = Counter(i for batch in planned for i in batch), Counter(i for batch in trained for i in batch)
+    if drawn == asked:
+        changed = sum(a != b for a, b in zip(planned, trained, strict=False)) + abs(len(planned) - len(trained))
+        return (
+            f"{changed} of {len(planned)} batches are not those planned, of the same examples: something shuffled again"
+        )
+    if all(batch in planned for batch in trained):
+        told = f"only {len(trained)} of {len(planned)} batches were trained"
+        times = round(len(planned) / max(1, len(trained)))
+        if times > 1 and any(trained == planned[rank::times] for rank in range(times)):
+            return f"{told}, one in {times}: processes shared them out twice"
+        return f"{told}, the others were dropped; steps_per_epoch= says how many an epoch takes"
+    size = max(map(len, trained))
+    if size < len(planned[0]) and not drawn - asked:
+        return f"batches had {size} of {len(planned[0])} examples: processes shared them out twice"
+    return (
+        f"{(drawn - asked).total()} of {drawn.total()} examples trained were not planned, and {(asked - drawn).total()} of "
+        f"{asked.total()} planned were not trained: something else drew the batches"
+    )

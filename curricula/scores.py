@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST_SCORE_FILE = 2**30  # bytes: a score a line for some 50 million examples
 
+EASY_IS_HIGH = ("agreement", "correctness", "confidence")  # columns of a measurement's table
 MISSING = ("", "nan", "na", "n/a", "null", "none", "<na>")  # scores that are not there, in any case
 
 Probability = np.ndarray | Sequence[np.ndarray]  # (K, T, N) in 1/255, or K arrays (T, N)
@@ -56,8 +57,11 @@ SCORES: dict[str, Callable[[np.ndarray, Probability], np.ndarray]] = {
 }
 
 
-def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
-    """Scores (N,) for the examples `ids`, from a CSV or parquet file with the columns id and score; NaN where missing.
+def read_scores(path: Path, ids: Sequence[str], column: str = "score") -> np.ndarray:
+    """Scores (N,) for the examples `ids`, from a CSV or parquet file with the columns id and `column`; NaN where missing.
+
+    Of a file with a column split, such as the table of a measurement, the rows of train count. Its columns that are high for
+    easy examples, in EASY_IS_HIGH, are negated, and of its learned epochs an empty one, never, is infinite.
 
     Missing is what is empty, or one of MISSING. Rows are read some at a time and only those of examples are kept, so that
     memory does not grow with the file.
@@ -74,10 +78,13 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
     found, first, unreadable = [pd.Series(dtype=float)], "no rows", None
     try:
         names, batches = (_parquet if path.suffix == ".parquet" else _csv)(path)
-        complete = {"id", "score"} <= set(names)
-        for batch in batches if complete else ():
+        complete = {"id", column} <= set(names)
+        wanted = [name for name in ("id", column, "split") if name in names]
+        for batch in batches(wanted) if complete else ():
             rows = batch.to_pandas(ignore_metadata=True)
-            given = rows["score"].set_axis(rows["id"].astype(str))
+            if "split" in rows:
+                rows = rows[rows["split"].astype(str) == "train"]
+            given = rows[column].set_axis(rows["id"].astype(str))
             first = given.index[0] if first == "no rows" and len(given) else first
             given = given[given.index.isin(ids)]
             scores = pd.to_numeric(given, errors="coerce").astype(float)
@@ -85,14 +92,14 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
             for name, text in given[no_number].items():
                 if unreadable is None and not pd.isna(text) and str(text).strip().lower() not in MISSING:
                     unreadable = (
-                        f"the score of {str(name)[:200]!r} is {str(text)[:50]!r}, which is no number such as 1.5"
+                        f"the {column} of {str(name)[:200]!r} is {str(text)[:50]!r}, which is no number such as 1.5"
                     )
             found.append(scores)
     except Exception as error:  # pandas and pyarrow raise errors of many types
         told = " ".join(str(error).split())
         raise ValueError(f"file:{path}: not readable as CSV or parquet ({told[:200]})") from error
     if not complete:
-        raise ValueError(f"file:{path}: needs the columns id and score, has {', '.join(map(repr, names))[:200]}")
+        raise ValueError(f"file:{path}: needs the columns id and {column}, has {', '.join(map(repr, names))[:200]}")
     if unreadable:
         raise ValueError(f"file:{path}: {unreadable}")
     known = pd.concat(found)
@@ -100,31 +107,31 @@ def read_scores(path: Path, ids: Sequence[str]) -> np.ndarray:
         raise ValueError(f"file:{path}: the id {known.index[known.index.duplicated()][0]!r} stands there twice")
     if known.empty:
         raise ValueError(f"file:{path}: none of its ids ({first[:200]!r}, ...) is an example's ({ids[0]!r}, ...)")
-    return known.reindex(list(ids)).to_numpy()
+    if column.startswith("learned_epoch"):
+        known = known.fillna(np.inf)
+    return (-known if column in EASY_IS_HIGH else known).reindex(list(ids)).to_numpy()
 
 
-def _csv(path: Path) -> tuple[list[str], Iterator["pyarrow.RecordBatch"]]:
-    """Names of the columns, and id and score of some rows at a time."""
+def _csv(path: Path) -> tuple[list[str], Callable[[list[str]], Iterator["pyarrow.RecordBatch"]]]:
+    """Names of the columns, and what gives some of them for some rows at a time."""
     from pyarrow import csv, input_stream, string
 
     # a row that is longer than a block is an error
     layout = csv.ReadOptions(block_size=2**18), csv.ParseOptions(newlines_in_values=True)
-    wanted = csv.ConvertOptions(
-        column_types={name: string() for name in ("id", "score")}, include_columns=["id", "score"]
-    )
     with csv.open_csv(input_stream(path, compression=None), *layout) as opened:
         names = opened.schema.names
 
-    def batches() -> Iterator["pyarrow.RecordBatch"]:
-        with csv.open_csv(input_stream(path, compression=None), *layout, wanted) as opened:
+    def batches(wanted: list[str]) -> Iterator["pyarrow.RecordBatch"]:
+        as_text = csv.ConvertOptions(column_types=dict.fromkeys(wanted, string()), include_columns=wanted)
+        with csv.open_csv(input_stream(path, compression=None), *layout, as_text) as opened:
             yield from opened
 
-    return names, batches()
+    return names, batches
 
 
-def _parquet(path: Path) -> tuple[list[str], Iterator["pyarrow.RecordBatch"]]:
+def _parquet(path: Path) -> tuple[list[str], Callable[[list[str]], Iterator["pyarrow.RecordBatch"]]]:
     """As `_csv`."""
     from pyarrow.parquet import ParquetFile
 
     file = ParquetFile(path)
-    return file.schema_arrow.names, file.iter_batches(2**16, columns=["id", "score"])
+    return file.schema_arrow.names, lambda wanted: file.iter_batches(2**16, columns=wanted)

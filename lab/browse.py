@@ -26,7 +26,7 @@ from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum")
 NO_RUNS = "the store holds no runs of this program"
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures", "record")  # fmt: skip
 
 # MLflow's command line, and the end of it and its workers when the program that began it is gone, however that ended
 SERVER = """
@@ -55,6 +55,11 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
         from lab.compare_runs import compare_runs  # here: the comparison takes long to import
 
         return compare_runs(given, console, as_json)
+    if mode == "report":
+        from lab.own_record import report
+
+        made = report(given, console)
+        return print(json.dumps(described(tracking.open_store().get_run(made)))) if as_json else None
     client = tracking.open_store(make=False)
     if mode == "list":
         return show_list(client, console, as_json)

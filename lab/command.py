@@ -4,6 +4,7 @@ python train.py --mode measure                       5 small networks on 5,000 r
 python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
 python train.py --mode measure sweep.batch_size=32,512  several measurements in one picture, of any key
 python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
+python train.py --mode report record=DIR             the same page and tables for the record of a loop of your own
 python train.py --mode list                          what has been measured and compared
 python train.py --mode show run=ID                   one of them in full, the newest without run=
 python train.py --mode export run=ID to=DIR          its tables and report page as files

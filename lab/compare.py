@@ -91,7 +91,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     with Progress(console, trainings, settings.evaluations) as progress:
         for metric in metrics:
             found, about, passes = scores_of(
-                metric, given.train, labels, settings.data, settings.root, settings.measurement, client,
+                metric, given.train, labels, settings.data, settings.root, settings.measurement, settings.record, client,
                 settings.cache, settings.statistics_resize, progress, noise,
             )  # fmt: skip
             scores[metric], cost = found[train.index], max(cost, passes)
@@ -187,6 +187,9 @@ def check(settings: CompareSettings) -> None:
     if settings.measurement and not parts & {*SCORES}:
         readers = ", ".join(SCORES)
         raise UserError(f"measurement={settings.measurement}: metric={settings.metric} reads none; {readers} do")
+    if settings.record and (settings.measurement or not {*parts} & {*SCORES}):
+        other = "measurement= is another" if settings.measurement else f"metric={settings.metric} reads none"
+        raise UserError(f"record={settings.record}: {other}; {', '.join(SCORES)} read one of the two")
     if ranks_of_torchrun() > 1:
         raise UserError(
             "torchrun is for --mode measure; engine=dask spreads the trainings of a comparison over devices"

@@ -4,6 +4,7 @@ eval "$(activate-global-python-argcomplete --dest=-)"
 """
 
 import argparse
+from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
@@ -14,8 +15,14 @@ from lab.settings import ENTRIES, MODES, PRESETS, type_of
 
 WIDTH = 140  # of the table, at least, where there is no terminal
 RUNS = ("experiment", "file", "arm", "seed", "metric", "baseline", "at", "higher", "filter", "log")
-# modes that read what is there, and their settings
-BROWSING = {"list": (), "show": ("run",), "export": ("run", "to"), "ui": ("port",), "compare-runs": RUNS}
+BROWSING = {  # modes without a preset, and their settings
+    "report": ("record", "images", "statistics", "name", "cache"),
+    "compare-runs": RUNS,
+    "list": (),
+    "show": ("run",),
+    "export": ("run", "to"),
+    "ui": ("port",),
+}
 
 
 def print_help(console: Console, parser: argparse.ArgumentParser) -> None:
@@ -23,14 +30,18 @@ def print_help(console: Console, parser: argparse.ArgumentParser) -> None:
     table = Table(title="settings", title_justify="left", box=None, pad_edge=False)
     for name, least in (("key", 18), ("type", 18), ("default", 15), ("meaning", 20)):
         table.add_column(name, no_wrap=name in ("key", "type"), min_width=least)
-    for name, entry in ENTRIES.items():
-        modes = [mode for mode, kind in MODES.items() if name in kind.__dataclass_fields__]
-        default = getattr(MODES[modes[0]](), name)
+    reading: dict[tuple[str, str], list[str]] = {}  # `record` is one setting of each mode
+    entries = {(entry.name, entry.metadata["meaning"]): entry for kind in MODES.values() for entry in fields(kind)}
+    for mode, kind in MODES.items():
+        for entry in fields(kind):
+            reading.setdefault((entry.name, entry.metadata["meaning"]), []).append(mode)
+    for (name, meaning), modes in reading.items():
+        entry, default = entries[name, meaning], getattr(MODES[modes[0]](), name)
         shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
         shown = f"[{', '.join(shown)}]" if isinstance(shown, list) else str(shown)
         choices = f": {', '.join(entry.metadata['choices'])}" if entry.metadata["choices"] else ""
         only = f" (--mode {modes[0]})" if len(modes) == 1 else ""
-        table.add_row(name, type_of(name), escape(shown), escape(entry.metadata["meaning"] + choices + only))
+        table.add_row(name, type_of(entry.type), escape(shown), escape(meaning + choices + only))
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     console.print(table)

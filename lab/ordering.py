@@ -15,7 +15,7 @@ import numpy as np
 from agreement.record import LearningRecord
 from curricula import combine, corrupt_labels, missing, order
 from curricula.outcome import Arm
-from curricula.scores import SCORES, read_scores
+from curricula.scores import EASY_IS_HIGH, SCORES, read_scores
 from lab import tracking
 from lab.browse import find
 from lab.data import ANNOTATIONS, Data, Images, Split
@@ -74,6 +74,7 @@ def scores_of(
     data: str,
     root: str,
     measurement: str | None,
+    folder: str | None,
     client: Any,
     cache: str,
     resize: int | None,
@@ -83,41 +84,64 @@ def scores_of(
     """Scores (N,) of the train examples, lower is easier, NaN where there is none; notes on where they are from; their cost.
 
     The cost is in passes of training over the data, as far as it is known: the networks times the epochs of a measurement,
-    and none for statistics. data, root, measurement, noise: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
+    and none for statistics. data, root, measurement, folder, noise: as in `record_of`. labels, cache, resize: as in
+    `lab.statistics.statistics_of`.
     """
     notes, columns, cost = [], [], 0
     for part in check_metric(metric):
         if part.startswith("file:"):
+            path, column = file_and_column(part)
             try:
-                columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
+                columns.append(read_scores(path, train.ids, column))
             except ValueError as error:
                 raise UserError(f"metric={error}") from error
+            if column in EASY_IS_HIGH:
+                notes.append(f"of {column} in {path.name} high values are taken for easy")
         elif part in ANNOTATIONS:
             if part not in train.annotations:
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
                 raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
         elif part in SCORES:
-            record, run, gone = record_of(measurement, metric, train, data, root, client, noise)
+            record, source, gone = record_of(measurement, folder, metric, train, data, root, client, noise)
             cost = len(record.networks) * record.epochs  # once, however many scores are read off it
             columns.append(SCORES[part](record.correct("train"), record.probability("train")))
             notes += [note for note in gone if note not in notes]
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
-            notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
+            notes.append(f"{part} is that of {source} ({networks}; {record.epochs} epochs)")
         else:
             table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
             columns.append(table[part].to_numpy())
     return (combine(columns) if len(columns) > 1 else columns[0]), notes, cost
 
 
-def record_of(
-    measurement: str | None, metric: str, train: Split, data: str, root: str, client: Any, noise: str = ""
-) -> tuple[LearningRecord, str, list[str]]:
-    """The learning record of the measurement asked for, or of the latest finished one of the same images; its run; and notes on
-    others whose files are gone or damaged.
+def file_and_column(part: str) -> tuple[Path, str]:
+    """The file of `file:PATH` or `file:PATH:COLUMN`, and its column of scores."""
+    whole = part.removeprefix("file:")
+    path, colon, column = whole.rpartition(":")
+    if not colon or not column or Path(whole).expanduser().exists():  # a colon may be part of a file's name
+        path, column = whole, "score"
+    return Path(path).expanduser(), column
 
-    data, root: of the train examples, as settings. noise: the settings that their wrong labels come from, as words.
+
+def record_of(
+    measurement: str | None,
+    folder: str | None,
+    metric: str,
+    train: Split,
+    data: str,
+    root: str,
+    client: Any,
+    noise: str = "",
+) -> tuple[LearningRecord, str, list[str]]:
+    """The learning record of the measurement asked for, or of the latest finished one of the same images; what it is; and notes
+    on others whose files are gone or damaged.
+
+    folder: in place of a measurement, that of a record, such as of a loop of one's own. data, root: of the train examples, as
+    settings. noise: the settings that their wrong labels come from, as words.
     """
+    if folder:
+        return record_in(Path(folder).expanduser(), train, data), f"the record in {folder}", []
     elsewhere = "" if root == "data" else f" root={root}"
     command = f"{PROGRAM} --mode measure data={data}{elsewhere}{noise}"
     with tracking.store_errors():
@@ -147,7 +171,7 @@ def record_of(
                 record.predictions("train"), record.probability("train")  # whose sizes are checked
                 if not record.digest("train"):
                     gone.append(f"{name} does not tell which images it is of: it was made by an older version")
-                return record, run.info.run_id, gone
+                return record, f"measurement {run.info.run_id}", gone
             others.append(f"{name}: it measured other {'images under the same names' if same else 'examples'}")
         except (ValueError, UserError) as error:
             gone.append(f"{name} is passed over, its record cannot be read: {error}")
@@ -156,6 +180,25 @@ def record_of(
         raise UserError(f"{others[0]} than data={data}{labels}" if others else gone[0].replace("is passed over, ", ""))
     told = f" ({'; '.join(gone)})" if gone else ""
     raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}{told}")
+
+
+def record_in(folder: Path, train: Split, data: str) -> LearningRecord:
+    """The record in a folder. Raises UserError where it is of other examples.
+
+    A loop that gave no ids counted the examples: they are those of the data set where all labels are.
+    """
+    record = LearningRecord(folder)
+    try:
+        ids, labels = record.ids("train"), record.labels("train")
+        if not record.epochs:
+            raise UserError(f"record={folder}: no epoch of it is finished yet")
+    except (OSError, ValueError) as error:
+        raise UserError(f"record={error}") from error
+    counted = ids == [str(i) for i in range(len(ids))]
+    if not ((ids == train.ids or counted) and np.array_equal(labels, train.labels)):
+        what = "labels" if ids == train.ids or (counted and len(ids) == len(train)) else "examples"
+        raise UserError(f"record={folder}: it is of other {what} than the {len(train)} train examples of data={data}")
+    return record
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ class CompareSettings(Settings):
         "entropy",
         "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a "
         "measurement; file:PATH of "
-        "columns id and score; several joined by + make one score, separated by commas each an arm of its own",
+        "columns id and score, or file:PATH:COLUMN; several joined by + make one score, separated by commas each an arm of its own",
         known=(*STATISTICS, *EXAMPLE_STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
     )
     descending: bool = setting(False, "take high scores for easy")
@@ -248,10 +248,15 @@ class CompareSettings(Settings):
     measurement: str | None = setting(
         None, "run id of the measurement that metric= reads; null: the latest of the data"
     )
+    record: str | None = setting(
+        None,
+        "folder of the learning record that metric= reads, such as of a loop of your own, in place of a measurement",
+    )
 
 
 MODES: dict[str, type[Settings]] = {"measure": MeasureSettings, "curriculum": CompareSettings}
-ENTRIES = {entry.name: entry for kind in MODES.values() for entry in fields(kind)}  # of both modes, by name
+# of both modes, by name; `record` is one of each, and that of a measurement has choices
+ENTRIES = {entry.name: entry for kind in (*MODES.values(), MeasureSettings) for entry in fields(kind)}
 
 
 def compose(words: list[str], mode: str = "measure") -> Any:
@@ -375,8 +380,10 @@ def merged(config: DictConfig, key: Any, value: Any, source: str) -> DictConfig:
     except (OmegaConfBaseException, TypeError) as error:  # TypeError: a mapping where a list belongs
         about = ENTRIES[key].metadata
         names = ",".join((about["choices"] or about["known"])[:2])
-        example = f", such as {key}={names}" if type_of(key).startswith("list") else ""
-        raise UserError(f"{source}{key}={value}: expected {type_of(key)}{example} ({meaning_of(key)})") from error
+        example = f", such as {key}={names}" if type_of(ENTRIES[key].type).startswith("list") else ""
+        raise UserError(
+            f"{source}{key}={value}: expected {type_of(ENTRIES[key].type)}{example} ({meaning_of(key)})"
+        ) from error
 
 
 def check(settings: Settings) -> None:
@@ -445,9 +452,8 @@ def meaning_of(key: str) -> str:
     return cast(str, ENTRIES[key].metadata["meaning"])
 
 
-def type_of(key: str) -> str:
+def type_of(annotation: Any) -> str:
     """The type of a setting in words a user types: 'int or null', 'list of str'."""
-    annotation = ENTRIES[key].type
     if annotation is Any:
         return "str or list of str"
     if get_origin(annotation) is list:

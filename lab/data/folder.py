@@ -73,8 +73,8 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         number = f"{len(hidden)} image{'s' if len(hidden) > 1 else ''}"
         notes += (f"{number} in hidden files or folders left out, the first: {hidden[0]}",)
     if others:
-        what = f"no file{'s' if len(others) > 1 else ''} with the ending of an image ({', '.join(sorted(SUFFIXES))})"
-        notes += (f"{len(others)} left out, {what}, the first: {others[0]}",)
+        number = f"{len(others)} file{'s' if len(others) > 1 else ''}"
+        notes += (f"{number} without the suffix of an image left out, the first: {others[0]}",)
     return Data(train, test, classes[0], notes)
 
 

@@ -36,6 +36,26 @@ def write_measurement(
     title: networks and data set. settings: what the page shows of the run. seed: of the choice of examples.
     run: its id in MLflow.
     """
+    images = {name: split.images for name, split in splits.items()}
+    summary_text = write_record(folder, findings, record, images, title, settings, run)
+    for name, split in splits.items():
+        draw_examples(record, name, split, seed, f"{title}, {name} set", folder / "figures")
+    return summary_text
+
+
+def write_record(
+    folder: Path,
+    findings: Findings,
+    record: LearningRecord,
+    images: Mapping[str, Any],
+    title: str,
+    settings: Mapping[str, Any],
+    run: str,
+) -> str:
+    """Write what can be said of any record into a new folder: all of a measurement but its figure of typical examples.
+
+    images: split to uint8 images by index. The rest, and what is returned, as of `write_measurement`.
+    """
     empty(folder)
     for name, table in findings.correlations.items():
         table.to_csv(folder / ("correlations.csv" if name == "train" else f"correlations-{name}.csv"))
@@ -47,12 +67,10 @@ def write_measurement(
     examples = examples_table(record, findings.statistics)
     examples.to_parquet(folder / "scores.parquet")
     examples.to_csv(folder / "scores.csv", index=False)
-    images = {name: split.images for name, split in splits.items()}
     write_page(folder, measurement_page(findings, record, examples, images, title, settings))
     plots.save(plots.mistakes(findings.curves), folder / "figures", "false-positive-agreement", title)
-    for name, split in splits.items():
+    for name in findings.curves:
         draw_curves(findings, name, f"{title}, {name} set", folder / "figures")
-        draw_examples(record, name, split, seed, f"{title}, {name} set", folder / "figures")
     return finish(folder, settings, lambda console: summary.print_measurement(console, findings, run))
 
 

@@ -33,8 +33,8 @@ def example_facts(
     """
     place = agreement_score(record.correct("train"), record.probability("train"))
     mistaken = {
-        split: shared_mistakes(record.predictions(split), record.probability(split), record.labels(split))
-        for split in ("train", "test")
+        split: shared_mistakes(record.noted(split), record.probability(split), record.labels(split))
+        for split in record.splits
     }
     sample = spread(place, record.labels("train"), SAMPLE)
     addresses = [image_address(images["train"][i]) for i in sample]
@@ -44,12 +44,14 @@ def example_facts(
         sample, addresses = sample[kept], [addresses[i] for i in kept]
     suspects = hardest(table[table["split"] == "train"])
     more = np.setdiff1d(np.concatenate([mistaken["train"][0], suspects]), sample)
-    shown = {"train": np.concatenate([sample, more]).astype(int), "test": mistaken["test"][0]}
+    shown = {"train": np.concatenate([sample, more]).astype(int)}
+    shown |= {split: mistaken[split][0] for split in mistaken if split != "train"}
     columns: dict[str, list[Any]] = {"image": addresses}
     columns["image"] += [image_address(images["train"][i]) for i in shown["train"][len(sample) :]]
-    columns["image"] += [image_address(images["test"][i]) for i in shown["test"]]
+    for split in (split for split in shown if split != "train"):
+        columns["image"] += [image_address(images[split][i]) for i in shown[split]]
     ranks = pd.Series(place).rank(method="first").to_numpy(int)[shown["train"]].tolist()
-    columns["place"] = ranks + [None] * len(shown["test"])
+    columns["place"] = ranks + [None] * (len(columns["image"]) - len(ranks))
     for split, chosen in shown.items():
         for name, column in facts_of(record, split, table[table["split"] == split], chosen, statistics).items():
             columns[name] = columns.get(name, []) + column

@@ -38,7 +38,7 @@ def measurement_page(
     curves, tables = findings.curves, findings.statistics
     last = len(curves["train"]["agreement"])
     known = {split: [name for name in table if table[name].notna().any()] for split, table in tables.items()}
-    names = list(dict.fromkeys(known["train"] + known["test"]))  # those of the train examples first
+    names = list(dict.fromkeys(name for split in known for name in known[split]))  # those of the train examples first
     drawn = {f"agreement-{split}": plots.agreement(curves[split], split) for split in curves}
     spread: list[tuple[str, str]] = []  # what stands beside each statistic's plot
     for name in names:

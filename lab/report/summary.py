@@ -36,7 +36,8 @@ def as_text(show: Callable[[Any], None]) -> str:
 
 def print_measurement(console: Any, findings: Findings, run: str) -> None:
     """Accuracy and agreement at a few epochs, correlations with the learned epoch, and where the run lies."""
-    train, test = (curve_rows(findings.curves[split]) for split in ("train", "test"))
+    train = curve_rows(findings.curves["train"])
+    test = curve_rows(findings.curves["test"]) if "test" in findings.curves else [["-"] * len(row) for row in train]
     heads = (
         "epoch",
         "accuracy",
@@ -49,9 +50,10 @@ def print_measurement(console: Any, findings: Findings, run: str) -> None:
     )
     curves = table(heads, [[*row, *other[1:3]] for row, other in zip(train, test, strict=True)], left=0)
     found = ("statistic", "rho [95 % interval]", "within classes", "others\nfixed")
-    correlations = table(found, [row[:2] + row[3:4] + row[5:6] for row in correlation_rows(findings.correlations)])
+    rows = correlation_rows(findings.correlations)
+    correlations = table(found, [row[:2] + row[3:4] + row[5:6] for row in rows])
     tables = {"CURVES": curves, "CORRELATIONS": correlations}
-    show(console, "measurement.txt", tables, run=run, **measurement_words(findings))
+    show(console, "measurement.txt", tables, run=run, measured=bool(rows), **measurement_words(findings))
 
 
 def print_comparison(
@@ -149,7 +151,7 @@ def headline(findings: Findings) -> str:
         sentences = f"After epoch {t + 1}, where they are furthest above chance, {there} {end}"
     if findings.beaten:
         return sentences
-    guess = f"always naming the commonest class ({findings.commonest:.1%} of the test set)"
+    guess = f"always naming the commonest class ({findings.commonest:.1%} of the {[*findings.curves][-1]} set)"
     return f"No network is shown to beat {guess}, so agreement says little here. {sentences}"
 
 
@@ -176,7 +178,7 @@ def correlation_rows(tables: Mapping[str, pd.DataFrame]) -> Rows:
     return [
         [name, *(cell for kind in ("", "within_") for cell in (interval(row, kind), small(row[f"{kind}q"]))),
          marked(row["others_fixed_rho"], row["others_fixed_q"])]
-        for name, row in correlations_of(tables["train"], tables["test"])
+        for name, row in correlations_of(tables["train"], tables.get("test", tables["train"]))
     ]  # fmt: skip
 
 

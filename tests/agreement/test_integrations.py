@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
 import agreement
 from agreement import LearningRecord
@@ -29,6 +30,13 @@ def a_sampler(steps=30, **others):
 
 def planned(steps):
     return [batch.tolist() for batch in a_sampler(steps).arrays()]
+
+
+KEPT = "the order of PacedSampler was not kept in steps"
+
+
+def told_in(warned):
+    return [str(each.message) for each in warned if KEPT in str(each.message)]
 
 
 @pytest.fixture
@@ -78,6 +86,22 @@ def test_lightning_goes_through_the_plan(fit):
     assert fit(loader, [], max_epochs=3) == planned(30)
 
 
+def test_lightning_says_where_batches_were_dropped(tmp_path, fit):
+    from agreement.lightning import Watching
+
+    def watched(**settings):
+        loader = DataLoader(DATA, batch_sampler=a_sampler(steps_per_epoch=5))
+        loader, watch = agreement.watch(loader, tmp_path / str(len(settings)))
+        return fit(loader, [Watching(watch)], **settings)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert watched(max_epochs=3) == planned(30)[:15] and watched(max_epochs=3, max_steps=8) == planned(30)[:8]
+        assert not told_in(warned)
+        watched(max_epochs=3, limit_train_batches=2, log_every_n_steps=1)
+    assert told_in(warned) == [f"{KEPT} 0 to 4: only 2 of 5 batches were trained, the others were dropped; steps_per_epoch= says how many an epoch takes"]  # fmt: skip
+
+
 def test_lightning_needs_the_logits(fit, tmp_path):
     from agreement.lightning import Watching
 
@@ -103,10 +127,8 @@ def trainer(tmp_path):
             return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
     def make(arguments=None, **others):
-        settings = {"num_train_epochs": 3, "per_device_train_batch_size": 8} | (arguments or {})
-        given = transformers.TrainingArguments(
-            str(tmp_path), report_to=[], save_strategy="no", use_cpu=True, disable_tqdm=True, **settings
-        )
+        settings = {"num_train_epochs": 3, "per_device_train_batch_size": 8, "save_strategy": "no"} | (arguments or {})
+        given = transformers.TrainingArguments(str(tmp_path), report_to=[], use_cpu=True, disable_tqdm=True, **settings)
         return WatchedTrainer(Net(), given, train_dataset=ITEMS, eval_dataset=ITEMS, **others)
 
     return make
@@ -128,11 +150,65 @@ def test_hugging_faces_trainer_with_few_steps(tmp_path, trainer):
     assert LearningRecord(tmp_path / "record").known("train").sum(axis=2).tolist() == [[SIZE, 16]]
 
 
-def test_hugging_faces_trainer_goes_through_the_plan(tmp_path, trainer):
+def test_hugging_faces_trainer_goes_through_the_plan(tmp_path, trainer, recwarn):
     made = trainer(batch_sampler=a_sampler(15), record=tmp_path / "record")
     assert made.train().global_step == 15
     assert made.model.seen == planned(15)
     assert not made.watch.table()["known"].eq(1).all()
+    assert not told_in(recwarn)
+
+
+def test_hugging_faces_trainer_goes_on_within_an_epoch(tmp_path, trainer, recwarn):
+    stopped = trainer({"max_steps": 7, "save_strategy": "steps", "save_steps": 7}, batch_sampler=a_sampler(15))
+    stopped.train()
+    resumed = trainer(batch_sampler=a_sampler(15))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-7"))
+    assert stopped.model.seen + resumed.model.seen == planned(15)
+    assert not told_in(recwarn)
+
+
+def shuffled_again(loader):
+    return DataLoader(loader.dataset, 8, shuffle=True, collate_fn=loader.collate_fn)
+
+
+def sharded_twice(loader):
+    shard = pytest.importorskip("accelerate.data_loader").BatchSamplerShard
+    return DataLoader(loader.dataset, batch_sampler=shard(Halves(loader), 2, 0), collate_fn=loader.collate_fn)
+
+
+class Halves(BatchSampler):
+    """What a framework makes of the sampler that does not know its kind."""
+
+    def __init__(self, loader):
+        super().__init__(loader.batch_sampler, 8, False)
+
+    def __iter__(self):
+        return iter([*self.sampler])
+
+    def __len__(self):
+        return len(self.sampler)
+
+
+def dropped(loader):
+    return [batch for batch in loader][1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (shuffled_again, "32 of 40 examples trained were not planned, and 32 of 40 planned were not trained"),
+        (sharded_twice, "only 3 of 5 batches were trained, one in 2: processes shared them out twice"),
+        (dropped, "only 4 of 5 batches were trained, the others were dropped"),
+    ],
+)
+def test_hugging_faces_trainer_says_where_the_order_is_not_kept(trainer, monkeypatch, change, told):
+    from agreement.huggingface import WatchedTrainer
+
+    whole = WatchedTrainer.get_train_dataloader
+    monkeypatch.setattr(WatchedTrainer, "get_train_dataloader", lambda self: change(whole(self)))
+    with pytest.warns(UserWarning, match=f"{KEPT} 0 to 4: {told}") as warned:
+        trainer(batch_sampler=a_sampler(15)).train()
+    assert len(told_in(warned)) == 1
 
 
 def test_hugging_faces_trainer_without_either_is_as_it_was(trainer):
@@ -150,6 +226,7 @@ from curricula import PacedSampler
 folder, rank = sys.argv[1], int(os.environ.get("LOCAL_RANK", 0))
 sampler = PacedSampler(np.arange(40)[::-1].copy(), 8, 15, "step", b=0.2)
 data = TensorDataset(torch.arange(40))
+numbered = TensorDataset(torch.arange(42), torch.arange(42) % 2)
 drawn = []
 """
 END = """
@@ -161,6 +238,17 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 
 accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=SPLIT))
+if SPLIT:
+    from agreement.accelerate import watch
+
+    kept, watching = watch(accelerator, DataLoader(numbered, batch_size=8, shuffle=True), f"{folder}/record")
+    for _ in range(3):
+        for _, targets in kept:
+            watching(9 * torch.nn.functional.one_hot(targets, 2) - 4, targets)
+    paced = PacedSampler(np.arange(42), 8, 18)
+    kept, watching = watch(accelerator, DataLoader(numbered, batch_sampler=paced), f"{folder}/paced")
+    for _, targets in kept:
+        watching(9 * torch.nn.functional.one_hot(targets, 2) - 4, targets)
 loader = accelerator.prepare(DataLoader(data, batch_sampler=sampler))
 try:
     drawn = [index.tolist() for _ in range(3) for (index,) in loader]
@@ -182,11 +270,26 @@ class Net(lightning.LightningModule):
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
 
+def trainer(**others):
+    return lightning.Trainer(
+        accelerator="cpu", devices=2, strategy="ddp", max_epochs=3, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, **others,
+    )
+
+class Watched(Net):
+    def training_step(self, batch, _):
+        numbers, targets = batch
+        logits = 0 * self.layer(numbers[:, None].float()) + 9 * torch.nn.functional.one_hot(targets, 2) - 4
+        return {"loss": logits.mean(), "logits": logits, "targets": targets}
+
+import agreement
+from agreement.lightning import Watching
+
+if not DISTRIBUTED:  # Lightning shares the examples of a plain loader out by itself
+    loader, watch = agreement.watch(DataLoader(numbered, batch_size=8, shuffle=True), f"{folder}/record")
+    trainer(callbacks=[Watching(watch)]).fit(Watched(), loader)
 try:
-    lightning.Trainer(
-        accelerator="cpu", devices=2, strategy="ddp", max_epochs=3, use_distributed_sampler=DISTRIBUTED, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    ).fit(Net(), DataLoader(data, batch_sampler=sampler))
+    trainer(use_distributed_sampler=DISTRIBUTED).fit(Net(), DataLoader(data, batch_sampler=sampler))
 except ValueError as error:
     drawn = str(error)
 """
@@ -210,12 +313,14 @@ arguments = TrainingArguments(
 items = [{"number": torch.tensor(i), "labels": i % 2} for i in range(40)]
 trainer = WatchedTrainer(Net(), arguments, train_dataset=items, batch_sampler=sampler)
 trainer.train()
-try:
-    WatchedTrainer(Net(), arguments, train_dataset=items, record=folder)
-except ValueError as error:
-    assert "a record is of one process, and this training has 2" in str(error)
-else:
-    raise AssertionError
+kept = list(drawn)
+items = [{"number": torch.tensor(i), "labels": i % 2} for i in range(42)]
+net = Net()
+net.forward = lambda number, labels: {
+    "loss": 0 * net.layer.weight.sum() + 0 * net.layer.bias.sum(), "logits": 9 * torch.nn.functional.one_hot(labels, 2) - 4
+}
+WatchedTrainer(net, arguments, train_dataset=items, record=f"{folder}/record").train()
+drawn = kept
 """
 
 
@@ -246,3 +351,9 @@ def test_two_processes_share_every_batch(tmp_path, package, training, told):
         assert all(told in answer for answer in drawn)
     else:
         assert [a + b for a, b in zip(*drawn, strict=True)] == planned(15)
+        assert KEPT not in done.stderr
+        if (tmp_path / "record").is_dir():  # 42 examples, which two processes in batches of eight cannot share equally
+            record = LearningRecord(tmp_path / "record")
+            assert record.epochs == 3 and record.is_complete("train") and record.correct("train").all()
+            assert record.labels("train").tolist() == [i % 2 for i in range(42)]
+        assert (tmp_path / "record").is_dir()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from agreement import LearningRecorder, curves_of, examples_table, true_positive_agreement
+from agreement import LearningRecorder, curves_of, examples_table, own_loop, true_positive_agreement
 from agreement.record import LearningRecord
 
 LABELS = np.array([0, 2, 1])
@@ -55,7 +55,7 @@ def test_logits_may_be_large_of_low_precision_and_part_of_a_graph(tmp_path):
 def test_other_labels_are_refused(tmp_path):
     LearningRecorder(tmp_path, {"train": LABELS})
     with pytest.raises(ValueError, match="the record of other train labels"):
-        LearningRecorder(tmp_path, {"train": LABELS + 1}, network=1)
+        LearningRecorder(tmp_path, {"train": LABELS[::-1]}, network=1)
     (tmp_path / "train-labels.npy").write_bytes(b"\x80\x04.")
     with pytest.raises(ValueError, match=r"train-labels\.npy is damaged"):
         LearningRecorder(tmp_path, {"train": LABELS}, network=1)
@@ -65,6 +65,8 @@ def test_other_labels_are_refused(tmp_path):
     ("logits", "told"),
     [
         (np.zeros((3, 1000)), "logits of 1000 classes, where the record has 3: give classes="),
+        (np.zeros(3), "logits of 1 classes, where the record has 3: give classes="),
+        (np.zeros((3, 3, 2)), r"logits must be \(examples, classes\), not of shape \(3, 3, 2\)"),
         (
             np.full((3, 3), np.nan),
             "^logits are not finite: the training has diverged; a smaller learning rate may help$",
@@ -115,7 +117,7 @@ def test_margins_are_of_the_label_against_the_best_other(tmp_path):
 
 def test_a_restart_goes_on_with_the_finished_epochs(tmp_path):
     def begun(**others):
-        return LearningRecorder(tmp_path, {"train": LABELS}, **others)
+        return LearningRecorder(tmp_path, {"train": LABELS}, **({"resume": True} | others))
 
     for epoch, seen in enumerate(([0, 1, 2], [1], [2])):
         recorder = begun()
@@ -164,16 +166,29 @@ def test_indices_are_checked_when_they_come(tmp_path, indices, told):
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        ([0, -1], "^train labels must be in 0 to 1, not -1$"),
-        ([0, 2], "^train labels must be in 0 to 1, not 2$"),
-        ([0, 0.5], "^train labels must be whole numbers, not such as 0.5$"),
-        (["cat", "dog"], "^train labels must be whole numbers, not <U3 such as "),
-        (np.zeros((5, 20), int), r"^train labels must be one whole number per example, not of shape \(5, 20\)$"),
+        ([0, -1], "^train labels must be in 0 to 1, not -1; leave out what has no label$"),
+        ([0, 4], "^train labels must be in 0 to 1, not 4; name all classes in classes=$"),
+        ([1, 2], "^train labels must be in 0 to 1, not 2; number the classes from 0 on$"),
+        ([0, 0.5], "^train labels must be whole numbers, not such as 0.5; for other tasks give the number of examples"),
+        ([0, np.nan], "^train labels must be whole numbers, and 1 of 2 are missing or infinite"),
+        (
+            ["cat", "dog"],
+            "^train labels must be whole numbers, not <U3 such as .*; number the names, such as by numpy.unique",
+        ),
+        (
+            np.zeros((5, 20), int),
+            r"^train labels must be one whole number .* not of shape \(5, 20\); give multi_label=True",
+        ),
     ],
 )
 def test_labels_are_checked_when_they_come(tmp_path, labels, told):
     with pytest.raises(ValueError, match=told):
         LearningRecorder(tmp_path, {"train": labels}, classes=["cat", "dog"])
+
+
+def test_labels_that_begin_at_one_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="the labels begin at 1: number the classes from 0 on, or name all of them"):
+        LearningRecorder(tmp_path, {"train": [1, 2, 3]})
 
 
 def test_a_split_that_was_not_named(tmp_path):
@@ -187,3 +202,138 @@ def test_other_classes_are_refused(tmp_path):
         LearningRecorder(tmp_path, {"train": LABELS}, classes=["a", "b", "c"])
     with pytest.raises(ValueError, match="the record of other test labels"):
         LearningRecorder(tmp_path, {"train": LABELS, "test": LABELS})
+
+
+def test_sets_of_classes(tmp_path):
+    """Right only where all classes are; the probability is that of the whole set, the margin against the likeliest other."""
+    labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
+    logits = np.array([[2.0, -1, 0.5], [-1, -2, 0.2], [-3, 1, -1]])
+    recorder = LearningRecorder(tmp_path, {"train": labels}, classes=["a", "b", "c"], multi_label=True)
+    recorder.update([0, 1, 2], torch.tensor(logits))
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.labels("train").tolist() == [5, 0, 2] and record.predictions("train")[0].tolist() == [[5, 4, 2]]
+    assert [record.label_name(each) for each in record.labels("train")] == ["a, c", "", "b"]
+    likely = 1 / (1 + np.exp(-logits))
+    of = {s: np.prod([likely[:, c] if s >> c & 1 else 1 - likely[:, c] for c in range(3)], axis=0) for s in range(8)}
+    true = np.array([of[label][i] for i, label in enumerate([5, 0, 2])])
+    other = np.array([max(of[s][i] for s in range(8) if s != label) for i, label in enumerate([5, 0, 2])])
+    np.testing.assert_allclose(record.probability("train")[0][0] / 255, true, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_allclose(record.margin("train")[0][0] / 127, true - other, atol=0.5 / 127 + 1e-6)
+    with pytest.raises(ValueError, match="must be 0 or 1 for each example and class"):
+        LearningRecorder(tmp_path / "other", {"train": [[0, 0.5]]}, multi_label=True)
+
+
+def test_many_classes_in_sets(tmp_path):
+    labels = np.eye(62, dtype=int)[[61, 0, 60]]
+    recorder = LearningRecorder(tmp_path, {"train": labels}, multi_label=True)
+    recorder.update([0, 1], 9.0 * labels[:2] - 4)
+    recorder.end_epoch()
+    assert LearningRecord(tmp_path).correct("train").tolist() == [[[True, True, False]]]
+
+
+def test_the_loop_says_what_is_right(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": 4})
+    recorder.update_correct([0, 1], [True, False], [0.9, 0.4])
+    recorder.update_correct(torch.tensor([2]), torch.tensor([True]))
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.correct("train").tolist() == [[[True, False, True, False]]]
+    np.testing.assert_allclose(record.probability("train")[0][0] / 255, [0.9, 0.4, 1, 0], atol=0.5 / 255)
+    assert record.known("train").tolist() == [[[True, True, True, False]]]
+    with pytest.raises(ValueError, match=r"^value must be from 0 to 1 for each example$"):
+        recorder.update_correct([0], [True], [1.5])
+    with pytest.raises(ValueError, match=r"^correct must be in 0 to 1, not 2$"):
+        recorder.update_correct([0], [2])
+    with pytest.raises(ValueError, match="the record has no labels"):
+        recorder.update([0], [[0.0, 1.0]])
+    with pytest.raises(ValueError, match="the record has labels: give the logits to update"):
+        LearningRecorder(tmp_path / "other", {"train": LABELS}).update_correct([0], [True])
+
+
+@pytest.mark.parametrize("ids", [["a.png", "b.png", "c.png"], [70, 7, 30]])
+def test_ids_of_ones_own(tmp_path, ids):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS}, ids={"train": ids})
+    recorder.update([ids[2], ids[0]], [LOGITS[1][2], LOGITS[1][0]])
+    if isinstance(ids[0], int):
+        recorder.update(torch.tensor([7]), [LOGITS[1][1]])
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.ids("train") == [str(each) for each in ids]
+    assert record.correct("train").tolist() == [[[False, isinstance(ids[0], int), True]]]
+    with pytest.raises(ValueError, match=r"^no train example has the id 1$"):
+        recorder.update([1], LOGITS[0][:1])
+    with pytest.raises(ValueError, match="the record of other train ids; give another folder"):
+        LearningRecorder(tmp_path, {"train": LABELS}, network=1)
+    with pytest.raises(
+        ValueError, match="train ids must be different for each of 3 examples; 2 different ones were given"
+    ):
+        LearningRecorder(tmp_path / "other", {"train": LABELS}, ids={"train": ["a", "a", "b"]})
+
+
+def test_a_folder_used_again(tmp_path):
+    """A notebook whose cell is run again must not go on in silence, nor mix networks of two measurements."""
+
+    def begun(network=0, **others):
+        recorder = LearningRecorder(tmp_path, {"train": LABELS}, network, **others)
+        recorder.update([0, 1, 2], LOGITS[0])
+        recorder.end_epoch()
+        return recorder.epochs
+
+    assert begun() == 1
+    with pytest.raises(
+        ValueError, match="holds 1 epochs of network=0 from earlier in this process: give another folder, "
+    ):
+        begun()
+    assert begun(resume=True) == 2 and begun(resume=False) == 1 and begun(1) == 1
+    with pytest.raises(
+        ValueError, match="holds 2 networks of an earlier measurement, with which network=0 would be mixed"
+    ):
+        begun(resume=False)
+    own_loop.BEGUN.clear()  # as in a process that starts again
+    with pytest.warns(UserWarning, match=r"network=0 goes on after the 1 epochs there \(resume=True says so"):
+        assert begun() == 2
+
+
+@pytest.mark.parametrize("kind", ["labels", "one logit", "sets of classes", "outcomes"])
+def test_another_device_is_waited_for_once_an_epoch(tmp_path, monkeypatch, kind):
+    """Tensors count as lying elsewhere; whatever would wait for them is counted. The record is the same as from the CPU."""
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(30, {"labels": 4, "one logit": 1}.get(kind, 3), generator=draw)
+    labels = torch.arange(30) % {"labels": 4}.get(kind, 2)
+    given = {"sets of classes": (logits.roll(1, 0) > 0).long(), "outcomes": 30}.get(kind, labels)
+    waited = []
+
+    def count(name):
+        method = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, *others: waited.append(name) or method(self, *others))
+
+    records = []
+    for lies in ("cpu", "elsewhere"):
+        recorder = LearningRecorder(tmp_path / lies, {"train": given}, multi_label=kind == "sets of classes")
+        if lies == "elsewhere":
+            monkeypatch.setattr(own_loop, "elsewhere", lambda values: isinstance(values, torch.Tensor))
+            for name in ("cpu", "item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__array__"):
+                count(name)
+        for _ in range(2):
+            for index in torch.arange(30).split(7):
+                if kind == "outcomes":
+                    recorder.update_correct(index, logits[index, 0] > 0, logits[index, 1].sigmoid())
+                else:
+                    recorder.update(index, logits[index])
+                assert not waited
+            recorder.end_epoch()
+            assert waited in ([], ["cpu", "numpy"])
+            waited.clear()
+        record = LearningRecord(tmp_path / lies)
+        kinds = (record.predictions, record.probability, record.margin)
+        records.append(np.concatenate([each("train")[0] for each in kinds]).astype(int))
+    assert np.abs(records[0] - records[1]).max() <= 1 and (records[0][:2] == records[1][:2]).all()
+    if kind != "outcomes":
+        monkeypatch.setattr(torch.Tensor, "detach", torch.Tensor.clone)
+        recorder.update(torch.tensor([31]), logits[:1])
+        with pytest.raises(ValueError, match="indices must be in 0 to 29, not 31"):
+            recorder.end_epoch()
+        recorder.update(torch.tensor([3]), logits[:1] * torch.nan)
+        with pytest.raises(ValueError, match="logits are not finite: the training has diverged"):
+            recorder.end_epoch()

@@ -1,12 +1,13 @@
 """A loop of one's own, watched: the loop stays as it was, and the table says what happened."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, Subset, TensorDataset
 
 import agreement
-from agreement import Indexed, LearningRecord, learned_epoch
+from agreement import Indexed, LearningRecord, LearningRecorder, learned_epoch
 from agreement.watching import Watch
 from curricula import PacedSampler, order
 
@@ -138,7 +139,7 @@ def test_one_logit_with_its_targets(tmp_path, shape):
 
 def test_a_restart_and_a_second_network(tmp_path):
     for begun in range(2):
-        loader, watch = agreement.watch(DataLoader(DATA, batch_size=10), tmp_path)
+        loader, watch = agreement.watch(DataLoader(DATA, batch_size=10), tmp_path, resume=True)
         assert watch.epochs == begun
         train(loader, watch, 1)
     loader, second = agreement.watch(DataLoader(DATA, batch_size=10), tmp_path, network=1, name="other")
@@ -151,7 +152,9 @@ def test_a_restart_and_a_second_network(tmp_path):
 def test_other_data_are_refused(tmp_path):
     loader, watch = agreement.watch(DataLoader(DATA, batch_size=10), tmp_path)
     train(loader, watch, 1)
-    loader, watch = agreement.watch(DataLoader(TensorDataset(IMAGES, 1 - TARGETS), batch_size=10), tmp_path)
+    loader, watch = agreement.watch(
+        DataLoader(TensorDataset(IMAGES, 1 - TARGETS), batch_size=10), tmp_path, resume=True
+    )
     with pytest.raises(ValueError, match=r"example 0 had another target before: .* the record of other data, or"):
         train(loader, watch, 1)
     loader, watch = agreement.watch(DataLoader(Subset(DATA, range(20)), batch_size=10), tmp_path)
@@ -172,7 +175,10 @@ def a_watch(folder):
         ([0, 1, 3, 0], "^targets must be in 0 to 2, not 3$"),
         ([0, 1, 0.3, 0], "^targets must be whole numbers, not such as 0.3"),
         (["a", "b", "a", "b"], "^targets must be whole numbers, not <U1"),
-        (np.zeros((4, 3)), r"^targets must be one whole number per example, not of shape \(4, 3\)$"),
+        (
+            np.zeros((4, 3)),
+            r"^targets must be one whole number per example, not of shape \(4, 3\); give watch multi_label=",
+        ),
         ([0, 1], "^2 targets, but the loader gave a batch of 4 examples$"),
     ],
 )
@@ -189,14 +195,57 @@ def test_it_is_called_once_a_step(tmp_path):
 
 
 def on_a_rank(rank, folder):
+    """Two epochs of 41 examples on two processes, the last of them padded, and a restart for the second."""
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
-    with pytest.raises(ValueError, match="a watch records one process, and this training has 2"):
-        a_watch(folder)(np.zeros((4, 3)), [0, 1, 2, 0])
+    data = TensorDataset(torch.cat([IMAGES, IMAGES[:1]]), torch.cat([TARGETS, TARGETS[:1]]))
+    sampler = DistributedSampler(data)
+    for epoch in range(2):
+        loader, watch = agreement.watch(
+            DataLoader(data, batch_size=10, sampler=sampler), folder / "record", resume=True
+        )
+        assert watch.epochs == epoch
+        sampler.set_epoch(epoch)
+        for images, targets in loader:
+            watch(logits_of(images, epoch), targets)
+        table = watch.table()
+        assert watch.epochs == epoch + 1 and (table["known"] == 1).all()
+    # with the index, and examples that only one of them has, or both
+    recorder = LearningRecorder(folder / "indexed", {"train": TARGETS})
+    own = [0, 1, 2] if rank == 0 else [2, 3]
+    recorder.update(own, logits_of(IMAGES, 5)[own])
+    recorder.end_epoch(loss=1.0)
+    table.to_pickle(folder / f"{rank}.pickle")
     torch.distributed.destroy_process_group()
 
 
-def test_several_processes_are_refused(tmp_path):
+def test_several_processes_record_together(tmp_path):
     torch.multiprocessing.spawn(on_a_rank, (tmp_path,), 2)
+    record = LearningRecord(tmp_path / "record")
+    images, targets = torch.cat([IMAGES, IMAGES[:1]]), torch.cat([TARGETS, TARGETS[:1]])
+    expected = [(logits_of(images, epoch).argmax(dim=1) == targets).tolist() for epoch in range(2)]
+    assert record.correct("train").tolist() == [expected] and record.labels("train").tolist() == targets.tolist()
+    assert record.is_complete("train")
+    assert pd.read_pickle(tmp_path / "0.pickle").equals(pd.read_pickle(tmp_path / "1.pickle"))
+    indexed = LearningRecord(tmp_path / "indexed")
+    assert indexed.known("train").sum() == 4 and indexed.known("train")[0, 0, :4].all()
+    assert indexed.series("loss").tolist() == [[1.0]]
+
+
+def test_sets_of_classes_and_other_tasks_in_three_lines(tmp_path):
+    sets = torch.stack([TARGETS, 1 - TARGETS, torch.ones_like(TARGETS)], dim=1).float()
+    names = [f"{i}.png" for i in range(SIZE)]
+    loader = DataLoader(TensorDataset(IMAGES, sets), batch_size=9, shuffle=True)
+    loader, watch = agreement.watch(loader, tmp_path / "sets", ids=names, multi_label=True)
+    for _, targets in loader:
+        watch(4 * targets - 2, targets)
+    record = LearningRecord(tmp_path / "sets")
+    assert record.multi_label and record.correct("train").all() and record.ids("train") == names
+    assert watch.table()["id"].tolist() == names and (watch.table()["first"] == 1).all()
+    loader, watch = agreement.watch(DataLoader(DATA, batch_size=9), tmp_path / "told")
+    for images, targets in loader:
+        watch.update_correct(targets == 1, images[:, 0].sigmoid())
+    np.testing.assert_allclose(watch.table()["confidence"], IMAGES[:, 0].sigmoid(), atol=0.003)
+    assert LearningRecord(tmp_path / "told").correct("train")[0, 0].tolist() == (TARGETS == 1).tolist()
 
 
 def test_other_kinds_of_loaders_are_refused(tmp_path):

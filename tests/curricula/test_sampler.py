@@ -244,6 +244,43 @@ def test_stateful_loaders_go_on_bit_for_bit(workers):
     assert seen + epoch_of(loader) + epoch_of(loader) == whole
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda planned: planned, ""),
+        (
+            lambda planned: planned[::-1],
+            "10 of 10 batches are not those planned, of the same examples: something shuffled",
+        ),
+        (lambda planned: planned[:8], "only 8 of 10 batches were trained, the others were dropped; steps_per_epoch="),
+        (lambda planned: [], "only 0 of 10 batches were trained"),
+        (lambda planned: planned[1::2], "only 5 of 10 batches were trained, one in 2: processes shared them out twice"),
+        (
+            lambda planned: [batch[:3] for batch in planned],
+            "batches had 3 of 6 examples: processes shared them out twice",
+        ),
+        (
+            lambda planned: np.arange(60).reshape(10, 6),
+            "48 of 60 examples trained were not planned, and 48 of 60 planned",
+        ),
+    ],
+    ids=["as planned", "shuffled", "dropped", "none", "every second", "halves", "all drawn"],
+)
+def test_what_was_trained_is_held_against_the_plan(change, told):
+    sampler = PacedSampler(np.arange(60), 6, 30, pacing=lambda step: 12)
+    assert sampler.verify([]) == ""  # no epoch has begun
+    list(sampler)
+    planned = list(sampler)
+    seen = change(planned)
+    if not told:
+        assert sampler.verify(seen) == sampler.verify([torch.tensor(batch) for batch in seen]) == ""
+        assert sampler.verify(planned[2:5], partial=True) == ""
+        return
+    with pytest.warns(UserWarning, match="the order of PacedSampler was not kept in steps 10 to 19: ") as warned:
+        assert told in sampler.verify(seen)
+    assert len(warned) == 1 and told in str(warned[0].message)
+
+
 def draw_on_a_rank(rank, folder):
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     sampler = PacedSampler(np.arange(60), 6, 30)
@@ -341,6 +378,24 @@ def test_bad_arguments_are_named(change, complaint):
     with pytest.raises(ValueError, match=complaint) as error:
         PacedSampler(**arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("pacing", "told"),
+    [
+        (lambda step: 0.2 + step / 100, "returns 0.2 to 0.39, which look like fractions"),
+        (lambda step: float("nan"), "returns np.float64.nan., not numbers of examples from 1 to 50"),
+        (lambda step: -3, "not numbers of examples from 1 to 50"),
+        (lambda step: "all", "not numbers of examples from 1 to 50"),
+    ],
+)
+def test_the_unit_of_a_pacing_function_of_ones_own_is_checked(monkeypatch, pacing, told):
+    with pytest.raises(ValueError, match=told):
+        PacedSampler(np.arange(50), 10, 20, pacing)
+    monkeypatch.setitem(PACING, "own", lambda t, T, N, a=1, b=1: np.linspace(0.1, 1, len(t)))
+    with pytest.raises(ValueError, match=r"'own' returns 0\.1 to 1, which look like fractions"):
+        PacedSampler(np.arange(50), 10, 20, "own")
+    assert PacedSampler(np.arange(50), 10, 20, lambda step: min(step, 50)).prefix_sizes()[0] == 10  # none at first
 
 
 def test_torch_is_imported_only_for_the_sampler():

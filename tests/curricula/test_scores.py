@@ -40,6 +40,18 @@ def test_a_file_is_matched_by_id_and_what_it_lacks_is_nan(tmp_path, kind):
     np.testing.assert_array_equal(read_scores(path, ["a/b.png", "7", "007"]), [-2.0, np.nan, 1.5])
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_of_a_measurements_table(tmp_path, kind):
+    """Rows of train; what is high for easy examples is turned round, and never learned is hardest."""
+    table = pd.DataFrame({"id": ["a", "b", "a"], "split": ["train", "train", "test"], "confidence": [0.9, 0.2, 0.4], "learned_epoch": pd.array([3, None, 7], "Int32")})  # fmt: skip
+    path = tmp_path / f"scores.{kind}"
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    assert read_scores(path, ["b", "a"], "confidence").tolist() == [-0.2, -0.9]
+    assert read_scores(path, ["b", "a"], "learned_epoch").tolist() == [np.inf, 3]
+    with pytest.raises(ValueError, match="needs the columns id and margin, has 'id', 'split', 'confidence'"):
+        read_scores(path, ["a"], "margin")
+
+
 def test_an_empty_score_is_missing(tmp_path):
     (tmp_path / "scores.csv").write_text("id,score\na,1\nb,NaN\nc,\nd,N/A\ne,null\nf,-inf\n")
     found = read_scores(tmp_path / "scores.csv", list("abcdef"))

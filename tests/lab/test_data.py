@@ -129,7 +129,8 @@ def test_images_lie_at_any_depth_and_other_files_are_passed_over(pets):
     Image.open(pets / "train/cat/2.png").save(pets / "train/cat/2.jfif", "JPEG")
     data = load(configuration(pets))
     assert data.train.ids[:5] == ["cat/0.png", "cat/1.png", "cat/2.jfif", "cat/2.png", "cat/indoors/2020/A.PNG"]
-    assert len(data.notes) == 1 and data.notes[0].startswith("1 left out, no file")
+    first = pets / "train/cat/notes.txt"
+    assert data.notes == (f"1 file without the suffix of an image left out, the first: {first}",)
 
 
 def test_hidden_files_and_folders_hold_no_examples(pets):

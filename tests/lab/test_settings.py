@@ -238,7 +238,7 @@ def test_any_value_composes_or_is_told_in_one_line(key, value):
 def test_every_setting_has_a_meaning_and_a_type():
     for entry in ENTRIES.values():
         assert len(entry.metadata["meaning"]) > 5
-        assert type_of(entry.name)
+        assert type_of(entry.type)
 
 
 def test_a_sweep_composes_every_combination():

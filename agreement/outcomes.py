@@ -1,0 +1,92 @@
+"""What a network made of a batch, from its logits: prediction, probability of the label, margin; and checks of what comes in."""
+
+from typing import Any
+
+import numpy as np
+
+MOST_SETS = 62  # classes whose sets are whole numbers of 64 bits, one more than there are sets among them
+
+
+def outcome(logits: np.ndarray, labels: np.ndarray, sets_of: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The predicted labels, the probability of the true ones, and that less the highest of another label; each (B,).
+
+    logits: float (B, C). labels: (B,) classes; with sets_of > 0 sets of that many classes, whose bit c says whether class c is
+    there. A set is predicted where the logits are above 0; its probability is that of all its classes at once.
+    """
+    if sets_of:
+        there = (labels[:, None] >> np.arange(sets_of) & 1).astype(bool)
+        likely = 1 / (1 + np.exp(-np.abs(logits.astype(np.float64))))  # of what is predicted for each class
+        predicted = logits > 0
+        best = likely.prod(axis=1)
+        true = np.where(predicted == there, likely, 1 - likely).prod(axis=1)
+        wrong = (predicted != there).any(axis=1)
+        # the likeliest other set: what is predicted, or that but for its least certain class
+        other = np.where(wrong, best, best * ((1 - likely) / likely).max(axis=1))
+        return (predicted * (1 << np.arange(sets_of))).sum(axis=1), true, true - other
+    rows = np.arange(len(labels))
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    total = shifted.sum(axis=1)
+    true = shifted[rows, labels] / total
+    shifted[rows, labels] = 0
+    return logits.argmax(axis=1), true, true - shifted.max(axis=1) / total
+
+
+def check_shape(shape: tuple[int, ...], classes: int) -> None:
+    """Raise ValueError unless logits of that shape are of (B, classes); of two classes one may do, (B,) or (B, 1)."""
+    if len(shape) not in (1, 2):
+        raise ValueError(f"logits must be (examples, classes), not of shape {tuple(shape)}")
+    found = shape[1] if len(shape) == 2 else 1
+    if found != classes and not (found == 1 and classes == 2):
+        raise ValueError(f"logits of {found} classes, where the record has {classes}: give classes=")
+
+
+def check_logits(logits: Any, classes: int) -> np.ndarray:
+    """Logits as finite float32 (B, classes). One logit, (B,) or (B, 1), is that of class 1 against 0."""
+    logits = logits.detach().float().numpy() if hasattr(logits, "detach") else np.asarray(logits, np.float32)
+    check_shape(logits.shape, classes)
+    logits = logits[:, None] if logits.ndim == 1 else logits
+    if logits.shape[1] < classes:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    check_finite(np.isfinite(logits).all())
+    return logits
+
+
+def check_finite(finite: Any) -> None:
+    if not finite:
+        raise ValueError("logits are not finite: the training has diverged; a smaller learning rate may help")
+
+
+def whole_numbers(values: Any, limit: int | None, what: str, kinds: str) -> np.ndarray:
+    """Whole numbers from 0 to below a limit, int64 (n,), of arrays, tensors or lists whose dtype is one of `kinds`."""
+    array = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{what} must be one whole number per example, not of shape {array.shape}")
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.dtype.kind not in kinds:
+        raise ValueError(f"{what} must be whole numbers, not {array.dtype} such as {array[0]!r}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(
+            f"{what} must be whole numbers, and {(~np.isfinite(array)).sum()} of {len(array)} are missing or infinite"
+        )
+    if array.dtype.kind == "f" and (np.trunc(array) != array).any():
+        raise ValueError(f"{what} must be whole numbers, not such as {array[np.trunc(array) != array][0]}")
+    if array.min() < 0 or (limit is not None and array.max() >= limit):
+        raise ValueError(f"{what} must be {bounds(limit)}, not {array.min() if array.min() < 0 else array.max()}")
+    return array.astype(np.int64)
+
+
+def bounds(limit: int | None) -> str:
+    return "0 or more" if limit is None else f"in 0 to {limit - 1}"
+
+
+def sets_of_classes(values: Any, what: str) -> np.ndarray:
+    """Sets of classes, int64 (n,), whose bit c says whether class c is there, from 0 and 1 (n, C)."""
+    array = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+    if array.ndim != 2 or array.shape[1] > MOST_SETS:
+        raise ValueError(
+            f"{what} must be 0 or 1 for each example and class, of at most {MOST_SETS}, not of shape {array.shape}"
+        )
+    if array.dtype.kind not in "iubf" or not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{what} must be 0 or 1 for each example and class")
+    return (array.astype(np.int64) << np.arange(array.shape[1])).sum(axis=1)

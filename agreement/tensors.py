@@ -1,0 +1,98 @@
+"""What torch does for a recorder: outcomes of a batch where its logits lie, fetched an epoch at a time, and the shares of several
+processes. Imported only where tensors come in or processes train together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+
+from agreement.outcomes import check_shape
+
+
+def elsewhere(values: Any) -> bool:
+    """Whether values are a tensor on another device than the CPU, which to look at would mean to wait for it."""
+    return isinstance(values, torch.Tensor) and values.device.type != "cpu"
+
+
+def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_of: int = 0) -> torch.Tensor:
+    """As `agreement.outcomes.outcome`, int64 (6, B) where the logits lie, without waiting for that device.
+
+    indices: (B,). labels: (B,), of sets (B, C); they may lie on the CPU. The rows: index, label, prediction, probability in
+    1/255, margin in 1/127, and whether the logits are finite.
+    """
+    check_shape(logits.shape, classes)
+    logits = logits.detach().float()
+    if logits.ndim == 1:
+        logits = logits[:, None]
+    if logits.shape[1] < classes:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    finite = logits.isfinite().all(dim=1).long()
+    logits = logits.nan_to_num()
+    indices, labels = here(indices, logits), here(labels, logits)
+    if sets_of:
+        bit = torch.arange(sets_of, device=logits.device)
+        there = labels.long() if labels.ndim == 2 else labels[:, None] >> bit & 1
+        labels, there = (there << bit).sum(dim=1), there.bool()
+        likely, predicted = logits.abs().sigmoid(), logits > 0
+        best = likely.prod(dim=1)
+        true = torch.where(predicted == there, likely, 1 - likely).prod(dim=1)
+        other = torch.where((predicted != there).any(dim=1), best, best * ((1 - likely) / likely).amax(dim=1))
+        prediction = (predicted.long() << bit).sum(dim=1)
+    else:
+        probability = logits.softmax(dim=1)
+        own = labels.long().clamp(0, classes - 1)[:, None]  # what is outside is told when the epoch ends
+        true = probability.gather(1, own)[:, 0]
+        other = probability.scatter(1, own, 0.0).amax(dim=1)
+        prediction = logits.argmax(dim=1)
+    return stacked(indices, labels, prediction, true, true - other, finite)
+
+
+def right_or_wrong(indices: Any, correct: torch.Tensor, value: Any) -> torch.Tensor:
+    """The rows of `outcome` where the loop says what is right, (B,), with what quality, 0 to 1."""
+    wrong = 1 - correct.detach().long()
+    value = here(1 - wrong if value is None else value, correct).detach().float()
+    fits = ((value >= 0) & (value <= 1) & ((wrong == 0) | (wrong == 1))).long()
+    return stacked(here(indices, correct), torch.zeros_like(wrong), wrong, value, 2 * value - 1, fits)
+
+
+def stacked(
+    index: torch.Tensor,
+    label: torch.Tensor,
+    prediction: torch.Tensor,
+    true: torch.Tensor,
+    margin: torch.Tensor,
+    fits: torch.Tensor,
+) -> torch.Tensor:
+    rows = (index, label, prediction, (255 * true).round(), (127 * margin).round(), fits)
+    return torch.stack([row.long() for row in rows])
+
+
+def here(values: Any, other: torch.Tensor) -> torch.Tensor:
+    """Values as a tensor beside another; the copy is not waited for."""
+    return torch.as_tensor(values).to(other.device, non_blocking=True)
+
+
+def fetched(pending: Sequence[torch.Tensor]) -> list[np.ndarray]:
+    """The rows of each batch, in one transfer: the only moment at which the CPU waits for another device."""
+    whole = torch.cat(list(pending), dim=1).cpu().numpy()
+    return np.split(whole, np.cumsum([batch.shape[1] for batch in pending])[:-1], axis=1)
+
+
+def ranks() -> tuple[int, int]:
+    """Which of how many processes that train together this is."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def gathered(share: Any) -> list[Any]:
+    """The shares of all processes, in order, in each of them."""
+    shares: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shares, share)
+    return shares
+
+
+def wait_for_others() -> None:
+    torch.distributed.barrier()

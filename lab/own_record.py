@@ -1,0 +1,184 @@
+"""The report of a learning record that this program has not written itself, such as of a loop of one's own: the same page,
+tables and run in MLflow as after a measurement."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import agreement
+from agreement.record import LearningRecord
+from lab import tracking
+from lab.data.folder import SUFFIXES
+from lab.errors import UserError
+from lab.measure import points_of
+from lab.progress import Progress
+from lab.report import write_record
+from lab.report.summary import headline, print_measurement
+from lab.settings import PROGRAM, nearest
+from lab.views import describe
+from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
+from metrics.images import read_image
+
+DATA = "own-loop"
+MEASURED = "entropy,frequency,segments"  # of the images, where they are given
+NO_IMAGE = np.full((2, 2), 224, np.uint8)
+
+
+def report(given: Mapping[str, str], console: Any) -> str:
+    """Write page, tables and summary of the record in the folder `record`, and log them to MLflow. Returns the run's id.
+
+    given: the words of the command line: `record`, and perhaps `images`, see `images_of`; `statistics` to measure on them,
+    joined by commas; `name` of the run; `cache`. Raises UserError.
+    """
+    if not given.get("record"):
+        raise UserError(f"--mode report: name the folder of a record, such as {PROGRAM} --mode report record=DIR")
+    folder = Path(given["record"]).expanduser()
+    names = given.get("statistics", MEASURED if "images" in given else "")
+    statistics = [name for name in names.strip("[]").split(",") if name]
+    for name in statistics:
+        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
+            raise UserError(f"statistics: there is no '{name}'{nearest(name, [*STATISTICS, *EXAMPLE_STATISTICS])}")
+    if statistics and "images" not in given:
+        raise UserError(f"statistics={names}: they are measured on images; give images=DIR")
+    record = LearningRecord(folder)
+    try:
+        if record.about and "train" not in record.splits:
+            raise UserError(f"record={folder}: it has no train examples")
+        if not record.epochs:
+            raise UserError(f"record={folder}: not every network has finished an epoch yet")
+        splits = {split: (record.ids(split), record.labels(split)) for split in record.splits}
+    except (OSError, ValueError) as error:
+        raise UserError(f"record={error}") from error
+    images: dict[str, Sequence[Any]] = {split: [NO_IMAGE] * len(ids) for split, (ids, _) in splits.items()}
+    if "images" in given:
+        place = Path(given["images"]).expanduser()
+        images = {split: images_of(place, split, *splits[split], record) for split in splits}
+    shown = {
+        "record": str(folder),
+        **{key: given[key] for key in ("images",) if key in given},
+        "statistics": ",".join(statistics),
+        "epochs": record.epochs,
+        "networks": len(record.networks),
+    }
+    kinds = Counter(record.networks)
+    title = given.get("name") or f"{', '.join(f'{n} × {name}' for name, n in kinds.items())}, {folder.name}"
+    tags = {"phase": "measure", "data": DATA, "network": "+".join(kinds)}
+    client = tracking.open_store()
+    with tempfile.TemporaryDirectory() as made:
+        work = Path(made)
+        (work / "record").symlink_to(folder.absolute())
+        with (
+            tracking.Tracked(client, work, f"measure-{DATA}", [(title, shown, tags)]) as tracked,
+            Progress(console, 1, 1) as progress,
+        ):
+            tables = {
+                split: measured(images[split], ids, labels, record, statistics, given.get("cache", "cache"), progress)
+                for split, (ids, labels) in splits.items()
+            }
+            of_images = [name for name in statistics if name in STATISTICS]
+            of_examples = [name for name in statistics if name in EXAMPLE_STATISTICS]
+            progress.say("measuring agreement and correlations")
+            try:
+                findings = agreement.analyse(
+                    record, tables, {split: {} for split in tables}, of_images, before=of_examples
+                )
+            except ValueError as error:
+                raise UserError(f"record={error}") from error
+            progress.say("writing report and tables")
+            summary = write_record(work / "findings", findings, record, images, title, shown, tracked.parent)
+            tracked.publish(points_of(findings, [time.time()] * record.epochs))
+            describe(client, tracked.parent, headline(findings), summary)
+        print_measurement(console, findings, tracked.parent)
+    return tracked.parent
+
+
+def measured(
+    images: Sequence[Any],
+    ids: list[str],
+    labels: np.ndarray,
+    record: LearningRecord,
+    names: list[str],
+    cache: str,
+    progress: Progress,
+) -> pd.DataFrame:
+    """A row per example, a column per statistic named."""
+    if not names:
+        return pd.DataFrame(index=range(len(ids)))
+    if record.multi_label:
+        labels = (labels[:, None] >> np.arange(len(record.classes)) & 1).astype(bool)
+    if isinstance(images, Files):
+        images = images.paths
+    return statistics_table(
+        images, ids, names, Path(cache).expanduser() / "statistics",
+        progress=lambda done, total: progress.step("statistics of the images", done, total), labels=labels,
+    )  # fmt: skip
+
+
+class Files(Sequence[np.ndarray]):
+    """Images in files, decoded when they are looked at."""
+
+    def __init__(self, paths: list[Path]):
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: Any) -> np.ndarray:  # type: ignore[override]  # nobody takes slices
+        try:
+            return read_image(self.paths[i])
+        except (OSError, ValueError) as error:
+            raise UserError(f"images: {error}") from error
+
+
+def images_of(
+    place: Path, split: str, ids: list[str], labels: np.ndarray, record: LearningRecord
+) -> Sequence[np.ndarray]:
+    """The images of a split's examples. Raises UserError where they are not those.
+
+    They are in `place/SPLIT.npy`, uint8 (N, H, W[, 3]), or files below `place/SPLIT` (`val` for test; `place` itself where
+    there is no such folder and no other split). A file is found by the example's id, its path; or, where the loop gave no ids, by its place
+    among all files as torchvision's ImageFolder counts them, which is checked against the labels.
+    """
+    array = place / f"{split}.npy"
+    if array.is_file():
+        try:
+            images = np.load(array, "r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"images: {array} is damaged ({error})") from error
+        if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(ids):
+            found = f"{images.dtype} {images.shape}"
+            raise UserError(f"images: {array} is {found}; uint8 ({len(ids)}, height, width[, 3]) are needed")
+        return images
+    others = [place / name for name in ((split, "val") if split == "test" else (split,))]
+    own = next((other for other in others if other.is_dir()), place if len(record.splits) == 1 else others[0])
+    if not own.is_dir():
+        raise UserError(f"images: there is neither a folder {own} nor a file {array}")
+    if ids != [str(i) for i in range(len(ids))]:
+        paths = [own / name for name in ids]
+        lacking = next((path for path in paths if not path.is_file()), None)
+        if lacking:
+            raise UserError(f"images: there is no file {lacking}, and the record has an example of that id")
+        return Files(paths)
+    found_files = [path for path in own.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    visible = [path for path in found_files if not any(part.startswith(".") for part in path.relative_to(own).parts)]
+    paths = sorted(visible, key=lambda path: (path.relative_to(own).parts[0], str(path.parent), path.name))
+    if len(paths) != len(ids):
+        raise UserError(
+            f"images: {own} holds {len(paths)} images, the record {len(ids)} {split} examples; its ids are no paths, so that "
+            f"the files must be all of them (or write the images as {array}, uint8)"
+        )
+    folders = sorted({path.relative_to(own).parts[0] for path in paths})
+    classes = np.array([folders.index(path.relative_to(own).parts[0]) for path in paths])
+    if record.multi_label or (classes != labels).any():
+        first = "" if record.multi_label else f", {paths[int((classes != labels).argmax())]} the first"
+        raise UserError(
+            f"images: the files in {own}, in the order of torchvision's ImageFolder, have not the labels of the record{first}; "
+            f"give the recorder ids, the paths of the files, or write the images as {array}, uint8"
+        )
+    return Files(paths)
