@@ -10,6 +10,8 @@ import numpy as np
 
 from agreement.record import FORMAT, load_array, read_epochs, read_json, replace_array, replace_text
 
+LARGEST = float(np.finfo(np.float16).max)  # of margins
+
 
 class LearningRecorder:
     """Notes what one network gets right, epoch by epoch, for `LearningRecord` to read.
@@ -92,11 +94,14 @@ class LearningRecorder:
         if len(indices) != len(logits):
             raise ValueError(f"{len(indices)} indices, but logits of {len(logits)} examples")
         rows, labels = np.arange(len(indices)), self.labels[split][indices]
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        total = shifted.sum(axis=1)
-        true = shifted[rows, labels] / total
-        shifted[rows, labels] = 0
-        self.writer.update(split, indices, logits.argmax(axis=1), true, true - shifted.max(axis=1) / total)
+        predicted, away = logits.argmax(axis=1), np.exp(logits - logits.max(axis=1, keepdims=True))
+        away /= away.sum(axis=1, keepdims=True)
+        probability = away[rows, labels]
+        away[rows, labels] -= 1
+        others = logits.copy()
+        others[rows, labels] = -np.inf
+        margin = logits[rows, labels] - others.max(axis=1)
+        self.writer.update(split, indices, predicted, probability, margin, np.linalg.norm(away, axis=1))
 
     def end_epoch(self, **numbers: float) -> None:
         """The epoch is over; numbers to remember of it, such as its loss, by name."""
@@ -141,7 +146,7 @@ class RecordWriter:
 
     folder: where the network's files go. sizes: number of examples of each split. classes: number of labels there can be.
     finished: epochs to keep from an earlier attempt (those beyond are cut off), for a training that resumes.
-    own_loop: epochs may lack examples, and margins are noted too.
+    own_loop: epochs may lack examples.
     """
 
     def __init__(self, folder: Path, sizes: Mapping[str, int], classes: int, finished: int = 0, own_loop: bool = False):
@@ -150,12 +155,13 @@ class RecordWriter:
         byte = np.dtype(np.uint8)
         # where examples may be missing, one more number says of a prediction that there is none yet
         kinds = {"predictions": np.min_scalar_type(classes if own_loop else max(classes, 1) - 1), "probability": byte}
-        if own_loop:
-            kinds["margin"] = np.dtype(np.int8)
+        kinds |= dict.fromkeys(("margin", "error"), np.dtype(np.float16))
         self.rows = {}
         for split, size in sizes.items():
             for kind, dtype in kinds.items():
-                self.rows[split, kind] = GrowingArray(folder / f"{split}-{kind}.npy", size, dtype, finished)
+                row = self.rows[split, kind] = GrowingArray(folder / f"{split}-{kind}.npy", size, dtype, finished)
+                if dtype.kind == "f" and not finished:
+                    row.row[:] = np.nan
             if own_loop and not finished:
                 self.rows[split, "predictions"].row[:] = classes
             known = folder / f"{split}-known.npy"
@@ -170,16 +176,24 @@ class RecordWriter:
             raise ValueError(f"{self.lines} holds {len(kept)} epochs, not the {finished} to resume from")
         replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def update(self, split: str, indices: Any, predictions: Any, probability: Any, margin: Any = None) -> None:
+    def update(
+        self,
+        split: str,
+        indices: Any,
+        predictions: Any,
+        probability: Any,
+        margin: Any = np.nan,
+        error: Any = np.nan,
+    ) -> None:
         """Note a batch: indices (B,) into the split, predicted classes (B,), probabilities of the true class (B,) in [0, 1].
 
-        With `own_loop` the margin (B,) too: that probability less the highest of another class.
+        margin, error: (B,), see `LearningRecord.margin` and `error`; not known by default.
         """
         self.seen[split][indices] = True
         self.rows[split, "predictions"].row[indices] = predictions
         self.rows[split, "probability"].row[indices] = np.rint(np.multiply(probability, 255))
-        if self.own_loop:
-            self.rows[split, "margin"].row[indices] = np.rint(np.multiply(margin, 127))
+        self.rows[split, "margin"].row[indices] = np.clip(margin, -LARGEST, LARGEST)
+        self.rows[split, "error"].row[indices] = error
 
     def end_epoch(self, **numbers: float) -> None:
         """Append what `update` gathered as the next epoch, with the epoch's numbers.

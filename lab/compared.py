@@ -92,7 +92,7 @@ class Compared:
             yield torch.from_numpy(index)
 
     def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
-        step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses in seen]).mean().item()
+        step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses, *_ in seen]).mean().item()
         validation, accuracy = assess(network, self.validation, bf16)
         if accuracy > self.best["accuracy"]:
             weights = {key: value.clone() for key, value in network.state_dict().items()}
@@ -121,7 +121,7 @@ class Compared:
 def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, float]:
     """Mean loss and accuracy in eval mode."""
     loss, correct = 0.0, 0
-    for index, found, losses in evaluate(network, batches, bf16):
+    for index, found, losses, *_ in evaluate(network, batches, bf16):
         loss += losses.double().sum().item()
         correct += int((found.cpu() == batches.labels.cpu()[index]).sum())
     return loss / len(batches), correct / len(batches)

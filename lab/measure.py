@@ -8,7 +8,7 @@ from typing import Any
 
 import agreement
 from agreement.analysis import Findings
-from agreement.record import LearningRecord, read_epochs
+from agreement.record import KINDS, LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
 from lab.data import Data, load, with_random_labels
@@ -54,7 +54,9 @@ def measure(
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
-    with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
+    with unfinished(
+        "measure", trained, data, [*KINDS, f"{threads} threads", f"{ranks_of_torchrun()} processes"]
+    ) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
         experiment = f"measure-{settings.data}"
         with (

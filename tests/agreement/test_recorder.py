@@ -104,13 +104,38 @@ def test_a_complete_record_has_no_mask(tmp_path):
     assert LearningRecord(tmp_path).is_complete("train") and LearningRecord(tmp_path).known("train").all()
 
 
-def test_margins_are_of_the_label_against_the_best_other(tmp_path):
+def test_margins_are_of_the_label_against_the_best_other_and_errors_are_lengths(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1], LOGITS[0][:2])
+    recorder.end_epoch()
+    recorder.update([2], LOGITS[0][2:])
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.margin("train")[0].dtype == np.float16
+    np.testing.assert_array_equal(record.margin("train")[0], [[2, 3, np.nan], [2, 3, -9]])
+    away = torch.softmax(torch.tensor(LOGITS[0]), dim=1) - torch.eye(3)[LABELS]
+    np.testing.assert_allclose(record.error("train")[0][1], away.norm(dim=1), rtol=1e-3)
+
+
+def test_a_margin_beyond_half_precision_is_the_largest(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1, 2], np.array([[1e6, 0, 0], [1e6, 0, 0], [0, 0, 0]]))
+    recorder.end_epoch()
+    assert LearningRecord(tmp_path).margin("train")[0].tolist() == [[65504, -65504, 0]]
+
+
+def test_a_record_of_an_earlier_version_says_that_it_has_no_margins(tmp_path):
     recorder = LearningRecorder(tmp_path, {"train": LABELS})
     recorder.update([0, 1, 2], LOGITS[0])
     recorder.end_epoch()
-    first, second, third = torch.softmax(torch.tensor(LOGITS[0]), dim=1).tolist()
-    expected = [first[0] - first[1], second[2] - second[0], third[1] - third[0]]
-    np.testing.assert_allclose(LearningRecord(tmp_path).margin("train")[0][0] / 127, expected, atol=0.5 / 127 + 1e-6)
+    (tmp_path / "network-1" / "train-margin.npy").unlink()
+    record = LearningRecord(tmp_path)
+    assert record.correct("train").shape == (1, 1, 3)
+    with pytest.raises(ValueError, match="has no margin of its train examples: an earlier version made it"):
+        record.margin("train")
+    np.save(tmp_path / "network-1" / "train-error.npy", np.zeros((1, 3), np.int8))
+    with pytest.raises(ValueError, match=r"train-error\.npy is not an array of fractions with 2 dimensions"):
+        record.error("train")
 
 
 def test_a_restart_goes_on_with_the_finished_epochs(tmp_path):
