@@ -54,10 +54,11 @@ def compare(settings: CompareSettings, console: Any) -> str:
     given[train.index] = train.labels  # with the wrong ones: a score must not know better than the training
     labels = data.classes_of(given)
     with Progress(console, trainings, settings.evaluations) as progress:
-        scores, notes = scores_of(
+        scores, descending, notes = scores_of(
             settings.metric, data.train, labels, settings.data, settings.root, settings.measurement, client,
-            settings.cache, settings.statistics_resize, progress,
+            settings.cache, settings.statistics_resize, progress, settings.descending, data.digest,
         )  # fmt: skip
+    say(*notes)
     groups = clusters_of(data.train, labels)[train.index] if settings.variety == "clusters" else None
     examples = len(train.labels)
     if examples < settings.batch_size:
@@ -69,9 +70,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     say(*(f"{note}. Continuing." for note in about))
     notes += about
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    arms = arms_of(
-        settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending, groups
-    )
+    arms = arms_of(settings.arms, seeds, scores[train.index], train.labels, settings.balance, descending, groups)
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work

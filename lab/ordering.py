@@ -54,32 +54,99 @@ def scores_of(
     cache: str,
     resize: int | None,
     progress: Progress,
-) -> tuple[np.ndarray, list[str]]:
-    """Scores (N,) of the train examples, lower is easier, NaN where there is none; and notes on where they are from.
+    descending: bool | None,
+    digest: str,
+) -> tuple[np.ndarray, bool, list[str]]:
+    """Scores (N,) of the train examples, NaN where there is none; whether high is easy; and notes on where they are from and on that.
 
-    data, root, measurement: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`.
+    data, root, measurement: as in `record_of`. labels, cache, resize: as in `lab.statistics.statistics_of`. descending: whether
+    high is easy, of all parts; None: as each part declares. digest: of the data, by which a measurement of it is known.
     """
-    notes, columns = [], []
+    notes, columns, high = [], [], []
     for part in check_metric(metric):
+        declared, why = None, ""
         if part.startswith("file:"):
             try:
-                columns.append(read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids))
+                values, declared = read_scores(Path(part.removeprefix("file:")).expanduser(), train.ids)
             except ValueError as error:
                 raise UserError(f"metric={error}") from error
+            columns.append(values)
+            if declared is None and descending is None:
+                declared, why = False, "; a column called easiness instead of score, or descending=true, says otherwise"
         elif part in ANNOTATIONS:
             if part not in train.annotations:
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
                 raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
+            declared = ANNOTATIONS[part]
+            if declared is None and descending is None:
+                declared, why = measured_direction(part, data, digest, len(train), client)
+                if not why:
+                    raise UserError(
+                        f"metric={part}: whether high or low is easy is not known; give descending=true or false"
+                    )
         elif part in SCORES:
             record, run = record_of(measurement, metric, train, data, root, client)
-            columns.append(SCORES[part](record.correct("train"), record.probability("train")))
+            try:
+                columns.append(SCORES[part].read(record))
+            except ValueError as error:
+                command = f"{PROGRAM} --mode measure data={data}"
+                raise UserError(f"metric={part}: {error}; measure again ({command}), or take confidence") from error
+            declared = SCORES[part].descending
+            if few := too_little(part, record.epochs, len(record.networks)):
+                notes.append(few)
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of measurement {run} ({networks}; {record.epochs} epochs)")
         else:
             table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
             columns.append(table[part].to_numpy())
-    return (combine(columns) if len(columns) > 1 else columns[0]), notes
+            declared = False
+            if part in STATISTICS and descending is None:
+                declared, why = measured_direction(part, data, digest, len(train), client)
+        high.append(bool(declared) if descending is None else descending)
+        notes.append(f"easy is {'high' if high[-1] else 'low'} {part}{why}")
+    if len(columns) == 1:
+        return columns[0], high[0], notes
+    return combine([-column if easy else column for column, easy in zip(columns, high, strict=True)]), False, notes
+
+
+def too_little(score: str, epochs: int, networks: int) -> str:
+    """What to say where a score was read off fewer epochs or networks than it takes to be worth having."""
+    least = SCORES[score]
+    if epochs >= least.epochs and networks >= least.networks:
+        return ""
+    counts = f"{least.epochs} epochs and {least.networks} network{'s' if least.networks > 1 else ''}"
+    return f"{score} is worth having from {counts} on; this measurement has {epochs} and {networks}"
+
+
+def measured_direction(name: str, data: str, digest: str, examples: int, client: Any) -> tuple[bool, str]:
+    """Whether high is easy, by the sign of the correlation with the order of learning in the latest measurement of these examples.
+
+    Low is easy, and no reason given, where there is no measurement, or its correlation is within chance of 0.
+    """
+    with tracking.store_errors():
+        for run in finished(client, data):
+            rho = run.data.metrics.get(f"correlation/{name}")
+            same = any(each.dataset.digest == digest[:32] for each in run.inputs.dataset_inputs)
+            if rho is None or not same:
+                continue
+            if abs(rho) * examples**0.5 < 1.96:
+                return False, ""
+            return rho < 0, f": rho {rho:+.2f} with the order of learning in measurement {run.info.run_id[:8]}"
+    return False, ""
+
+
+def finished(client: Any, data: str) -> list[Any]:
+    """The finished measurements of a data set, the latest first."""
+    experiment = client.get_experiment_by_name(f"measure-{data}")
+    if not experiment:
+        return []
+    return client.search_runs(
+        [experiment.experiment_id],
+        "tags.phase = 'measure' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=50,
+    )
 
 
 def record_of(
@@ -97,17 +164,7 @@ def record_of(
             if runs[0].data.tags["phase"] != "measure":
                 raise UserError(f"measurement={measurement}: that run is no measurement; --mode list shows which are")
         else:
-            experiment = client.get_experiment_by_name(f"measure-{data}")
-            runs = (
-                client.search_runs(
-                    [experiment.experiment_id],
-                    "tags.phase = 'measure' and attributes.status = 'FINISHED'",
-                    order_by=["attributes.start_time DESC"],
-                    max_results=50,
-                )
-                if experiment
-                else []
-            )
+            runs = finished(client, data)
         for run in runs:
             record = LearningRecord(Path(client.download_artifacts(run.info.run_id, "record")))
             try:

@@ -27,10 +27,16 @@ PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as t
 NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121")
 ARMS = ("shuffled", "curriculum", "anti", "random")
 PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "fixed_exponential", "varied_exponential")
-SCORES = ("agreement", "confidence", "forgetting")
+SCORES = (
+    "learning_time", "agreement", "first", "last", "forgetting", "confidence", "variability", "loss", "aum", "margin", "el2n",
+)  # fmt: skip
 STATISTICS = ("entropy", "frequency", "segments", "edges", "gradient")
 EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "neighbours", "typicality")
-ANNOTATIONS = ("instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise")
+ANNOTATIONS = (
+    "instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise", "el2n_published",
+    "el2n_variance_published", "forgetting_published", "grand_published", "uncertainty_published", "loss_published",
+    "transfer_published", "second_split_forgetting_published",
+)  # fmt: skip
 OTHER_WORDS = {  # of other programs, that look like no setting here
     **dict.fromkeys(("learning_rate", "max_lr", "base_lr", "eta"), "lr"),
     **dict.fromkeys(("model", "models", "arch", "architecture", "net"), "network"),
@@ -176,12 +182,14 @@ class CompareSettings(Settings):
 
     metric: str = setting(
         "entropy",
-        "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a "
-        "measurement; file:PATH of "
+        "what orders the examples: a statistic, such as shallow or entropy; a score of a measurement, such as "
+        "learning_time, agreement or aum; an annotation, such as c_score; file:PATH of "
         "columns id and score; several joined by +",
         known=(*STATISTICS, *EXAMPLE_STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
     )
-    descending: bool = setting(False, "take high scores for easy")
+    descending: bool | None = setting(
+        None, "whether high scores are easy; null: as the score declares, which is printed"
+    )
     arms: list[str] = setting(list(ARMS), "ways of ordering to compare, shuffled among them", choices=ARMS)
     balance: bool = setting(True, "keep the proportions of the classes in every prefix of the order")
     variety: str = setting(

@@ -31,7 +31,7 @@ def example_facts(
     test: sizes of the splits. mistakes: per split what `shared_mistakes` finds, examples by position. suspects: positions
     of the train examples that `shallow`, where it was measured, finds hardest. labels: per label the name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
     """
-    place = agreement_score(record.correct("train"), record.probability("train"))
+    place = agreement_score(record.correct("train"))
     mistaken = {
         split: shared_mistakes(record.predictions(split), record.probability(split), record.labels(split))
         for split in ("train", "test")

@@ -143,8 +143,8 @@ def test_references_of_cifar10_are_annotations_and_can_order_a_curriculum(place,
 
     shared = [word for word in SMALL if word.partition("=")[0] in CompareSettings.__dataclass_fields__]
     curriculum = ["--mode", "curriculum", *shared, *words, "seeds=2", "evaluations=1", "arms=[shuffled,curriculum]"]
-    assert train.main([*curriculum, "metric=c_score", "descending=true"]) == 0
-    capsys.readouterr()
+    assert train.main([*curriculum, "metric=c_score"]) == 0
+    assert "easy is high c_score" in capsys.readouterr().out
     assert train.main([*curriculum, "metric=box_area"]) == 2
     assert "no such annotation; it has c_score, label_noise" in capsys.readouterr().err
 
