@@ -23,9 +23,9 @@ from lab.errors import UserError
 from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
 
-PHASES = ("measure", "sweep", "curriculum")
+PHASES = ("measure", "sweep", "curriculum", "scores")
 NO_RUNS = "the store holds no runs of this program"
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "report.html", "summary.txt", "figures")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "order-agreement.csv", "score-table.csv", "report.html", "summary.txt", "figures")  # fmt: skip
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:

@@ -12,14 +12,13 @@ from agreement.record import KINDS, LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
 from lab.data import Data, load, with_random_labels
-from lab.errors import UserError
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
-from lab.settings import MeasureSettings, nearest, plain
-from lab.statistics import annotated, kinds_of, statistics_of
+from lab.settings import MeasureSettings, plain
+from lab.statistics import annotated, check_names, kinds_of, statistics_of
 from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
@@ -38,10 +37,7 @@ def measure(
     sweep: the run that this measurement is a child of, and tags that it gets there. keep: where its folder of work goes in
     the end, in place of being removed.
     """
-    for name in settings.statistics:
-        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
-            known = [*STATISTICS, *EXAMPLE_STATISTICS]
-            raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
+    check_names(settings.statistics)
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
     for note in data.notes:

@@ -156,8 +156,16 @@ def record_of(
 
     data, root: of the train examples, as settings.
     """
-    elsewhere = "" if root == "data" else f" root={root}"
-    command = f"{PROGRAM} --mode measure data={data}{elsewhere}"
+    found = matching_record(measurement, train, data, client)
+    if found is None:
+        elsewhere = "" if root == "data" else f" root={root}"
+        command = f"{PROGRAM} --mode measure data={data}{elsewhere}"
+        raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}")
+    return found
+
+
+def matching_record(measurement: str | None, train: Split, data: str, client: Any) -> tuple[LearningRecord, str] | None:
+    """As `record_of`; None where there is no measurement of these examples. Raises UserError where the one asked for is not that."""
     with tracking.store_errors():
         if measurement:
             runs = [find(client, measurement, "measurement")]
@@ -175,7 +183,7 @@ def record_of(
                     raise UserError(f"measurement={run.info.run_id}: {error}") from error
     if measurement:
         raise UserError(f"measurement={measurement}: it measured other examples than data={data}")
-    raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}")
+    return None
 
 
 @dataclass(frozen=True)

@@ -220,8 +220,30 @@ class CompareSettings(Settings):
     )
 
 
-MODES: dict[str, type[Settings]] = {"measure": MeasureSettings, "curriculum": CompareSettings}
-ENTRIES = {entry.name: entry for kind in MODES.values() for entry in fields(kind)}  # of both modes, by name
+@dataclass(frozen=True)
+class ScoreSettings(Settings):
+    """Of `--mode scores`. What training needs is read by nobody here, and may stand in a preset."""
+
+    statistics: list[str] = setting(
+        ["entropy", "frequency", "segments", "gradient", *EXAMPLE_STATISTICS],
+        "what to compare as scores, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
+        known=(*STATISTICS, *EXAMPLE_STATISTICS),
+    )
+    measurement: str | None = setting(None, "run id of the measurement to compare with; null: the latest of the data")
+    resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval", effect=False, at_least=1)
+    random_labels: float = setting(
+        0.0, "of the measurement: the labels that it drew are the wrong ones to find", at_least=0, at_most=1
+    )
+
+
+MODES: dict[str, type[Settings]] = {
+    "measure": MeasureSettings,
+    "curriculum": CompareSettings,
+    "scores": ScoreSettings,
+}
+# of all modes, by name; what several have is described as in the first
+ENTRIES = {entry.name: entry for kind in MODES.values() for entry in fields(kind)}
+ENTRIES |= {entry.name: entry for kind in reversed(MODES.values()) for entry in fields(kind)}
 
 
 def compose(words: list[str], mode: str = "measure") -> Any:
@@ -379,13 +401,10 @@ def check(settings: Settings) -> None:
     names = settings.network if isinstance(settings.network, list) else [settings.network]
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"network={settings.network}: expected a name, or a list of names such as network=lenet5,vgg16")
-    if isinstance(settings, MeasureSettings):
-        if not settings.statistics:
-            raise UserError("statistics=[]: name at least one")
-        if settings.sync_batchnorm and not on_gpu(settings.device):
-            raise UserError(
-                "sync_batchnorm=true: torch synchronises batch-norm between GPUs alone; leave it out on CPUs"
-            )
+    if isinstance(settings, MeasureSettings | ScoreSettings) and not settings.statistics:
+        raise UserError("statistics=[]: name at least one")
+    if isinstance(settings, MeasureSettings) and settings.sync_batchnorm and not on_gpu(settings.device):
+        raise UserError("sync_batchnorm=true: torch synchronises batch-norm between GPUs alone; leave it out on CPUs")
 
 
 def on_gpu(device: str) -> bool:

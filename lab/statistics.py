@@ -9,8 +9,10 @@ import pandas as pd
 from PIL import Image
 
 from lab.data import Split
+from lab.errors import UserError
 from lab.progress import Progress
-from metrics import statistics_table
+from lab.settings import nearest
+from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
 
 RESIZED = ("entropy", "frequency")  # by statistics_resize=, as the paper does on ImageNet
 
@@ -30,6 +32,14 @@ class Resized(Sequence):
         )
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise UserError for a statistic that is not known."""
+    for name in names:
+        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
+            known = [*STATISTICS, *EXAMPLE_STATISTICS]
+            raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
+
+
 def statistics_of(
     split: Split,
     labels: np.ndarray,
@@ -38,17 +48,21 @@ def statistics_of(
     resize: int | None,
     progress: Progress,
     words: str,
+    seconds: dict[str, float] | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """A row per example, a column per statistic named.
 
     labels: what the statistics of examples take for their classes, see `Data.classes_of`. cache: folder in which statistics
     are kept. resize: side of the squares that those in RESIZED are taken of. words: what the progress is called.
+    seconds, seed: as of `metrics.statistics_table`.
     """
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:
         return statistics_table(
             images, split.ids, names, Path(cache).expanduser() / "statistics",
-            progress=lambda done, total: progress.step(words, done, total), labels=labels,
+            progress=lambda done, total: progress.step(words, done, total), labels=labels, seconds=seconds,
+            seed=seed,
         )  # fmt: skip
 
     if not resize:

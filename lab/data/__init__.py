@@ -44,6 +44,8 @@ ANNOTATIONS: dict[str, bool | None] = {
     **PUBLISHED,
 }
 
+DIFFICULTIES = ("search_difficulty", "c_score", *PUBLISHED)  # of these, difficulties that others published
+
 
 def load(settings: Settings) -> Data:
     """The data set that the settings name; raises UserError in one line when it cannot be had.
