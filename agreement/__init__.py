@@ -41,6 +41,7 @@ from agreement.measures import true_positive_agreement as true_positive_agreemen
 from agreement.record import LearningRecord as LearningRecord
 from agreement.recorder import LearningRecorder as LearningRecorder
 from agreement.recorder import RecordWriter as RecordWriter
+from agreement.suspicion import suspicion as suspicion
 
 if TYPE_CHECKING:
     from agreement.watching import Indexed as Indexed

@@ -31,6 +31,7 @@ from agreement.measures import (
     true_positive_agreement,
 )
 from agreement.record import LearningRecord
+from agreement.suspicion import suspects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +164,7 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
             "confidence": confidence,
             "variability": variability,
             "forgetting": forgetting_events(correct).mean(axis=0),
+            "suspect": suspects(record, split, statistics),
         }
     )
 

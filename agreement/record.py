@@ -137,6 +137,10 @@ class LearningRecord:
         """
         return self.arrays(split, "error", "f")
 
+    def has_margins(self, split: str) -> bool:
+        """Whether the record keeps margins; those of earlier versions do not."""
+        return all((self.network_folder(k) / f"{split}-margin.npy").is_file() for k in range(len(self.networks)))
+
     def is_complete(self, split: str) -> bool:
         """Whether every network was shown every example in every epoch, as far as the files tell: `known` costs memory."""
         return not any((self.network_folder(k) / f"{split}-known.npy").is_file() for k in range(len(self.networks)))
