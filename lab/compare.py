@@ -27,6 +27,7 @@ from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, nearest, plain
+from lab.teacher import register
 from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import TERMS, discard, keep_training, take_training, unfinished
@@ -116,6 +117,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
 def check(settings: CompareSettings) -> None:
     """Raise UserError for what can be wrong with a comparison before anything is loaded."""
     parts = check_metric(settings.metric)
+    register(parts, settings.weights)
     if settings.measurement and not {*parts} & {*SCORES}:
         readers = ", ".join(SCORES)
         raise UserError(f"measurement={settings.measurement}: metric={settings.metric} reads none; {readers} do")

@@ -37,7 +37,7 @@ def measure(
     sweep: the run that this measurement is a child of, and tags that it gets there. keep: where its folder of work goes in
     the end, in place of being removed.
     """
-    check_names(settings.statistics)
+    check_names(settings.statistics, settings.weights)
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
     for note in data.notes:

@@ -22,6 +22,7 @@ from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import PROGRAM, nearest
 from lab.statistics import Resized, statistics_of
+from lab.teacher import PREFIX
 from metrics import EXAMPLE_STATISTICS, STATISTICS, clusters
 from metrics.shallow.examples import SIDE
 
@@ -31,14 +32,14 @@ def check_metric(metric: str) -> list[str]:
     parts: list[str] = []
     known = [*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
     for part in map(str.strip, metric.split("+")):
-        if parts and parts[-1].startswith("file:") and part not in known and not part.startswith("file:"):
+        if parts and parts[-1].startswith("file:") and part not in known and not part.startswith(("file:", PREFIX)):
             parts[-1] += f"+{part}"  # a file may be called so
         else:
             parts.append(part)
     for part in parts:
         if not part:
             raise UserError(f"metric={metric}: name a score on either side of the +")
-        if part not in known and not part.startswith("file:"):
+        if part not in known and not part.startswith(("file:", PREFIX)):
             raise UserError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
     return parts
 

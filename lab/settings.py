@@ -92,6 +92,9 @@ class Settings:
         "side in pixels of the squares that images are resized to for entropy and frequency; null: no resizing",
         at_least=10,
     )
+    weights: str | None = setting(
+        None, "file of the weights of the statistic teacher:NAME, a network of torchvision.models; null: torchvision's"
+    )
     # by which networks
     network: Any = setting(
         "lenet5",

@@ -12,6 +12,7 @@ from lab.data import Split
 from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import nearest
+from lab.teacher import register
 from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
 
 RESIZED = ("entropy", "frequency")  # by statistics_resize=, as the paper does on ImageNet
@@ -32,8 +33,9 @@ class Resized(Sequence):
         )
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raise UserError for a statistic that is not known."""
+def check_names(names: Sequence[str], weights: str | None) -> None:
+    """Raise UserError for a statistic that is not known. weights: of teachers, see `lab.teacher`."""
+    register(names, weights)
     for name in names:
         if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
             known = [*STATISTICS, *EXAMPLE_STATISTICS]

@@ -10,7 +10,7 @@ from agreement.suspicion import suspects
 
 def test_it_is_the_rank_of_the_mean_rank():
     assert suspicion([np.array([0.1, 0.9, 0.5])]).tolist() == [3, 1, 2]
-    assert suspicion([np.array([1.0, 2, 3]), np.array([3.0, 2, 9])]).tolist() == [3, 2, 1]
+    assert suspicion([np.array([1.0, 2, 3]), np.array([1.0, 2, 9])]).tolist() == [3, 2, 1]
     assert suspicion([np.array([np.nan, 1, 1])]).tolist() == [3, 1, 2]
 
 

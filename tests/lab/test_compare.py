@@ -200,7 +200,7 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
         (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
         (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=digits"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
-        (["measurement=1234"], "metric=entropy reads none; agreement, confidence, forgetting do"),
+        (["measurement=1234"], "metric=entropy reads none; learning_time, agreement, first, last,"),
         (
             ["arms=[shuffled,anti-curr]"],
             "arms=anti-curr: expected one of shuffled, curriculum, anti, random; did you mean anti",
