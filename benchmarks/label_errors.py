@@ -8,8 +8,9 @@ set (Northcutt et al. 2021: of 5 people fewer than 3 chose the given label). Eac
 the wrong ones among them. cleanlab's scores are of the leave-one-out probabilities of `shallow`: the mean output of its eight
 sets of features, of targets 1 and -1, as a probability.
 
-``--record`` is the learning record of a measurement of the train images with ``random_labels=``: labels other than CIFAR-10's are
-the wrong ones. All scores of the record, and what the column ``suspect`` makes of them and of `shallow`.
+``--record`` is the learning record of a measurement: all scores of it that there are numbers for, and what the column ``suspect``
+makes of them and of `shallow`. Of one with ``random_labels=``, the train labels other than CIFAR-10's are the wrong ones; of
+another, the reviewed errors of the test set.
 
 Printed: area under the curve of wrong labels found over right labels suspected, and how many of the first hundred are wrong.
 """
@@ -56,14 +57,15 @@ def before_training(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndar
     return found
 
 
-def after_training(record: LearningRecord, shallow: np.ndarray) -> dict[str, np.ndarray]:
-    found = {name: -values if SCORES[name].descending else values for name, values in scores_of(record).items()}
-    found["suspect, without shallow"] = -suspects(record, "train", {})
-    return found | {"suspect": -suspects(record, "train", {"shallow": shallow})}
-
-
-def scores_of(record: LearningRecord) -> dict[str, np.ndarray]:
-    return {name: score.read(record) for name, score in SCORES.items()}
+def after_training(record: LearningRecord, split: str, images: np.ndarray) -> dict[str, np.ndarray]:
+    found = {}
+    for name, score in SCORES.items():
+        if score.reads in ("correct", "probability") or record.has_margins(split):
+            values = score.read(record, split=split)
+            found[name] = -values if score.descending else values
+    shallow = EXAMPLE_STATISTICS["shallow"](images, record.labels(split))
+    found["suspect, without shallow"] = -suspects(record, split, {})
+    return found | {"shallow": shallow, "suspect": -suspects(record, split, {"shallow": shallow})}
 
 
 def show(what: str, columns: Mapping[str, np.ndarray], wrong: np.ndarray) -> None:
@@ -86,16 +88,22 @@ def main() -> None:
     data = load(compose(["data=cifar10", f"root={given.root}"]))
     number = min(given.images or len(data.train), len(data.train))
     images, labels = images_of(data.train, number), data.train.labels[:number]
-    for folder in given.record:
-        record = LearningRecord(folder)
-        if record.ids("train") != data.train.ids:
-            raise SystemExit(f"{folder} is the record of other examples")
-        shallow = EXAMPLE_STATISTICS["shallow"](images_of(data.train, len(data.train)), record.labels("train"))
-        show(folder.name, after_training(record, shallow), record.labels("train") != data.train.labels)
-    test = min(given.images or len(data.test), len(data.test))
     reviewed = json.loads((given.root / "difficulty" / "cifar10_test_label_errors.json").read_text())
-    errors = np.isin(np.array(data.test.ids[:test], int), [e["id"] for e in reviewed if e["mturk"]["given"] < 3])
-    show("CIFAR-10's test set", before_training(images_of(data.test, test), data.test.labels[:test]), errors)
+    errors = [str(each["id"]) for each in reviewed if each["mturk"]["given"] < 3]
+    for folder in given.record:
+        record, place = LearningRecord(folder), {name: i for i, name in enumerate(data.train.ids)}
+        clean = data.train.labels[[place[name] for name in record.ids("train")]]
+        if (wrong := record.labels("train") != clean).any():
+            ordered = np.stack([data.train.original(place[name]) for name in record.ids("train")])
+            show(folder.name, after_training(record, "train", ordered), wrong)
+        else:
+            place = {name: i for i, name in enumerate(data.test.ids)}
+            ordered = np.stack([data.test.original(place[name]) for name in record.ids("test")])
+            wrong = np.isin(record.ids("test"), errors)
+            show(f"{folder.name}, test set", after_training(record, "test", ordered), wrong)
+    test = min(given.images or len(data.test), len(data.test))
+    wrong = np.isin(data.test.ids[:test], errors)
+    show("CIFAR-10's test set", before_training(images_of(data.test, test), data.test.labels[:test]), wrong)
     draw = np.random.default_rng(40)
     drawn = np.where(draw.random(number) < 0.4, (labels + draw.integers(1, 10, number)) % 10, labels)
     show("40 % drawn", before_training(images, drawn), drawn != labels)
