@@ -84,7 +84,7 @@ def print_sweep(console: Any, curves: Mapping[str, Mapping[str, np.ndarray]], or
     show(console, "sweep.txt", tables, run=run)
 
 
-SCORE_HEADS = ("score", "easy", "seconds", "passes", "reli-\nable", "learning time\n[95 % interval]", "in\nclass", "pub-\nlished", "wrong\nlabels")  # fmt: skip
+SCORE_HEADS = ("score", "easy", "seconds", "passes", "reli-\nable", "learning\ntime ±", "in\nclass", "pub-\nlished", "wrong\nlabels")  # fmt: skip
 
 
 def print_scores(console: Any, scores: pd.DataFrame, headline: str, about: Mapping[str, Any], run: str) -> None:
@@ -100,7 +100,7 @@ def score_rows(scores: pd.DataFrame) -> Rows:
 
     rows = []
     for name, row in scores.iterrows():
-        rho = "-" if np.isnan(row["rho"]) else f"{row['rho']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+        rho = "-" if np.isnan(row["rho"]) else f"{row['rho']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}"
         cost = "-" if np.isnan(row["seconds"]) else f"{row['seconds']:,.1f}" if row["seconds"] < 10 else f"{row['seconds']:,.0f}"  # fmt: skip
         passes = "-" if np.isnan(row["passes"]) else f"{row['passes']:.0f}"
         reliable = "exact" if row["source"] == "images" else two(row["reliability"])

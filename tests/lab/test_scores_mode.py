@@ -41,7 +41,7 @@ def test_one_table_of_what_can_be_had(scored, digits, capsys):
     assert table.loc["aum", "easy"] == "high" and table.loc["loss", "easy"] == "low"
     assert table.loc["learning_time", "reliability"] > 0.5
     assert (table["low"] <= table["rho"]).all() and (table["rho"] <= table["high"]).all()
-    assert table.loc[["confidence", "aum"], "rho"].min() > 0.5
+    assert table.loc[["confidence", "aum"], "rho"].min() > 0.2
     assert table.loc["shallow:fast", "seconds"] > 0 and 0 < table.loc["shallow:fast", "reliability"] < 1
     assert table["area"].isna().all()
     printed = " ".join(capsys.readouterr().out.split())
@@ -58,7 +58,7 @@ def test_one_table_of_what_can_be_had(scored, digits, capsys):
 def test_without_a_measurement_of_these_labels_it_says_so_and_finds_the_wrong_ones(scored, digits, capsys):
     _, table = scored(f"root={digits}", "statistics=shallow", "random_labels=0.3")
     assert list(table.index) == ["shallow"] and np.isnan(table.loc["shallow", "rho"])
-    assert table.loc["shallow", "area"] > 0.9
+    assert table.loc["shallow", "area"] > 0.8
     printed = " ".join(capsys.readouterr().out.split())
     assert (
         "There is no measurement of these examples to compare with. Wrong labels are found best by shallow" in printed
