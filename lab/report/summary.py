@@ -103,7 +103,7 @@ def score_rows(scores: pd.DataFrame) -> Rows:
         rho = "-" if np.isnan(row["rho"]) else f"{row['rho']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}"
         cost = "-" if np.isnan(row["seconds"]) else f"{row['seconds']:,.1f}" if row["seconds"] < 10 else f"{row['seconds']:,.0f}"  # fmt: skip
         passes = "-" if np.isnan(row["passes"]) else f"{row['passes']:.0f}"
-        reliable = "exact" if row["source"] == "images" else two(row["reliability"])
+        reliable = "exact" if row["source"] == "images" else two(row["reliability"]).lstrip("+")
         found = "-" if np.isnan(row["area"]) else f"{row['area']:.3f}"
         rows.append([str(name), row["easy"], cost, passes, reliable, rho, two(row["within_rho"]), two(row["published"]), found])  # fmt: skip
     return rows
