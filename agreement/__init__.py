@@ -41,6 +41,7 @@ from agreement.measures import true_positive_agreement as true_positive_agreemen
 from agreement.own_loop import LearningRecorder as LearningRecorder
 from agreement.record import LearningRecord as LearningRecord
 from agreement.recorder import RecordWriter as RecordWriter
+from agreement.suspicion import suspicion as suspicion
 from agreement.tables import summary as summary
 from agreement.tables import to_cleanlab as to_cleanlab
 

@@ -32,6 +32,7 @@ from agreement.measures import (
     true_positive_agreement,
 )
 from agreement.record import LearningRecord
+from agreement.suspicion import suspects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +165,7 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
             "confidence": confidence,
             "variability": variability,
             "forgetting": forgetting_events(correct).mean(axis=0),
+            "suspect": suspects(record, split, statistics),
         }
     )
 

@@ -1,4 +1,4 @@
-"""What a network made of a batch, from its logits: prediction, probability of the label, margin; and checks of what comes in."""
+"""What a network made of a batch, from its logits: prediction, probability of the label, margin, error; and checks of what comes in."""
 
 from typing import Any
 
@@ -7,28 +7,29 @@ import numpy as np
 MOST_SETS = 62  # classes whose sets are whole numbers of 64 bits, one more than there are sets among them
 
 
-def outcome(logits: np.ndarray, labels: np.ndarray, sets_of: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The predicted labels, the probability of the true ones, and that less the highest of another label; each (B,).
+Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def outcome(logits: np.ndarray, labels: np.ndarray, sets_of: int = 0) -> Outcome:
+    """The predicted labels, the probability of the true ones, margin and error, see `LearningRecord`; each (B,).
 
     logits: float (B, C). labels: (B,) classes; with sets_of > 0 sets of that many classes, whose bit c says whether class c is
     there. A set is predicted where the logits are above 0; its probability is that of all its classes at once.
     """
     if sets_of:
         there = (labels[:, None] >> np.arange(sets_of) & 1).astype(bool)
-        likely = 1 / (1 + np.exp(-np.abs(logits.astype(np.float64))))  # of what is predicted for each class
-        predicted = logits > 0
-        best = likely.prod(axis=1)
-        true = np.where(predicted == there, likely, 1 - likely).prod(axis=1)
-        wrong = (predicted != there).any(axis=1)
-        # the likeliest other set: what is predicted, or that but for its least certain class
-        other = np.where(wrong, best, best * ((1 - likely) / likely).max(axis=1))
-        return (predicted * (1 << np.arange(sets_of))).sum(axis=1), true, true - other
+        right_way = np.where(there, logits, -logits.astype(np.float64))
+        likely = 1 / (1 + np.exp(-right_way))  # of what is true for each class
+        predicted = ((logits > 0) * (1 << np.arange(sets_of))).sum(axis=1)
+        return predicted, likely.prod(axis=1), right_way.min(axis=1), np.linalg.norm(1 - likely, axis=1)
     rows = np.arange(len(labels))
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    total = shifted.sum(axis=1)
-    true = shifted[rows, labels] / total
-    shifted[rows, labels] = 0
-    return logits.argmax(axis=1), true, true - shifted.max(axis=1) / total
+    away = np.exp(logits - logits.max(axis=1, keepdims=True))
+    away /= away.sum(axis=1, keepdims=True)
+    true = away[rows, labels]
+    away[rows, labels] -= 1
+    others = logits.copy()
+    others[rows, labels] = -np.inf
+    return logits.argmax(axis=1), true, logits[rows, labels] - others.max(axis=1), np.linalg.norm(away, axis=1)
 
 
 def check_shape(shape: tuple[int, ...], classes: int) -> None:

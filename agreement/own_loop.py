@@ -160,7 +160,7 @@ class LearningRecorder:
         )
         if quality.shape != right.shape or not ((quality >= 0) & (quality <= 1)).all():
             raise ValueError("value must be from 0 to 1 for each example")
-        self.writer.update(split, indices, 1 - right, quality, 2 * quality - 1)
+        self.writer.update(split, indices, 1 - right, quality, 2 * quality - 1, 2**0.5 * (1 - quality))
 
     def _note(self, indices: Any, logits: Any, labels: Any, split: str) -> None:
         """labels: of the batch (B,), where they are not known beforehand."""
@@ -208,13 +208,13 @@ class LearningRecorder:
         splits = [split for split, _ in self.pending]
         batches = tensors.fetched([rows for _, rows in self.pending])
         self.pending = []
-        for split, (indices, labels, predictions, true, margin, fits) in zip(splits, batches, strict=True):
+        for split, (indices, labels, predictions, true, margin, away, fits) in zip(splits, batches, strict=True):
             whole_numbers(indices, len(self.labels[split]), "indices", "iu")
             if self.told and not fits.all():
                 raise ValueError("correct must be true or false, and value from 0 to 1, for each example")
             check_finite(fits.all())
             self._learn(indices, labels, split)
-            self.writer.update(split, indices, predictions, true / 255, margin / 127)
+            self.writer.update(split, indices, predictions, true / 255, margin / tensors.FINE, away / tensors.FINE)
 
     def end_epoch(self, **numbers: float) -> None:
         """The epoch is over; numbers to remember of it, such as its loss, by name."""

@@ -5,7 +5,8 @@
     record/{train,test}-ids.json            N stable names
     record/network-1/train-predictions.npy  (T, N) predicted class, uint8 (uint16 above 256 classes), or set of classes
     record/network-1/train-probability.npy  (T, N) probability given to the true class, uint8 in 1/255
-    record/network-1/train-margin.npy       (T, N) that less the highest of another class, int8 in 1/127; from loops of one's own
+    record/network-1/train-margin.npy       (T, N) the true class's logit less the highest of another class, float16
+    record/network-1/train-error.npy        (T, N) distance of the probabilities from the label, float16
     record/network-1/train-known.npy        (T, N) 1 where an epoch had the example, else 0; only where one lacked some
     record/network-1/epochs.jsonl           one line of numbers per finished epoch: loss, accuracy, rate, seconds, time
 
@@ -13,7 +14,10 @@ The arrays are ordinary .npy files, valid at any moment: a row is appended first
 network writes its own folder, so networks can train in different processes or on different machines.
 
 Where an example has any number of classes, a label and a prediction are sets, as whole numbers whose bit c says whether
-class c is there: two are equal where they match exactly, which is when the paper counts such an example as correct.
+class c is there: two are equal where they match exactly, which is when the paper counts such an example as correct. Its
+margin is the least of the logits of the classes that are there and of minus those that are not.
+
+Margin and error are missing from records of versions before they were kept.
 """
 
 import json
@@ -27,6 +31,7 @@ import numpy as np
 
 FORMAT = 1
 SPLITS = ("train", "test")
+KINDS = ("predictions", "probability", "margin", "error")  # what is kept of every example in every epoch
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,22 @@ class LearningRecord:
         return self.arrays(split, "probability")
 
     def margin(self, split: str) -> list[np.ndarray]:
-        """K memory-mapped arrays (T, N): the true class's probability less the highest of another class, in 1/127."""
-        return self.arrays(split, "margin")
+        """K memory-mapped arrays (T, N), float16: the true class's logit less the highest of another class. NaN where none was noted.
+
+        Raises ValueError where the record has none.
+        """
+        return self.arrays(split, "margin", "f")
+
+    def error(self, split: str) -> list[np.ndarray]:
+        """K memory-mapped arrays (T, N), float16: the length ‖p − y‖ of the probabilities less the label as a unit vector, 0 to √2.
+
+        NaN where none was noted. Raises ValueError where the record has none.
+        """
+        return self.arrays(split, "error", "f")
+
+    def has_margins(self, split: str) -> bool:
+        """Whether the record keeps margins; those of earlier versions do not."""
+        return all((self.network_folder(k) / f"{split}-margin.npy").is_file() for k in range(len(self.networks)))
 
     def is_complete(self, split: str) -> bool:
         """Whether every network was shown every example in every epoch, as far as the files tell: `known` costs memory."""
@@ -177,16 +196,18 @@ class LearningRecord:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.folder}: not every epoch of every network has a number {name!r}") from error
 
-    def arrays(self, split: str, kind: str) -> list[np.ndarray]:
+    def arrays(self, split: str, kind: str, numbers: str = "iu") -> list[np.ndarray]:
         examples = len(self.labels(split))
         if self.epochs == 0:  # a network that has not begun has no files
             return [np.empty((0, examples), np.uint8) for _ in self.networks]
         paths = [self.network_folder(k) / f"{split}-{kind}.npy" for k in range(len(self.networks))]
-        return [self.array(path, (self.epochs, examples)) for path in paths]
+        if numbers == "f" and not all(path.is_file() for path in paths):
+            raise ValueError(f"{self.folder} has no {kind} of its {split} examples: an earlier version made it")
+        return [self.array(path, (self.epochs, examples), numbers) for path in paths]
 
-    def array(self, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    def array(self, path: Path, shape: tuple[int, ...], numbers: str = "iu") -> np.ndarray:
         """A memory-mapped array, cut to the epochs that all networks have finished."""
-        array = load_array(path, dimensions=2, mmap_mode="r")[: self.epochs]
+        array = load_array(path, 2, "r", numbers)[: self.epochs]
         if array.shape != shape:
             raise ValueError(f"{path} does not hold {shape[0]} epochs of {shape[1]} examples")
         return array
@@ -230,17 +251,21 @@ def are_strings(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
-def load_array(path: Path, dimensions: int, mmap_mode: Any = None) -> np.ndarray:
-    """An array of whole numbers from a .npy file. Raises ValueError naming one that is not that, OSError as `open` does."""
+def load_array(path: Path, dimensions: int, mmap_mode: Any = None, numbers: str = "iu") -> np.ndarray:
+    """An array of whole numbers, or of the kinds of dtype in `numbers`, from a .npy file.
+
+    Raises ValueError naming one that is not that, OSError as `open` does.
+    """
     try:
         array = np.load(path, mmap_mode, allow_pickle=False)
-        if isinstance(array, np.ndarray) and array.ndim == dimensions and array.dtype.kind in "iu":
+        if isinstance(array, np.ndarray) and array.ndim == dimensions and array.dtype.kind in numbers:
             return array
     except OSError:
         raise
     except Exception as error:  # numpy meets damaged files with errors of many types
         raise ValueError(f"{path} is damaged ({' '.join(str(error).split())})") from error
-    raise ValueError(f"{path} is not an array of whole numbers with {dimensions} dimensions")
+    what = "whole numbers" if numbers == "iu" else "fractions"
+    raise ValueError(f"{path} is not an array of {what} with {dimensions} dimensions")
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

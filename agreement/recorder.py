@@ -10,14 +10,15 @@ import numpy as np
 
 from agreement.record import FORMAT, load_array, read_epochs, replace_array, replace_text
 
+LARGEST = float(np.finfo(np.float16).max)  # of margins
+
 
 class RecordWriter:
     """Writes one network's part of the record. Feed it batches in any order, then end the epoch.
 
     folder: where the network's files go. sizes: number of examples of each split. classes: number of labels there can be.
     finished: epochs to keep from an earlier attempt (those beyond are cut off), for a training that resumes.
-    own_loop: epochs may lack examples, and margins are noted too. writes: whether this process writes; others that train with
-    it only keep the same in memory.
+    own_loop: epochs may lack examples. writes: whether this process writes; others that train with it only keep the same in memory.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class RecordWriter:
         byte = np.dtype(np.uint8)
         # where examples may be missing, one more number says of a prediction that there is none yet
         kinds = {"predictions": np.min_scalar_type(classes if own_loop else max(classes, 1) - 1), "probability": byte}
-        if own_loop:
-            kinds["margin"] = np.dtype(np.int8)
+        kinds |= dict.fromkeys(("margin", "error"), np.dtype(np.float16))
         self.rows = {}
         for split, size in sizes.items():
             for kind, dtype in kinds.items():
-                self.rows[split, kind] = GrowingArray(folder / f"{split}-{kind}.npy", size, dtype, finished, writes)
+                path = folder / f"{split}-{kind}.npy"
+                row = self.rows[split, kind] = GrowingArray(path, size, dtype, finished, writes)
+                if dtype.kind == "f" and not finished:
+                    row.row[:] = np.nan
             if own_loop and not finished:
                 self.rows[split, "predictions"].row[:] = classes
             known = folder / f"{split}-known.npy"
@@ -56,16 +59,24 @@ class RecordWriter:
             raise ValueError(f"{self.lines} holds {len(kept)} epochs, not the {finished} to resume from")
         replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def update(self, split: str, indices: Any, predictions: Any, probability: Any, margin: Any = None) -> None:
+    def update(
+        self,
+        split: str,
+        indices: Any,
+        predictions: Any,
+        probability: Any,
+        margin: Any = np.nan,
+        error: Any = np.nan,
+    ) -> None:
         """Note a batch: indices (B,) into the split, predicted classes (B,), probabilities of the true class (B,) in [0, 1].
 
-        With `own_loop` the margin (B,) too: that probability less the highest of another class.
+        margin, error: (B,), see `LearningRecord.margin` and `error`; not known by default.
         """
         self.seen[split][indices] = True
         self.rows[split, "predictions"].row[indices] = predictions
         self.rows[split, "probability"].row[indices] = np.rint(np.multiply(probability, 255))
-        if self.own_loop:
-            self.rows[split, "margin"].row[indices] = np.rint(np.multiply(margin, 127))
+        self.rows[split, "margin"].row[indices] = np.clip(margin, -LARGEST, LARGEST)
+        self.rows[split, "error"].row[indices] = error
 
     def noted(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """What is noted of examples (n,) in the epoch that is under way, by kind, as `take` takes it in another process."""
@@ -120,7 +131,7 @@ class GrowingArray:
         self.path, self.rows, self.writes = path, rows, writes
         self.row = np.zeros(size, dtype)
         if not writes:  # the process that does may just be making the file; `known` is ones until then
-            self.row[:] = load_array(path, 2, "r")[rows - 1] if rows and path.is_file() else 0
+            self.row[:] = load_array(path, 2, "r", dtype.kind)[rows - 1] if rows and path.is_file() else 0
             return
         size_on_disk = len(self.header()) + rows * self.row.nbytes
         with path.open("r+b" if rows else "w+b") as file:

@@ -48,8 +48,8 @@ def to_cleanlab(record: LearningRecord | Path | str, split: str = "train") -> tu
         cleanlab.Datalab({"label": labels}, label_name="label").find_issues(pred_probs=pred_probs)
 
     The mean over networks and epochs; of epochs that had the example. A record does not keep all probabilities. It has that
-    of the label, exactly. Where another class was predicted, it has the probability of that, from the margin. A record
-    without margins (of this program's own measurements) leaves that open for more than two classes; the predicted class then
+    of the label, to 1/255. Where another class was predicted, margin and error tell the probability of that. A record without
+    them, of earlier versions, leaves it open for more than two classes; the predicted class then
     gets all that the label has not, the most it can have. What is left is spread evenly over the other classes, so
     that the predicted class is the likeliest in every epoch.
 
@@ -73,11 +73,11 @@ def to_cleanlab(record: LearningRecord | Path | str, split: str = "train") -> tu
     for k, (predictions, probability) in enumerate(
         zip(record.predictions(split), record.probability(split), strict=True)
     ):
-        margins = record.margin(split)[k] if (record.network_folder(k) / f"{split}-margin.npy").is_file() else None
+        margins = (record.margin(split)[k], record.error(split)[k]) if record.has_margins(split) else None
         for t in range(record.epochs):
             seen = known[k, t]
             own = probability[t] / 255
-            other = 1 - own if margins is None or classes == 2 else np.clip(own - margins[t] / 127, 0, 1 - own)
+            other = 1 - own if margins is None or classes == 2 else highest_other(own, *(each[t] for each in margins))
             wrong = seen & (predictions[t] != labels)
             other = np.where(wrong, other, 0)
             rest = np.where(seen, (1 - own - other) / np.maximum(classes - 1 - wrong, 1), 0)
@@ -86,6 +86,17 @@ def to_cleanlab(record: LearningRecord | Path | str, split: str = "train") -> tu
             total[rows[wrong], predictions[t][wrong]] += other[wrong] - rest[wrong]
     total += even[:, None]
     return labels.astype(np.int64), total / total.sum(axis=1, keepdims=True)
+
+
+def highest_other(own: np.ndarray, margin: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """The probability of the likeliest other class, (N,), from that of the label, known to 1/255, logit margin and error (N,).
+
+    Their quotient is exp(-margin). Where the label has next to none, so that rounding counts for more: as much as
+    the length of the error allows one class.
+    """
+    quotient = own * np.exp(-np.clip(margin.astype(float), -50, 50))
+    alone = np.sqrt(np.clip(error.astype(float) ** 2 - (1 - own) ** 2, 0, None))
+    return np.clip(np.where(own > 0.05, quotient, alone), 0, 1 - own)
 
 
 def finished(record: LearningRecord | Path | str) -> LearningRecord:

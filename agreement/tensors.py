@@ -10,6 +10,8 @@ import torch.distributed
 
 from agreement.outcomes import check_shape
 
+FINE = 4096  # parts of 1 that margins and errors travel in
+
 
 def elsewhere(values: Any) -> bool:
     """Whether values are a tensor on another device than the CPU, which to look at would mean to wait for it."""
@@ -17,10 +19,10 @@ def elsewhere(values: Any) -> bool:
 
 
 def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_of: int = 0) -> torch.Tensor:
-    """As `agreement.outcomes.outcome`, int64 (6, B) where the logits lie, without waiting for that device.
+    """As `agreement.outcomes.outcome`, int64 (7, B) where the logits lie, without waiting for that device.
 
     indices: (B,). labels: (B,), of sets (B, C); they may lie on the CPU. The rows: index, label, prediction, probability in
-    1/255, margin in 1/127, and whether the logits are finite.
+    1/255, margin and error in 1/FINE, and whether the logits are finite.
     """
     check_shape(logits.shape, classes)
     logits = logits.detach().float()
@@ -35,18 +37,18 @@ def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_
         bit = torch.arange(sets_of, device=logits.device)
         there = labels.long() if labels.ndim == 2 else labels[:, None] >> bit & 1
         labels, there = (there << bit).sum(dim=1), there.bool()
-        likely, predicted = logits.abs().sigmoid(), logits > 0
-        best = likely.prod(dim=1)
-        true = torch.where(predicted == there, likely, 1 - likely).prod(dim=1)
-        other = torch.where((predicted != there).any(dim=1), best, best * ((1 - likely) / likely).amax(dim=1))
-        prediction = (predicted.long() << bit).sum(dim=1)
+        right_way = torch.where(there, logits, -logits)
+        likely = right_way.sigmoid()
+        true, margin, error = likely.prod(dim=1), right_way.amin(dim=1), (1 - likely).norm(dim=1)
+        prediction = ((logits > 0).long() << bit).sum(dim=1)
     else:
         probability = logits.softmax(dim=1)
         own = labels.long().clamp(0, classes - 1)[:, None]  # what is outside is told when the epoch ends
         true = probability.gather(1, own)[:, 0]
-        other = probability.scatter(1, own, 0.0).amax(dim=1)
+        margin = logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).amax(dim=1)
+        error = probability.scatter_add(1, own, -torch.ones_like(true)[:, None]).norm(dim=1)
         prediction = logits.argmax(dim=1)
-    return stacked(indices, labels, prediction, true, true - other, finite)
+    return stacked(indices, labels, prediction, true, margin, error, finite)
 
 
 def right_or_wrong(indices: Any, correct: torch.Tensor, value: Any) -> torch.Tensor:
@@ -54,7 +56,8 @@ def right_or_wrong(indices: Any, correct: torch.Tensor, value: Any) -> torch.Ten
     wrong = 1 - correct.detach().long()
     value = here(1 - wrong if value is None else value, correct).detach().float()
     fits = ((value >= 0) & (value <= 1) & ((wrong == 0) | (wrong == 1))).long()
-    return stacked(here(indices, correct), torch.zeros_like(wrong), wrong, value, 2 * value - 1, fits)
+    error = 2**0.5 * (1 - value)
+    return stacked(here(indices, correct), torch.zeros_like(wrong), wrong, value, 2 * value - 1, error, fits)
 
 
 def stacked(
@@ -63,9 +66,10 @@ def stacked(
     prediction: torch.Tensor,
     true: torch.Tensor,
     margin: torch.Tensor,
+    error: torch.Tensor,
     fits: torch.Tensor,
 ) -> torch.Tensor:
-    rows = (index, label, prediction, (255 * true).round(), (127 * margin).round(), fits)
+    rows = (index, label, prediction, (255 * true).round(), (FINE * margin).round(), (FINE * error).round(), fits)
     return torch.stack([row.long() for row in rows])
 
 

@@ -215,9 +215,9 @@ class Watch:
 
         id: position in the data set, or as given. known: share of the epochs in which it was drawn. learning_time: 1 less the share of
         these in which it was right. first, last: the first epoch in which it was right, and the one from which it stays
-        so; missing where there is none. confidence: mean probability of the target. margin: mean of that less the highest
-        of another class. forgetting: how often it went from right to wrong. suspect: whether another class had more
-        probability on average, as with wrong targets. What was never drawn has no values but known = 0.
+        so; missing where there is none. confidence: mean probability of the target. margin: mean of the target's logit less the
+        highest of another class (Pleiss et al. 2020). forgetting: how often it went from right to wrong. suspect: whether
+        another class had the higher logit on average, as with wrong targets. What was never drawn has no values but known = 0.
 
         Raises ValueError before the first batch.
         """
@@ -231,7 +231,7 @@ class Watch:
 
         def so_far(kind: str) -> np.ndarray:
             row = writer.rows["train", kind].row[None]
-            past = load_array(self.own / f"train-{kind}.npy", 2, "r") if writer.finished else row[:0]
+            past = load_array(self.own / f"train-{kind}.npy", 2, "r", row.dtype.kind) if writer.finished else row[:0]
             return np.concatenate([past, row]) if underway else np.asarray(past)
 
         correct, epochs = so_far("predictions") == labels, writer.finished
@@ -319,18 +319,18 @@ class _Learning(LearningRecorder):
 def table_columns(
     correct: np.ndarray, known: np.ndarray, probability: np.ndarray, margin: np.ndarray
 ) -> dict[str, Any]:
-    """Columns of `Watch.table` for one network, from (T, N) each: booleans, probability in 1/255 and margin in 1/127."""
+    """Columns of `Watch.table` for one network, from (T, N) each: booleans, probability in 1/255 and margin in logits."""
     import pandas as pd  # here: see `agreement`
 
     times = known.sum(axis=0)
     never = times == 0
 
     def mean(values: np.ndarray) -> np.ndarray:
-        total = np.where(known, values, 0).sum(axis=0)
+        total = np.where(known, values, 0).sum(axis=0, dtype=np.float64)
         return np.divide(total, times, out=np.full(len(times), np.nan), where=~never)
 
     first = np.where(correct.any(axis=0), correct.argmax(axis=0) + 1.0, np.inf)
-    margins = mean(margin) / 127
+    margins = mean(margin)
     return {
         "known": known.mean(axis=0),
         "learning_time": 1 - mean(correct),

@@ -144,10 +144,9 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
         "processor": sum(parts.found[name]["processor"] for name in MEASURES),
         "GB": max(parts.found[name]["GB"] for name in MEASURES),
     }
-    probability = record.probability("train")
     for name, score in SCORES.items():
-        parts.part(f"score {name}", lambda score=score: score(correct, probability))
-    scores = agreement_score(correct, probability)
+        parts.part(f"score {name}", lambda score=score: score.read(record))
+    scores = agreement_score(correct)
     ordered = parts.part("scores to order", lambda: order(scores, "curriculum", labels), 3)
     epochs, steps = 10, -(-len(labels) // BATCH)
     sampler = PacedSampler(ordered, BATCH, epochs * steps)

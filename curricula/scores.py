@@ -1,32 +1,45 @@
-"""Scores: how hard an example is, lower is easier; from a learning record or from a file.
+"""Scores: how hard an example is, from a learning record or from a file; each declares which way is easy.
 
-Image statistics are scores as they are. Adding a score that is read off a learning record is one function of
-(correct, probability) and one line in SCORES.
+Statistics of images and examples are scores as they are. Adding a score that is read off a learning record is one function
+of its arrays and one line in SCORES.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agreement.learning_order import forgetting_events, learned_epoch, mean_correctness
+from agreement.learning_order import (
+    confidence_and_variability,
+    forgetting_events,
+    learned_epoch,
+    mean_correctness,
+)
+from agreement.record import LearningRecord
 
 if TYPE_CHECKING:
     import pyarrow
 
 LARGEST_SCORE_FILE = 2**30  # bytes: a score a line for some 50 million examples
 
-EASY_IS_HIGH = ("agreement", "correctness", "confidence")  # columns of a measurement's table
+EASY_IS_HIGH = ("agreement", "correctness", "confidence", "margin", "aum")  # columns of tables of this program
 MISSING = ("", "nan", "na", "n/a", "null", "none", "<na>")  # scores that are not there, in any case
 
-Probability = np.ndarray | Sequence[np.ndarray]  # (K, T, N) in 1/255, or K arrays (T, N)
+COLUMNS = {
+    "score": None,
+    "difficulty": False,
+    "easiness": True,
+}  # of a file of scores: whether high is easy, if it says so
+
+Networks = Sequence[np.ndarray]  # K arrays (T, N)
 
 
-def agreement_score(correct: np.ndarray, probability: Probability) -> np.ndarray:
-    """Rank of the examples by joint learned epoch, ties by mean correctness, (N,): what all networks learn first is easy.
+def agreement_score(correct: np.ndarray) -> np.ndarray:
+    """Rank of the examples by joint learned epoch, ties by mean correctness, (N,): what all networks learn first is low.
 
-    correct: boolean (K, T, N). Equal scores remain where both are equal.
+    correct: boolean (K, T, N). Equal scores remain where both are equal. Hacohen et al. (2020) show that networks agree.
     """
     learned, correctness = learned_epoch(correct), mean_correctness(correct)
     ordered = np.lexsort((-correctness, learned))
@@ -36,33 +49,106 @@ def agreement_score(correct: np.ndarray, probability: Probability) -> np.ndarray
     return ranks
 
 
-def confidence_score(correct: np.ndarray, probability: Probability) -> np.ndarray:
-    """Minus the mean probability of the true class over networks and epochs, (N,) (Swayamdipta et al. 2020).
-
-    probability: (K, T, N) in 1/255, or K arrays (T, N).
-    """
-    return -np.mean([network.mean(axis=0) for network in probability], axis=0) / 255
-
-
-def forgetting_score(correct: np.ndarray, probability: Probability) -> np.ndarray:
+def forgetting_score(correct: np.ndarray) -> np.ndarray:
     """Forgetting events, summed over networks, (N,); `inf` for what no network ever gets right (Toneva et al. 2019)."""
     events = forgetting_events(correct).sum(axis=0).astype(float)
     return np.where(correct.any(axis=(0, 1)), events, np.inf)
 
 
-SCORES: dict[str, Callable[[np.ndarray, Probability], np.ndarray]] = {
-    "agreement": agreement_score,
-    "confidence": confidence_score,
-    "forgetting": forgetting_score,
+def learning_time(correct: np.ndarray) -> np.ndarray:
+    """1 less the mean correctness over networks and epochs, (N,)."""
+    return 1 - mean_correctness(correct)
+
+
+def first_score(correct: np.ndarray) -> np.ndarray:
+    """The first epoch right, from 1, mean over networks, (N,); T + 1 where a network is never right."""
+    epochs = np.where(correct.any(axis=1), correct.argmax(axis=1) + 1, correct.shape[1] + 1)
+    return epochs.mean(axis=0)
+
+
+def loss_score(probability: Networks) -> np.ndarray:
+    """Cross-entropy in nats, mean over networks and epochs, (N,), from probabilities in 1/255 (Jiang et al. 2021, section 5).
+
+    Probabilities are read as the middle of what is rounded to the same byte: the loss of 0 is that of 1/1020.
+    """
+    of_byte = -np.log((np.clip(np.arange(256), 0.25, 254.75)) / 255)
+    return np.mean([of_byte[network].mean(axis=0) for network in probability], axis=0)
+
+
+def aum(margin: Networks) -> np.ndarray:
+    """Area under the margin: the label's logit less the highest other, mean over epochs and networks, (N,) (Pleiss et al. 2020, eq. 2)."""
+    return np.mean([network.mean(axis=0, dtype=np.float64) for network in margin], axis=0)
+
+
+def last_margin(margin: Networks) -> np.ndarray:
+    """The label's logit less the highest other after the last epoch, mean over networks, (N,)."""
+    return np.stack([network[-1] for network in margin]).mean(axis=0, dtype=np.float64)
+
+
+def el2n(error: Networks) -> np.ndarray:
+    """Length of the error after a tenth of the epochs, mean over networks, (N,) (Paul et al. 2021, definition 2.2, at epoch 20 of 200)."""
+    return np.stack([network[early(len(network)) - 1] for network in error]).mean(axis=0, dtype=np.float64)
+
+
+def early(epochs: int) -> int:
+    """The epoch, from 1, that ends the first tenth of them."""
+    return max(1, round(epochs / 10))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of a learning record.
+
+    of: takes the arrays that `reads` names, methods of `LearningRecord`, and returns the score (N,). descending: whether
+    high is easy. epochs, networks: from how many on its reliability reaches 0.8 (docs/scores.md). paper:
+    where it is from. trained: of T epochs, how many it reads.
+    """
+
+    of: Callable[..., np.ndarray]
+    reads: str
+    descending: bool
+    epochs: int
+    networks: int
+    paper: str
+    trained: Callable[[int], int] = lambda epochs: epochs
+
+    def read(self, record: LearningRecord, networks: Sequence[int] | None = None, split: str = "train") -> np.ndarray:
+        """The score (N,) of the examples of a record; of some of its networks, all by default.
+
+        Raises ValueError where the record lacks what it reads.
+        """
+        arrays = getattr(record, self.reads)(split)
+        chosen = range(len(record.networks)) if networks is None else networks
+        if isinstance(arrays, np.ndarray):
+            return self.of(arrays[list(chosen)])
+        return self.of([arrays[k] for k in chosen])
+
+
+SCORES: dict[str, Score] = {
+    "learning_time": Score(learning_time, "correct", False, 10, 1, "mean correctness: Hacohen et al. 2020"),
+    "agreement": Score(agreement_score, "correct", False, 10, 2, "joint learned epoch: Pliushch et al. 2022"),
+    "first": Score(first_score, "correct", False, 5, 4, "first epoch right: Toneva et al. 2019"),
+    "last": Score(learned_epoch, "correct", False, 10, 2, "joint learned epoch: Pliushch et al. 2022"),
+    "forgetting": Score(forgetting_score, "correct", False, 20, 3, "Toneva et al. 2019"),
+    "confidence": Score(
+        lambda p: confidence_and_variability(p)[0], "probability", True, 3, 1, "Swayamdipta et al. 2020"
+    ),
+    "variability": Score(
+        lambda p: confidence_and_variability(p)[1], "probability", False, 20, 2, "Swayamdipta et al. 2020"
+    ),
+    "loss": Score(loss_score, "probability", False, 5, 1, "Jiang et al. 2021"),
+    "aum": Score(aum, "margin", True, 3, 1, "Pleiss et al. 2020"),
+    "margin": Score(last_margin, "margin", True, 1, 1, "logit margin of the last epoch"),
+    "el2n": Score(el2n, "error", False, 10, 3, "Paul et al. 2021", early),
 }
 
 
-def read_scores(path: Path, ids: Sequence[str], column: str = "score") -> np.ndarray:
-    """Scores (N,) for the examples `ids`, from a CSV or parquet file with the columns id and `column`; NaN where missing.
+def read_scores(path: Path, ids: Sequence[str], column: str | None = None) -> tuple[np.ndarray, bool | None]:
+    """Scores (N,) for the examples `ids`, NaN where missing, from a CSV or parquet file; and whether high is easy, if that is known.
 
-    Of a file with a column split, such as the table of a measurement, the rows of train count. Its columns that are high for
-    easy examples, in EASY_IS_HIGH, are negated, and of its learned epochs an empty one, never, is infinite.
-
+    The file has a column id, and one of COLUMNS: `difficulty` says that low is easy, `easiness` that high is, `score` neither.
+    Or `column` names another: of those in EASY_IS_HIGH high is easy, and of learned epochs an empty one, never, is infinite.
+    Where there is a column split, as in the table of a measurement, the rows of train count.
     Missing is what is empty, or one of MISSING. Rows are read some at a time and only those of examples are kept, so that
     memory does not grow with the file.
 
@@ -78,13 +164,14 @@ def read_scores(path: Path, ids: Sequence[str], column: str = "score") -> np.nda
     found, first, unreadable = [pd.Series(dtype=float)], "no rows", None
     try:
         names, batches = (_parquet if path.suffix == ".parquet" else _csv)(path)
-        complete = {"id", column} <= set(names)
-        wanted = [name for name in ("id", column, "split") if name in names]
+        columns = [name for name in (COLUMNS if column is None else [column]) if name in names]
+        complete = "id" in names and len(columns) == 1
+        wanted = [name for name in ("id", *columns[:1], "split") if name in names]
         for batch in batches(wanted) if complete else ():
             rows = batch.to_pandas(ignore_metadata=True)
             if "split" in rows:
                 rows = rows[rows["split"].astype(str) == "train"]
-            given = rows[column].set_axis(rows["id"].astype(str))
+            given = rows[columns[0]].set_axis(rows["id"].astype(str))
             first = given.index[0] if first == "no rows" and len(given) else first
             given = given[given.index.isin(ids)]
             scores = pd.to_numeric(given, errors="coerce").astype(float)
@@ -92,14 +179,17 @@ def read_scores(path: Path, ids: Sequence[str], column: str = "score") -> np.nda
             for name, text in given[no_number].items():
                 if unreadable is None and not pd.isna(text) and str(text).strip().lower() not in MISSING:
                     unreadable = (
-                        f"the {column} of {str(name)[:200]!r} is {str(text)[:50]!r}, which is no number such as 1.5"
+                        f"the {columns[0]} of {str(name)[:200]!r} is {str(text)[:50]!r}, which is no number such as 1.5"
                     )
             found.append(scores)
     except Exception as error:  # pandas and pyarrow raise errors of many types
         told = " ".join(str(error).split())
         raise ValueError(f"file:{path}: not readable as CSV or parquet ({told[:200]})") from error
     if not complete:
-        raise ValueError(f"file:{path}: needs the columns id and {column}, has {', '.join(map(repr, names))[:200]}")
+        wanted_columns = "score (or difficulty or easiness, one of them)" if column is None else column
+        raise ValueError(
+            f"file:{path}: needs the columns id and {wanted_columns}, has {', '.join(map(repr, names))[:200]}"
+        )
     if unreadable:
         raise ValueError(f"file:{path}: {unreadable}")
     known = pd.concat(found)
@@ -107,9 +197,10 @@ def read_scores(path: Path, ids: Sequence[str], column: str = "score") -> np.nda
         raise ValueError(f"file:{path}: the id {known.index[known.index.duplicated()][0]!r} stands there twice")
     if known.empty:
         raise ValueError(f"file:{path}: none of its ids ({first[:200]!r}, ...) is an example's ({ids[0]!r}, ...)")
-    if column.startswith("learned_epoch"):
+    name = columns[0]
+    if name.startswith("learned_epoch"):
         known = known.fillna(np.inf)
-    return (-known if column in EASY_IS_HIGH else known).reindex(list(ids)).to_numpy()
+    return known.reindex(list(ids)).to_numpy(), True if name in EASY_IS_HIGH else COLUMNS.get(name)
 
 
 def _csv(path: Path) -> tuple[list[str], Callable[[list[str]], Iterator["pyarrow.RecordBatch"]]]:

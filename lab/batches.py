@@ -96,6 +96,22 @@ def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets, reduction="none")
 
 
+def margins_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Logit of the label (B,) less the highest other, (B,); with targets (B, classes) the least logit of a class that is there, or minus that of one that is not."""
+    if targets.is_floating_point():
+        return (logits * (2 * targets - 1)).amin(dim=1)
+    own = targets[:, None]
+    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, -torch.inf).amax(dim=1)
+
+
+def errors_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Length of the difference of probabilities and targets, (B,), the latter as a unit vector where they are labels (B,)."""
+    if targets.is_floating_point():
+        return (logits.sigmoid() - targets).norm(dim=1)
+    own = targets[:, None]
+    return logits.softmax(dim=1).scatter_add(1, own, -torch.ones_like(own, dtype=logits.dtype)).norm(dim=1)
+
+
 def predicted(logits: Tensor, sets_of: int) -> Tensor:
     """The class, or the set of classes, that logits (B, classes) predict, int64 (B,) as `lab.data.Split` has labels."""
     if sets_of:

@@ -4,6 +4,7 @@ python train.py --mode measure                       5 small networks on 5,000 r
 python train.py --mode measure data=cifar10          the paper's measurement; every setting: --help
 python train.py --mode measure sweep.batch_size=32,512  several measurements in one picture, of any key
 python train.py --mode curriculum --metric entropy   does training in order of an image statistic help?
+python train.py --mode scores                        which scores there are to order by, and what each is worth
 python train.py --mode report record=DIR             the same page and tables for the record of a loop of your own
 python train.py --mode list                          what has been measured and compared
 python train.py --mode show run=ID                   one of them in full, the newest without run=
@@ -141,6 +142,10 @@ def run(options: argparse.Namespace, console: Any) -> None:
             from lab.compare import compare
 
             found = compare(settings, console)
+        elif options.mode == "scores":
+            from lab.scores import scores
+
+            found = scores(settings, console)
         else:
             from lab.measure import measure
 
@@ -159,7 +164,9 @@ def trains() -> bool:
             options = parser().parse_intermixed_args()
         except SystemExit:
             return False
-    return options.mode in MODES and not (options.help or options.print_config or options.show_pacing)
+    return options.mode in ("measure", "curriculum") and not (
+        options.help or options.print_config or options.show_pacing
+    )
 
 
 def program() -> NoReturn:

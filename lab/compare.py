@@ -46,6 +46,7 @@ from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, nearest, plain
+from lab.teacher import register
 from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import TERMS, discard, keep_training, take_training, unfinished
@@ -87,15 +88,16 @@ def compare(settings: CompareSettings, console: Any) -> str:
     labels = data.classes_of(given.train.labels)
     noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
     noise = noise if settings.label_noise else ""
-    scores, notes, cost = {}, [], 0
+    scores, descending, notes, cost = {}, {}, [], 0
     with Progress(console, trainings, settings.evaluations) as progress:
         for metric in metrics:
-            found, about, passes = scores_of(
+            found, descending[metric], about, passes = scores_of(
                 metric, given.train, labels, settings.data, settings.root, settings.measurement, settings.record, client,
-                settings.cache, settings.statistics_resize, progress, noise,
+                settings.cache, settings.statistics_resize, progress, noise, settings.descending, data.digest,
             )  # fmt: skip
             scores[metric], cost = found[train.index], max(cost, passes)
             notes += about
+    say(*notes)
     groups = {
         variety: clusters_of(data.train, labels)[train.index] if variety == "clusters" else None
         for variety in settings.variety
@@ -120,7 +122,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
         scores,
         train.labels,
         settings.balance,
-        settings.descending,
+        descending,
         groups,
         {"shuffled_longer": steps + more},
         tries,
@@ -184,6 +186,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
 def check(settings: CompareSettings) -> None:
     """Raise UserError for what can be wrong with a comparison before anything is loaded."""
     parts = {part for metric in metrics_of(settings.metric) for part in check_metric(metric)}
+    register(parts, settings.weights)
     if settings.measurement and not parts & {*SCORES}:
         readers = ", ".join(SCORES)
         raise UserError(f"measurement={settings.measurement}: metric={settings.metric} reads none; {readers} do")

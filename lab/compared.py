@@ -92,7 +92,7 @@ class Compared:
             yield torch.from_numpy(index)
 
     def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
-        step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses in seen]).mean().item()
+        step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses, *_ in seen]).mean().item()
         validation, right = assess(network, self.validation, bf16)
         accuracy = float(right.mean())
         if accuracy > self.best["accuracy"]:
@@ -124,7 +124,7 @@ class Compared:
 def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, np.ndarray]:
     """Mean loss, and which examples are right, boolean (N,), in eval mode."""
     loss, right = 0.0, np.zeros(len(batches), bool)
-    for index, found, losses in evaluate(network, batches, bf16):
+    for index, found, losses, *_ in evaluate(network, batches, bf16):
         loss += losses.double().sum().item()
         right[index.numpy()] = (found.cpu() == batches.labels.cpu()[index]).numpy()
     return loss / len(batches), right

@@ -40,7 +40,7 @@ def print_help(console: Console, parser: argparse.ArgumentParser) -> None:
         shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
         shown = f"[{', '.join(shown)}]" if isinstance(shown, list) else str(shown)
         choices = f": {', '.join(entry.metadata['choices'])}" if entry.metadata["choices"] else ""
-        only = f" (--mode {modes[0]})" if len(modes) == 1 else ""
+        only = f" (--mode {', '.join(modes)})" if len(modes) < len(MODES) else ""
         table.add_row(name, type_of(entry.type), escape(shown), escape(meaning + choices + only))
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)

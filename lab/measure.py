@@ -8,19 +8,19 @@ from typing import Any
 
 import agreement
 from agreement.analysis import Findings
-from agreement.record import LearningRecord, read_epochs
+from agreement.record import KINDS, LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
 from lab.data import Data, load, with_random_labels
-from lab.errors import UserError, printable
+from lab.errors import printable
 from lab.networks import check_networks
 from lab.ordering import with_label_noise
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
-from lab.settings import MeasureSettings, nearest, plain
-from lab.statistics import annotated, kinds_of, statistics_of
+from lab.settings import MeasureSettings, plain
+from lab.statistics import annotated, check_names, kinds_of, statistics_of
 from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
@@ -39,10 +39,7 @@ def measure(
     sweep: the run that this measurement is a child of, and tags that it gets there. keep: where its folder of work goes in
     the end, in place of being removed.
     """
-    for name in settings.statistics:
-        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
-            known = [*STATISTICS, *EXAMPLE_STATISTICS]
-            raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
+    check_names(settings.statistics, settings.weights)
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
@@ -56,7 +53,7 @@ def measure(
     client = tracking.open_store()
     # on another device, precision or number of threads or processes, or by other code, it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
-    terms = [f"{threads} threads", f"{ranks_of_torchrun()} processes", code]
+    terms = [*KINDS, f"{threads} threads", f"{ranks_of_torchrun()} processes", code]
     with unfinished("measure", trained, data, terms) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
         experiment = f"measure-{settings.data}"

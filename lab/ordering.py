@@ -15,7 +15,7 @@ import numpy as np
 from agreement.record import LearningRecord
 from curricula import combine, corrupt_labels, missing, order
 from curricula.outcome import Arm
-from curricula.scores import EASY_IS_HIGH, SCORES, read_scores
+from curricula.scores import SCORES, read_scores
 from lab import tracking
 from lab.browse import find
 from lab.data import ANNOTATIONS, Data, Images, Split
@@ -23,6 +23,7 @@ from lab.errors import UserError
 from lab.progress import Progress
 from lab.settings import PROGRAM, nearest
 from lab.statistics import Resized, statistics_of
+from lab.teacher import PREFIX
 from metrics import EXAMPLE_STATISTICS, STATISTICS, clusters
 from metrics.shallow.examples import SIDE
 
@@ -55,14 +56,14 @@ def check_metric(metric: str) -> list[str]:
     parts: list[str] = []
     known = [*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
     for part in map(str.strip, metric.split("+")):
-        if parts and parts[-1].startswith("file:") and part not in known and not part.startswith("file:"):
+        if parts and parts[-1].startswith("file:") and part not in known and not part.startswith(("file:", PREFIX)):
             parts[-1] += f"+{part}"  # a file may be called so
         else:
             parts.append(part)
     for part in parts:
         if not part:
             raise UserError(f"metric={metric}: name a score on either side of the +")
-        if part not in known and not part.startswith("file:"):
+        if part not in known and not part.startswith(("file:", PREFIX)):
             raise UserError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
     return parts
 
@@ -79,49 +80,116 @@ def scores_of(
     cache: str,
     resize: int | None,
     progress: Progress,
-    noise: str = "",
-) -> tuple[np.ndarray, list[str], int]:
-    """Scores (N,) of the train examples, lower is easier, NaN where there is none; notes on where they are from; their cost.
+    noise: str,
+    descending: bool | None,
+    digest: str,
+) -> tuple[np.ndarray, bool, list[str], int]:
+    """Scores (N,) of the train examples, NaN where there is none; whether high is easy; notes on where they are from and on that; and
+    their cost.
 
     The cost is in passes of training over the data, as far as it is known: the networks times the epochs of a measurement,
     and none for statistics. data, root, measurement, folder, noise: as in `record_of`. labels, cache, resize: as in
-    `lab.statistics.statistics_of`.
+    `lab.statistics.statistics_of`. descending: whether high is easy, of all parts; None: as each part declares. digest: of the
+    data, by which a measurement of it is known.
     """
-    notes, columns, cost = [], [], 0
+    notes, columns, high, cost = [], [], [], 0
     for part in check_metric(metric):
+        declared, why = None, ""
         if part.startswith("file:"):
             path, column = file_and_column(part)
             try:
-                columns.append(read_scores(path, train.ids, column))
+                values, declared = read_scores(path, train.ids, column)
             except ValueError as error:
                 raise UserError(f"metric={error}") from error
-            if column in EASY_IS_HIGH:
-                notes.append(f"of {column} in {path.name} high values are taken for easy")
+            columns.append(values)
+            if declared is None and descending is None:
+                declared, why = False, "; a column called easiness instead of score, or descending=true, says otherwise"
         elif part in ANNOTATIONS:
             if part not in train.annotations:
                 has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
                 raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
             columns.append(train.annotations[part].astype(float))
+            declared = ANNOTATIONS[part]
+            if declared is None and descending is None:
+                declared, why = measured_direction(part, data, digest, len(train), client)
+                if not why:
+                    raise UserError(
+                        f"metric={part}: whether high or low is easy is not known; give descending=true or false"
+                    )
         elif part in SCORES:
             record, source, gone = record_of(measurement, folder, metric, train, data, root, client, noise)
-            cost = len(record.networks) * record.epochs  # once, however many scores are read off it
-            columns.append(SCORES[part](record.correct("train"), record.probability("train")))
+            cost = max(cost, len(record.networks) * SCORES[part].trained(record.epochs))
             notes += [note for note in gone if note not in notes]
+            try:
+                columns.append(SCORES[part].read(record))
+            except ValueError as error:
+                command = f"{PROGRAM} --mode measure data={data}"
+                raise UserError(f"metric={part}: {error}; measure again ({command}), or take confidence") from error
+            declared = SCORES[part].descending
+            if few := too_little(part, record.epochs, len(record.networks)):
+                notes.append(few)
             networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
             notes.append(f"{part} is that of {source} ({networks}; {record.epochs} epochs)")
         else:
             table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
             columns.append(table[part].to_numpy())
-    return (combine(columns) if len(columns) > 1 else columns[0]), notes, cost
+            declared = False
+            if part in STATISTICS and descending is None:
+                declared, why = measured_direction(part, data, digest, len(train), client)
+        high.append(bool(declared) if descending is None else descending)
+        notes.append(f"easy is {'high' if high[-1] else 'low'} {part}{why}")
+    if len(columns) == 1:
+        return columns[0], high[0], notes, cost
+    easy_first = [-column if easy else column for column, easy in zip(columns, high, strict=True)]
+    return combine(easy_first), False, notes, cost
 
 
-def file_and_column(part: str) -> tuple[Path, str]:
-    """The file of `file:PATH` or `file:PATH:COLUMN`, and its column of scores."""
+def file_and_column(part: str) -> tuple[Path, str | None]:
+    """The file of `file:PATH` or `file:PATH:COLUMN`, and the column of scores, if it is named."""
     whole = part.removeprefix("file:")
     path, colon, column = whole.rpartition(":")
     if not colon or not column or Path(whole).expanduser().exists():  # a colon may be part of a file's name
-        path, column = whole, "score"
+        return Path(whole).expanduser(), None
     return Path(path).expanduser(), column
+
+
+def too_little(score: str, epochs: int, networks: int) -> str:
+    """What to say where a score was read off fewer epochs or networks than it takes to be worth having."""
+    least = SCORES[score]
+    if epochs >= least.epochs and networks >= least.networks:
+        return ""
+    counts = f"{least.epochs} epochs and {least.networks} network{'s' if least.networks > 1 else ''}"
+    return f"{score} is worth having from {counts} on; this measurement has {epochs} and {networks}"
+
+
+def measured_direction(name: str, data: str, digest: str, examples: int, client: Any) -> tuple[bool, str]:
+    """Whether high is easy, by the sign of the correlation with the order of learning in the latest measurement of these examples.
+
+    Low is easy, and no reason given, where there is no measurement, or its correlation is within chance of 0.
+    """
+    with tracking.store_errors():
+        for run in finished(client, data):
+            rho = run.data.metrics.get(f"correlation/{name}")
+            same = any(each.dataset.digest == digest[:32] for each in run.inputs.dataset_inputs)
+            if rho is None or not same:
+                continue
+            if abs(rho) * examples**0.5 < 1.96:
+                return False, ""
+            return rho < 0, f": rho {rho:+.2f} with the order of learning in measurement {run.info.run_id[:8]}"
+    return False, ""
+
+
+def finished(client: Any, data: str) -> list[Any]:
+    """The finished measurements of a data set, the latest first."""
+    experiment = client.get_experiment_by_name(f"measure-{data}")
+    if not experiment:
+        return []
+    return client.search_runs(
+        [experiment.experiment_id],
+        "tags.phase = 'measure' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=50,
+    )
 
 
 def record_of(
@@ -144,23 +212,24 @@ def record_of(
         return record_in(Path(folder).expanduser(), train, data), f"the record in {folder}", []
     elsewhere = "" if root == "data" else f" root={root}"
     command = f"{PROGRAM} --mode measure data={data}{elsewhere}{noise}"
+    record, run, gone = matching_record(measurement, train, data, client, noise)
+    if record is None:
+        told = f" ({'; '.join(gone)})" if gone else ""
+        raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}{told}")
+    return record, f"measurement {run}", gone
+
+
+def matching_record(
+    measurement: str | None, train: Split, data: str, client: Any, noise: str = ""
+) -> tuple[LearningRecord | None, str, list[str]]:
+    """The record of the measurement asked for, or of the latest finished one of the same images, if there is one; its run; and notes on others whose files are gone or damaged. Raises UserError where the one asked for is not that."""
     with tracking.store_errors():
         if measurement:
             runs = [find(client, measurement, "measurement")]
             if runs[0].data.tags["phase"] != "measure":
                 raise UserError(f"measurement={measurement}: that run is no measurement; --mode list shows which are")
         else:
-            experiment = client.get_experiment_by_name(f"measure-{data}")
-            runs = (
-                client.search_runs(
-                    [experiment.experiment_id],
-                    "tags.phase = 'measure' and attributes.status = 'FINISHED'",
-                    order_by=["attributes.start_time DESC"],
-                    max_results=50,
-                )
-                if experiment
-                else []
-            )
+            runs = finished(client, data)
     gone, others = [], []
     for run in runs:
         name = f"measurement={run.info.run_id}"
@@ -171,15 +240,14 @@ def record_of(
                 record.predictions("train"), record.probability("train")  # whose sizes are checked
                 if not record.digest("train"):
                     gone.append(f"{name} does not tell which images it is of: it was made by an older version")
-                return record, f"measurement {run.info.run_id}", gone
+                return record, run.info.run_id, gone
             others.append(f"{name}: it measured other {'images under the same names' if same else 'examples'}")
         except (ValueError, UserError) as error:
             gone.append(f"{name} is passed over, its record cannot be read: {error}")
     if measurement:
         labels = f" with{noise}" if noise else ""
         raise UserError(f"{others[0]} than data={data}{labels}" if others else gone[0].replace("is passed over, ", ""))
-    told = f" ({'; '.join(gone)})" if gone else ""
-    raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}{told}")
+    return None, "", gone
 
 
 def record_in(folder: Path, train: Split, data: str) -> LearningRecord:
@@ -300,14 +368,14 @@ def arms_of(
     scores: Mapping[str, np.ndarray],
     labels: np.ndarray,
     balance: bool,
-    descending: bool,
+    descending: Mapping[str, bool],
     groups: Mapping[str, np.ndarray | None],
     steps: Mapping[str, int],
     tries: Sequence[Try] = ((None, None, None, 0),),
 ) -> list[Arm]:
     """Every arm with every seed and try; the seed draws the random order and the order of equal scores.
 
-    named: of `named_arms`. scores: by name. groups: by variety, the clusters that an order takes from in turn, if any.
+    named: of `named_arms`. scores: by name; descending: whether high is easy. groups: by variety, the clusters that an order takes from in turn, if any.
     steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
     same, tries other seeds.
     """
@@ -318,7 +386,7 @@ def arms_of(
 
             def ordered(draw: int, kind: str = kind, score: str = score, variety: str = variety) -> np.ndarray:
                 clusters = None if kind == "shuffled" else groups[variety]
-                return order(scores[score], kind, labels, balance, draw, descending, clusters)
+                return order(scores[score], kind, labels, balance, draw, descending[score], clusters)
 
             own = ordered(seed)
             for lr, a, b, again in tries:

@@ -27,10 +27,16 @@ PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as t
 NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121")
 ARMS = ("shuffled", "curriculum", "anti", "random")
 PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "fixed_exponential", "varied_exponential")
-SCORES = ("agreement", "confidence", "forgetting")
+SCORES = (
+    "learning_time", "agreement", "first", "last", "forgetting", "confidence", "variability", "loss", "aum", "margin", "el2n",
+)  # fmt: skip
 STATISTICS = ("entropy", "frequency", "segments", "edges", "gradient")
 EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "neighbours", "typicality")
-ANNOTATIONS = ("instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise")
+ANNOTATIONS = (
+    "instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise", "el2n_published",
+    "el2n_variance_published", "forgetting_published", "grand_published", "uncertainty_published", "loss_published",
+    "transfer_published", "second_split_forgetting_published",
+)  # fmt: skip
 OTHER_WORDS = {  # of other programs, that look like no setting here
     **dict.fromkeys(("learning_rate", "max_lr", "base_lr", "eta"), "lr"),
     **dict.fromkeys(("model", "models", "arch", "architecture", "net"), "network"),
@@ -98,6 +104,9 @@ class Settings:
         "fraction of the train set that a comparison holds out to choose the best step by; no label noise there",
         above=0,
         below=1,
+    )
+    weights: str | None = setting(
+        None, "file of the weights of the statistic teacher:NAME, a network of torchvision.models; null: torchvision's"
     )
     # by which networks
     network: Any = setting(
@@ -189,12 +198,14 @@ class CompareSettings(Settings):
 
     metric: str = setting(
         "entropy",
-        "what orders the examples: a statistic, such as shallow or entropy; agreement, confidence or forgetting of a "
-        "measurement; file:PATH of "
+        "what orders the examples: a statistic, such as shallow or entropy; a score of a measurement, such as "
+        "learning_time, agreement or aum; an annotation, such as c_score; file:PATH of "
         "columns id and score, or file:PATH:COLUMN; several joined by + make one score, separated by commas each an arm of its own",
         known=(*STATISTICS, *EXAMPLE_STATISTICS, *SCORES, *ANNOTATIONS, "file:"),
     )
-    descending: bool = setting(False, "take high scores for easy")
+    descending: bool | None = setting(
+        None, "whether high scores are easy; null: as the score declares, which is printed"
+    )
     arms: list[str] | None = setting(
         None,
         "ways of ordering to compare, shuffled among them; null: all of them, but with several scores without anti",
@@ -254,9 +265,30 @@ class CompareSettings(Settings):
     )
 
 
-MODES: dict[str, type[Settings]] = {"measure": MeasureSettings, "curriculum": CompareSettings}
-# of both modes, by name; `record` is one of each, and that of a measurement has choices
-ENTRIES = {entry.name: entry for kind in (*MODES.values(), MeasureSettings) for entry in fields(kind)}
+@dataclass(frozen=True)
+class ScoreSettings(Settings):
+    """Of `--mode scores`. What training needs is read by nobody here, and may stand in a preset."""
+
+    statistics: list[str] = setting(
+        ["entropy", "frequency", "segments", "gradient", *EXAMPLE_STATISTICS],
+        "what to compare as scores, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
+        known=(*STATISTICS, *EXAMPLE_STATISTICS),
+    )
+    measurement: str | None = setting(None, "run id of the measurement to compare with; null: the latest of the data")
+    resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval", effect=False, at_least=1)
+    random_labels: float = setting(
+        0.0, "of the measurement: the labels that it drew are the wrong ones to find", at_least=0, at_most=1
+    )
+
+
+MODES: dict[str, type[Settings]] = {
+    "measure": MeasureSettings,
+    "curriculum": CompareSettings,
+    "scores": ScoreSettings,
+}
+# of all modes, by name; what several have is described as in the first
+ENTRIES = {entry.name: entry for kind in MODES.values() for entry in fields(kind)}
+ENTRIES |= {entry.name: entry for kind in reversed(MODES.values()) for entry in fields(kind)}
 
 
 def compose(words: list[str], mode: str = "measure") -> Any:
@@ -416,13 +448,10 @@ def check(settings: Settings) -> None:
     names = settings.network if isinstance(settings.network, list) else [settings.network]
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"network={settings.network}: expected a name, or a list of names such as network=lenet5,vgg16")
-    if isinstance(settings, MeasureSettings):
-        if not settings.statistics:
-            raise UserError("statistics=[]: name at least one")
-        if settings.sync_batchnorm and not on_gpu(settings.device):
-            raise UserError(
-                "sync_batchnorm=true: torch synchronises batch-norm between GPUs alone; leave it out on CPUs"
-            )
+    if isinstance(settings, MeasureSettings | ScoreSettings) and not settings.statistics:
+        raise UserError("statistics=[]: name at least one")
+    if isinstance(settings, MeasureSettings) and settings.sync_batchnorm and not on_gpu(settings.device):
+        raise UserError("sync_batchnorm=true: torch synchronises batch-norm between GPUs alone; leave it out on CPUs")
 
 
 def on_gpu(device: str) -> bool:

@@ -11,7 +11,9 @@ from PIL import Image
 from lab.data import Split
 from lab.errors import UserError
 from lab.progress import Progress
-from metrics import statistics_table
+from lab.settings import nearest
+from lab.teacher import register
+from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
 
 RESIZED = ("entropy", "frequency")  # by statistics_resize=, as the paper does on ImageNet
 
@@ -31,6 +33,15 @@ class Resized(Sequence):
         )
 
 
+def check_names(names: Sequence[str], weights: str | None) -> None:
+    """Raise UserError for a statistic that is not known. weights: of teachers, see `lab.teacher`."""
+    register(names, weights)
+    for name in names:
+        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
+            known = [*STATISTICS, *EXAMPLE_STATISTICS]
+            raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
+
+
 def statistics_of(
     split: Split,
     labels: np.ndarray,
@@ -39,11 +50,14 @@ def statistics_of(
     resize: int | None,
     progress: Progress,
     words: str,
+    seconds: dict[str, float] | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """A row per example, a column per statistic named.
 
     labels: what the statistics of examples take for their classes, see `Data.classes_of`. cache: folder in which statistics
     are kept. resize: side of the squares that those in RESIZED are taken of. words: what the progress is called.
+    seconds, seed: as of `metrics.statistics_table`.
     """
 
     def table(images: Any, names: list[str]) -> pd.DataFrame:
@@ -51,6 +65,7 @@ def statistics_of(
             return statistics_table(
                 images, split.ids, names, Path(cache).expanduser() / "statistics",
                 progress=lambda done, total: progress.step(words, done, total), labels=labels,
+                seconds=seconds, seed=seed,
             )  # fmt: skip
         except ValueError as error:  # a statistic of one's own may fail, and the disk that numba compiles to be full
             raise UserError(str(error)) from error

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord
 from agreement.recorder import RecordWriter
 from lab import ranks
-from lab.batches import Batches, losses_of, predicted
+from lab.batches import Batches, errors_of, losses_of, margins_of, predicted
 from lab.errors import Diverged, UserError
 from lab.networks import build_network
 
 EVALUATION_BATCH = 500
-Seen = list[tuple[Tensor, Tensor, Tensor]]  # of batches: index, prediction and loss of each example, (B,)
+# of batches: index, prediction, loss, margin and error of each example, (B,)
+Seen = list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
             optimizer.param_groups[0]["lr"] = plan.rates[step]
             weight = ranks.weight(len(index), part)
             logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight)
-            seen.append((index[part], predicted(logits, plan.images.sets_of), losses))
+            seen.append((index[part], *outcomes(logits, losses, targets, plan.images.sets_of)))
             step += 1
             yield
         numbers = plan.note(number, seen, network, bf16)
@@ -195,10 +196,10 @@ class Measured:
         everywhere = ranks.gathered(here)
         if everywhere is None:
             return {}
-        index, found, losses = (torch.cat(parts) for parts in zip(*everywhere, strict=True))
+        index, found, losses, margins, errors = (torch.cat(parts) for parts in zip(*everywhere, strict=True))
         # of a set of classes, the probability that all of it is right
         probability = torch.exp(-losses * max(1, batches.sets_of)).nan_to_num_(0)
-        self.writer.update(split, index.numpy(), found.numpy(), probability.numpy())
+        self.writer.update(split, index.numpy(), found.numpy(), probability.numpy(), margins.numpy(), errors.numpy())
         correct = found == batches.labels.cpu()[index]
         return {f"{split}/loss": losses.double().mean().item(), f"{split}/accuracy": correct.double().mean().item()}
 
@@ -237,9 +238,16 @@ def training_step(
     return logits.detach(), losses.detach()
 
 
+def outcomes(logits: Tensor, losses: Tensor, targets: Tensor, sets_of: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Prediction, loss, margin and error of each example, (B,)."""
+    return predicted(logits, sets_of), losses, margins_of(logits, targets), errors_of(logits, targets)
+
+
 @torch.inference_mode()
-def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Index, prediction and loss of every example in eval mode, batch by batch; the network is left in training mode.
+def evaluate(
+    network: nn.Module, batches: Batches, bf16: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
+    """Index, prediction, loss, margin and error of every example in eval mode, batch by batch; the network is left in training mode.
 
     Under torchrun each rank goes through some of the batches.
     """
@@ -250,7 +258,7 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
         logits = logits.float()
-        yield index, predicted(logits, batches.sets_of), losses_of(logits, targets)
+        yield index, *outcomes(logits, losses_of(logits, targets), targets, batches.sets_of)
     network.train()
 
 

@@ -17,6 +17,7 @@ FIGURES = {
     "measure": "train-agreement",
     "sweep": "agreement",
     "curriculum": "comparison",
+    "scores": "scores",
 }
 COLUMNS = {  # and their widths in pixels
     "measure": {
@@ -36,6 +37,7 @@ COLUMNS = {  # and their widths in pixels
         "params.`epochs`": 80,
     },
 }
+COLUMNS["scores"] = {"tags.`headline`": 700}
 COLUMNS["sweep"] = COLUMNS["measure"]  # they share an experiment
 ALWAYS = {"attributes.`Run Name`": 260, "runDateAndNestInfo": 150}
 

@@ -20,6 +20,7 @@ from metrics.images import read_image as read_image
 from metrics.segments import segment_map as segment_map
 from metrics.segments import segments as segments
 from metrics.shallow import clusters as clusters
+from metrics.shallow import difficulty_by_features as difficulty_by_features
 from metrics.shallow import neighbours as neighbours
 from metrics.shallow import shallow as shallow
 from metrics.shallow import shallow_fast as shallow_fast

@@ -39,6 +39,8 @@ def statistics_table(
     workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     labels: np.ndarray | None = None,
+    seconds: dict[str, float] | None = None,
+    seed: int = 0,
 ) -> "pd.DataFrame":
     """Compute statistics of every image, and with labels of every example.
 
@@ -56,6 +58,10 @@ def statistics_table(
     workers : number of threads; by default one per core that this process may use.
     progress : called as ``progress(done, total)`` with numbers of images, from the calling thread: before the first
         image and as work proceeds.
+    labels : of the examples, as ``metrics.shallow`` takes them.
+    seconds : a dictionary that gets the processor time, over all threads, that each statistic took when it was computed; NaN
+        where that is not known.
+    seed : of the statistics of examples.
 
     Returns
     -------
@@ -85,27 +91,32 @@ def statistics_table(
 
     of_images = [name for name in names if name in metrics.STATISTICS]
     content = None if cache is None else _content(images, index.tolist())
-    columns = {name: _load(_file(cache, name, content, labels), len(index)) for name in names}
+    columns = {name: _load(_file(cache, name, content, labels, seed), len(index)) for name in names}
     _complete({name: columns[name] for name in of_images}, images, index.tolist(), workers or cores(), progress)
     for name in names:
         if name in metrics.EXAMPLE_STATISTICS and not columns[name].known.all():
             whole = images if isinstance(images, np.ndarray) else _Images(images, index.tolist())
-            found = np.asarray(metrics.EXAMPLE_STATISTICS[name](whole, labels, progress=progress))
+            began = time.process_time()
+            found = np.asarray(metrics.EXAMPLE_STATISTICS[name](whole, labels, seed=seed, progress=progress))
+            columns[name].seconds[...] = time.process_time() - began
             if found.shape != (len(whole),) or found.dtype.kind not in "biuf":
                 shape = f"{found.dtype} of shape {found.shape}"
                 raise ValueError(f"statistic {name!r} gives {shape}, not a number for each of the {len(whole)} images")
             columns[name].values[:] = found
             columns[name].known[:] = True
             _save(columns[name])
+    if seconds is not None:
+        seconds.update({name: float(columns[name].seconds) for name in names})
     return pd.DataFrame({name: columns[name].values for name in names}, index=index, dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Values of a statistic, float64 (N,), which of them are known, bool (N,), and the file that keeps them, if any."""
+    """Values of a statistic, float64 (N,), which of them are known, bool (N,), the processor time they took, (), and the file that keeps them, if any."""
 
     values: np.ndarray
     known: np.ndarray
+    seconds: np.ndarray
     path: Path | None
 
 
@@ -141,8 +152,9 @@ def _complete(
     missing = {name: column for name, column in columns.items() if not column.known.all()}
     one_large = threading.Lock()
 
-    def measure(start: int) -> slice:
+    def measure(start: int) -> tuple[slice, dict[str, float]]:
         part = slice(start, min(start + _CHUNK, total))
+        took: dict[str, float] = {}
         unknown = [name for name in missing if not missing[name].known[part].all()]
         begin = part.start
         while unknown and begin < part.stop:
@@ -152,9 +164,11 @@ def _complete(
             of_chunk = slice(begin, begin + len(chunk))
             with one_large if max(image.nbytes for image in chunk) > _LARGE else nullcontext():
                 for name in unknown:
+                    began = time.thread_time()
                     missing[name].values[of_chunk] = _values(name, chunk, ids[of_chunk])
+                    took[name] = took.get(name, 0.0) + time.thread_time() - began
             begin = of_chunk.stop
-        return part
+        return part, took
 
     if progress is not None:
         progress(0 if missing else total, total)  # before the first images, which may wait for a compiler
@@ -164,7 +178,9 @@ def _complete(
     threads, wait, kept_at = ThreadPoolExecutor(workers), True, time.monotonic()
     try:
         for chunk in [threads.submit(measure, start) for start in range(0, total, _CHUNK)]:
-            part = chunk.result()  # in order, so that of several errors the first is always the one raised
+            part, took = chunk.result()  # in order, so that of several errors the first is always the one raised
+            for name, more in took.items():
+                missing[name].seconds[...] += more
             for column in missing.values():
                 column.known[part] = True
             if part.stop == total or time.monotonic() - kept_at >= _KEEP_SECONDS:
@@ -218,7 +234,9 @@ def _content(images: Any, ids: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def _file(cache: str | Path | None, name: str, content: str | None, labels: np.ndarray | None) -> Path | None:
+def _file(
+    cache: str | Path | None, name: str, content: str | None, labels: np.ndarray | None, seed: int
+) -> Path | None:
     """The file of a statistic, named after the images' content, the labels if it reads them, the statistic and its version."""
     of_example = name not in metrics.STATISTICS
     statistic = metrics.EXAMPLE_STATISTICS[name] if of_example else metrics.STATISTICS[name]
@@ -229,6 +247,8 @@ def _file(cache: str | Path | None, name: str, content: str | None, labels: np.n
     about = [content, name, statistic.__module__, number]
     if of_example:
         about.append(np.asarray(labels).tolist())
+        if seed:  # files of the usual seed have names without it
+            about.append(seed)
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return Path(cache) / f"{re.sub(r'[^A-Za-z0-9-]', '-', name)}-v{number}-{key[:32]}.npz"
 
@@ -252,11 +272,12 @@ def _load(path: Path | None, number: int) -> _Column:
         try:
             with np.load(path, allow_pickle=False) as file:  # a zip file, whose check sums are verified
                 values, known = file["values"], file["known"]
+                seconds = file["seconds"] if "seconds" in file else np.full((), np.nan)
             if (values.shape, known.shape) == ((number,), (number,)) and (values.dtype, known.dtype) == (float, bool):
-                return _Column(values, known, path)
+                return _Column(values, known, np.array(float(seconds)), path)
         except Exception:  # a damaged file may fail in any way
             pass
-    return _Column(np.zeros(number), np.zeros(number, bool), path)
+    return _Column(np.zeros(number), np.zeros(number, bool), np.zeros(()), path)
 
 
 def _save(column: _Column) -> None:
@@ -268,7 +289,7 @@ def _save(column: _Column) -> None:
         column.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
-                np.savez(file, values=column.values, known=column.known)
+                np.savez(file, values=column.values, known=column.known, seconds=column.seconds)
             temporary.replace(column.path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.data.cifar10 import PUBLISHED
 from lab.data.cifar10 import cifar10 as load_cifar10
 from lab.data.digits import digits as load_digits
 from lab.data.folder import folder as load_folder
@@ -31,8 +32,19 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "kth_tips2b": load_kth_tips2b,
     "voc": load_voc,
 }
-# those that are numbers, which a comparison can order by
-ANNOTATIONS = ["instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise"]
+# those that are numbers, which a comparison can order by, and whether high is easy; None where that is not known
+ANNOTATIONS: dict[str, bool | None] = {
+    "instances": False,
+    "box_area": True,
+    "search_difficulty": False,
+    "scale": None,
+    "label_entropy": False,
+    "c_score": True,
+    "label_noise": False,
+    **PUBLISHED,
+}
+
+DIFFICULTIES = ("search_difficulty", "c_score", *PUBLISHED)  # of these, difficulties that others published
 
 
 def load(settings: Settings) -> Data:

@@ -16,7 +16,26 @@ REFERENCES = (
     ("test", "label_entropy", "cifar10h/cifar10h-probs.npy", None),
     ("train", "c_score", "cscores/cifar10-cscores-orig-order.npz", "scores"),
     ("train", "label_noise", "cifar10n/cifar10n_labels.npz", None),
+    ("train", "el2n_published", "difficulty/el2n_epoch20_cifar10.npy", None),
+    ("train", "el2n_variance_published", "difficulty/el2n_epoch20_var_cifar10.npy", None),
+    ("train", "forgetting_published", "difficulty/forgetting_5run_mean_cifar10.npy", None),
+    ("train", "grand_published", "difficulty/grand_withinclass_rank_cifar10.npy", None),
+    ("train", "uncertainty_published", "difficulty/uncertainty_withinclass_rank_cifar10.npy", None),
+    ("train", "loss_published", "difficulty/loss_convnet_rank_cifar10.npy", None),
+    ("train", "transfer_published", "difficulty/transfer_inception_svm_cifar10_trueclass.npy", None),
+    ("test", "transfer_published", "difficulty/transfer_inception_svm_cifar10_test_trueclass.npy", None),
+    ("train", "second_split_forgetting_published", "difficulty/ssft_cifar10.npy", None),
 )
+PUBLISHED = {  # by others; whether high is easy
+    "el2n_published": False,
+    "el2n_variance_published": False,
+    "forgetting_published": False,
+    "grand_published": False,
+    "uncertainty_published": False,
+    "loss_published": False,
+    "transfer_published": True,
+    "second_split_forgetting_published": True,
+}
 EXAMPLES = {"train": 50_000, "test": 10_000}
 
 
@@ -26,7 +45,11 @@ def cifar10(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) 
     Annotations, where `root` holds what they are made of: of the test set `label_entropy`, the entropy in bits of the labels that
     people gave (cifar10h/cifar10h-probs.npy, Peterson et al. 2019); of the train set `c_score`, how consistently networks get
     an image right that were trained without it (cscores/cifar10-cscores-orig-order.npz, Jiang et al. 2021), and
-    `label_noise`, the fraction of three people who gave another label (cifar10n/cifar10n_labels.npz, Wei et al. 2022).
+    `label_noise`, the fraction of three people who gave another label (cifar10n/cifar10n_labels.npz, Wei et al. 2022), and what
+    else others published of how hard its images are, in PUBLISHED (difficulty/*.npy): EL2N at epoch 20 and its variance over
+    networks (Paul et al. 2021), forgetting events (Toneva et al. 2019), GraNd and uncertainty as ranks within the class
+    (DeepCore), the rank of the loss of small networks, the probability by an SVM on Inception's features (Hacohen and
+    Weinshall 2019), and when an example is forgotten in training on others (Maini et al. 2022).
     """
     for candidate in (root / "cifar10", root):
         if (candidate / "train").is_dir() and candidate.absolute().name == "cifar10":
@@ -91,6 +114,6 @@ def read_reference(path: Path, name: str, array: str | None) -> np.ndarray:
                 return 0.0 - np.nansum(read * np.log2(read), axis=1)
         if name == "label_noise":
             return np.mean([read[f"random_label{i}"] != read["clean_label"] for i in (1, 2, 3)], axis=0)
-        return read[array].astype(float)
+        return (read if array is None else read[array]).astype(float)
     except Exception as error:  # numpy and zipfile meet a damaged file with errors of many types
         raise UserError(f"{path}: cannot be read as published ({' '.join(str(error).split())})") from error

@@ -16,7 +16,7 @@ from agreement.record import LearningRecord
 from curricula import PACING, Comparison, Outcome, verdict
 from lab.data import Split
 from lab.report import pictures, plots, summary
-from lab.report.page import comparison_page, measurement_page
+from lab.report.page import comparison_page, measurement_page, scores_page
 
 SHOWN = 5  # examples of each group in the picture of typical ones
 
@@ -167,6 +167,28 @@ def write_sweep(
     orders.to_csv(folder / "order-agreement.csv")
     plots.save(plots.sweep(curves), folder / "figures", "agreement", title)
     return finish(folder, settings, lambda console: summary.print_sweep(console, curves, orders, run))
+
+
+def write_scores(
+    folder: Path,
+    scores: pd.DataFrame,
+    headline: str,
+    about: Mapping[str, Any],
+    title: str,
+    settings: Mapping[str, Any],
+    run: str,
+) -> str:
+    """Write everything that a comparison of scores leaves into a new folder. Returns the summary.
+
+    scores: of `curricula.choice.choice_table`. headline: what it comes to. about: `run`, the measurement, `networks`, how many
+    it has, and `wrong`, how wrong labels are known. settings, run: as in `write_measurement`.
+    """
+    empty(folder)
+    scores.to_csv(folder / "score-table.csv")
+    write_page(folder, scores_page(scores, headline, about, title, settings))
+    chart, note = plots.scores(scores)
+    plots.save(chart, folder / "figures", "scores", title, note)
+    return finish(folder, settings, lambda console: summary.print_scores(console, scores, headline, about, run))
 
 
 def show_pacing(console: Any, a: float | None, b: float | None) -> None:

@@ -29,9 +29,9 @@ def example_facts(
     table: of `agreement.examples_table`. images: split to uint8 images by index. statistics: columns of the table.
     sample: how many of the train examples are in the gallery (they come first, first learned to never learned). train,
     test: sizes of the splits. mistakes: per split what `shared_mistakes` finds, examples by position. suspects: positions
-    of the train examples that `shallow`, where it was measured, finds hardest. labels: per label the name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
+    of the train examples whose labels are the most suspect. labels: per label the name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
     """
-    place = agreement_score(record.correct("train"), record.probability("train"))
+    place = agreement_score(record.correct("train"))
     mistaken = {
         split: shared_mistakes(record.noted(split), record.probability(split), record.labels(split))
         for split in record.splits
@@ -42,7 +42,7 @@ def example_facts(
     if size > IMAGE_CHARACTERS:  # large images, or many colours: fewer of them
         kept = np.linspace(0, len(sample) - 1, int(len(sample) * IMAGE_CHARACTERS / size)).astype(int)
         sample, addresses = sample[kept], [addresses[i] for i in kept]
-    suspects = hardest(table[table["split"] == "train"])
+    suspects = np.argsort(table.loc[table["split"] == "train", "suspect"].to_numpy())[:SUSPECTS]
     more = np.setdiff1d(np.concatenate([mistaken["train"][0], suspects]), sample)
     shown = {"train": np.concatenate([sample, more]).astype(int)}
     shown |= {split: mistaken[split][0] for split in mistaken if split != "train"}
@@ -108,13 +108,6 @@ def facts_of(
         "predicted": np.array([network[-1, chosen] for network in record.predictions(split)]).T.tolist(),
         "statistics": [numbers(row) for row in rows.reindex(columns=list(statistics)).to_numpy(float)],
     }
-
-
-def hardest(train: pd.DataFrame) -> np.ndarray:
-    """Positions of the train examples that are hardest before training, the hardest first; none where `shallow` is not known."""
-    if "shallow" not in train or train["shallow"].isna().all():
-        return np.empty(0, int)
-    return np.argsort(-train["shallow"].to_numpy(), kind="stable")[:SUSPECTS]
 
 
 def class_facts(record: LearningRecord) -> list[dict[str, Any]]:

@@ -18,7 +18,15 @@ from agreement.record import LearningRecord
 from curricula import Comparison, Outcome
 from lab.report import plots
 from lab.report.gallery import class_facts, example_facts
-from lab.report.summary import comparison_rows, comparison_words, correlation_rows, curve_rows, measurement_words
+from lab.report.summary import (
+    SCORE_HEADS,
+    comparison_rows,
+    comparison_words,
+    correlation_rows,
+    curve_rows,
+    measurement_words,
+    score_rows,
+)
 
 CLASSES = 20  # rows of the overview
 
@@ -106,6 +114,24 @@ def comparison_page(
         arms=list(shares),
         settings=settings,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},
+    )
+
+
+def scores_page(
+    scores: pd.DataFrame, headline: str, about: Mapping[str, Any], title: str, settings: Mapping[str, Any]
+) -> str:
+    """The html text of the report of scores. Arguments: see `lab.report.write_scores`."""
+    chart, note = plots.scores(scores)
+    return render(
+        "scores.html",
+        title=title,
+        headline=headline,
+        note=note,
+        heads=[head.replace("-\n", "").replace("\n", " ") for head in SCORE_HEADS],
+        rows=score_rows(scores),
+        wrong=about["wrong"],
+        settings=settings,
+        data={"plots": {"scores": plots.for_page(chart)}},
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+import pandas as pd
 import vl_convert
 
 from curricula import Comparison, mean_interval
@@ -204,6 +205,33 @@ def sweep(curves: Mapping[str, Curves]) -> alt.HConcatChart:
     parts = {name: fractions(title) for name, title in names.items()}
     panels = {name: {each: curve[name] for each, curve in curves.items()} for name in (*parts, "lower_bound")}
     return beside(panels, parts, styles_of(curves), f"Agreement and accuracy over epochs: {', '.join(curves)}.")
+
+
+def scores(table: pd.DataFrame) -> tuple[Layers, str]:
+    """A point per score of `curricula.choice.choice_table`, and what it shows: the first there is of these in words.
+
+    The correlation with the learning time and its interval, the mean with published difficulties, the area for wrong labels.
+    """
+    words = {
+        "rho": "Spearman's rho with the learning time, and its 95 % interval",
+        "published": "mean of Spearman's rho with published difficulties",
+        "area": "area under the curve of wrong labels found",
+    }
+    shown = next((name for name in words if table[name].notna().any()), "rho")
+    known = table[table[shown].notna()].sort_values(shown, ascending=False)
+    bounds = ("low", "high") if shown == "rho" else (shown, shown)
+    rows = [
+        {"name": str(name), "value": number(row[shown]), "low": number(row[bounds[0]]), "high": number(row[bounds[1]])}
+        for name, row in known.iterrows()
+    ]
+    y = alt.Y(field="name", type="nominal", title=None, sort=None)
+    base = alt.Chart(alt.Data(values=rows))
+    tips = [alt.Tooltip(field="name", type="nominal", title="score"), tooltip("value", words[shown], ".3f")]
+    x = scaled(alt.X, "value", words[shown])
+    points = base.mark_point(filled=True, size=60, color=BLUE).encode(x=x, y=y, tooltip=tips)
+    bars = base.mark_rule(color=BLUE).encode(x=x.copy().field("low"), x2=alt.X2(field="high"), y=y)
+    order = ", ".join(f"{row['name']} {row['value']}" for row in rows)
+    return alt.layer(bars, points, description=f"{words[shown]}: {order}."), f"{words[shown]}."
 
 
 def beside(

@@ -91,6 +91,31 @@ def print_sweep(console: Any, curves: Mapping[str, Mapping[str, np.ndarray]], or
     show(console, "sweep.txt", tables, run=run)
 
 
+SCORE_HEADS = ("score", "easy", "seconds", "passes", "reli-\nable", "learning\ntime ±", "in\nclass", "pub-\nlished", "wrong\nlabels")  # fmt: skip
+
+
+def print_scores(console: Any, scores: pd.DataFrame, headline: str, about: Mapping[str, Any], run: str) -> None:
+    """A row per score of `curricula.choice.choice_table`. about: the measurement, its networks, and how wrong labels are known."""
+    show(console, "scores.txt", {"SCORES": table(SCORE_HEADS, score_rows(scores))}, headline=headline, id=run, **about)
+
+
+def score_rows(scores: pd.DataFrame) -> Rows:
+    """What is computed from images does so exactly: it has no reliability to tell."""
+
+    def two(value: float) -> str:
+        return "-" if np.isnan(value) else f"{value:+.2f}"
+
+    rows = []
+    for name, row in scores.iterrows():
+        rho = "-" if np.isnan(row["rho"]) else f"{row['rho']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}"
+        cost = "-" if np.isnan(row["seconds"]) else f"{row['seconds']:,.1f}" if row["seconds"] < 10 else f"{row['seconds']:,.0f}"  # fmt: skip
+        passes = "-" if np.isnan(row["passes"]) else f"{row['passes']:.0f}"
+        reliable = "exact" if row["source"] == "images" else two(row["reliability"]).lstrip("+")
+        found = "-" if np.isnan(row["area"]) else f"{row['area']:.3f}"
+        rows.append([str(name), row["easy"], cost, passes, reliable, rho, two(row["within_rho"]), two(row["published"]), found])  # fmt: skip
+    return rows
+
+
 def order_tables(orders: pd.DataFrame) -> Iterator[Table]:
     """The rank correlations, with numbers for names at the head, and as many columns a table as fit into 80 characters."""
     for begin in range(0, len(orders), ACROSS):

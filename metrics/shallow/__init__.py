@@ -88,6 +88,26 @@ def shallow_fast(images: Images, labels: np.ndarray, seed: int = 0, progress: Pr
     return (rankdata(-margin) - 0.5) / len(margin)
 
 
+def difficulty_by_features(features: np.ndarray, labels: np.ndarray, ridge: float = 1000) -> np.ndarray:
+    """How hard an example is to a ridge regression on given features that has seen all the others: float64 (N,) in 0..1, lower is easier.
+
+    The rank of the leave-one-out margin, as of one of the sets of features of ``shallow``. features: float (N, D). labels: as
+    for ``shallow``. Raises ValueError for other shapes, and where a feature is not finite.
+    """
+    from scipy.stats import rankdata
+
+    from metrics.shallow.examples import classes_of
+    from metrics.shallow.leave_one_out import Blocks, leave_one_out_margins, moments
+
+    features = np.asarray(features, np.float32)
+    if features.ndim != 2 or len(features) < 2 or not np.isfinite(features).all():
+        raise ValueError(f"features must be finite numbers (examples, features), not of shape {features.shape}")
+    classes = classes_of(labels, len(features))
+    blocks = Blocks(lambda rows: rows, features)
+    margin = leave_one_out_margins(blocks, moments(blocks, classes), classes, ridge)
+    return (rankdata(-margin) - 0.5) / len(margin)
+
+
 @version(1)
 def neighbours(
     images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None, nearest: int = 30

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agreement.record import LearningRecord, read_epochs, replace_text
+from agreement.record import KINDS, LearningRecord, read_epochs, replace_text
 from agreement.recorder import GrowingArray, RecordWriter, begin_record
 
 SIZES = {"train": 7, "test": 3}
@@ -24,9 +24,11 @@ def epoch_of(recorder: RecordWriter, epoch: int, classes: int = 10) -> dict[str,
     row = {}
     for split, size in SIZES.items():
         predictions, probability = draw.integers(classes, size=size), draw.random(size, np.float32)
+        margin, error = draw.normal(0, 4, size).astype(np.float16), draw.random(size).astype(np.float16)
         for part in np.array_split(draw.permutation(size), 2):
-            recorder.update(split, part, predictions[part], probability[part])
+            recorder.update(split, part, predictions[part], probability[part], margin[part], error[part])
         row[f"{split}-predictions"], row[f"{split}-probability"] = predictions, np.round(probability * 255.0)
+        row[f"{split}-margin"], row[f"{split}-error"] = margin, error
     recorder.end_epoch(epoch=epoch, loss=1 / epoch)
     return row
 
@@ -42,14 +44,13 @@ def test_it_grows_row_by_row_and_numpy_reads_it_at_any_moment(tmp_path):
     """Past 10 and 100 rows, where the count in the header takes another digit."""
     recorder = RecordWriter(tmp_path, SIZES, 10)
     early = arrays(tmp_path)
-    assert {name: array.shape for name, array in early.items()} == {
-        "train-predictions": (0, 7), "train-probability": (0, 7), "test-predictions": (0, 3), "test-probability": (0, 3),
-    }  # fmt: skip
+    shapes = {f"{split}-{kind}": (0, size) for split, size in SIZES.items() for kind in KINDS}
+    assert {name: array.shape for name, array in early.items()} == shapes
     written = []
     for epoch in range(1, 103):
         written.append(epoch_of(recorder, epoch))
         for name, array in arrays(tmp_path).items():
-            assert array.dtype == np.uint8
+            assert array.dtype == (np.float16 if name.endswith(("margin", "error")) else np.uint8)
             np.testing.assert_array_equal(array, [row[name] for row in written])
         assert len(read_epochs(tmp_path)) == epoch
     assert read_epochs(tmp_path)[4] == {"epoch": 5, "loss": 0.2}
@@ -101,7 +102,7 @@ def test_a_death_in_the_middle_of_an_epochs_end_loses_that_epoch_alone(tmp_path,
         epoch_of(recorder, 2)
     record = LearningRecord(tmp_path)
     assert record.epochs == 1
-    assert sorted(len(array) for array in arrays(tmp_path / "network-1").values()) == [1, 1, 2, 2]
+    assert sorted(len(array) for array in arrays(tmp_path / "network-1").values()) == [1] * 6 + [2] * 2
     np.testing.assert_array_equal(record.correct("train")[0, 0], first["train-predictions"] == labels["train"])
     second = epoch_of(RecordWriter(tmp_path / "network-1", SIZES, 10, finished=1), 2)
     np.testing.assert_array_equal(arrays(tmp_path / "network-1")["test-predictions"][1], second["test-predictions"])

@@ -106,13 +106,38 @@ def test_a_complete_record_has_no_mask(tmp_path):
     assert LearningRecord(tmp_path).is_complete("train") and LearningRecord(tmp_path).known("train").all()
 
 
-def test_margins_are_of_the_label_against_the_best_other(tmp_path):
+def test_margins_are_of_the_label_against_the_best_other_and_errors_are_lengths(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1], LOGITS[0][:2])
+    recorder.end_epoch()
+    recorder.update([2], LOGITS[0][2:])
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert record.margin("train")[0].dtype == np.float16
+    np.testing.assert_array_equal(record.margin("train")[0], [[2, 3, np.nan], [2, 3, -9]])
+    away = torch.softmax(torch.tensor(LOGITS[0]), dim=1) - torch.eye(3)[LABELS]
+    np.testing.assert_allclose(record.error("train")[0][1], away.norm(dim=1), rtol=1e-3)
+
+
+def test_a_margin_beyond_half_precision_is_the_largest(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": LABELS})
+    recorder.update([0, 1, 2], np.array([[1e6, 0, 0], [1e6, 0, 0], [0, 0, 0]]))
+    recorder.end_epoch()
+    assert LearningRecord(tmp_path).margin("train")[0].tolist() == [[65504, -65504, 0]]
+
+
+def test_a_record_of_an_earlier_version_says_that_it_has_no_margins(tmp_path):
     recorder = LearningRecorder(tmp_path, {"train": LABELS})
     recorder.update([0, 1, 2], LOGITS[0])
     recorder.end_epoch()
-    first, second, third = torch.softmax(torch.tensor(LOGITS[0]), dim=1).tolist()
-    expected = [first[0] - first[1], second[2] - second[0], third[1] - third[0]]
-    np.testing.assert_allclose(LearningRecord(tmp_path).margin("train")[0][0] / 127, expected, atol=0.5 / 127 + 1e-6)
+    (tmp_path / "network-1" / "train-margin.npy").unlink()
+    record = LearningRecord(tmp_path)
+    assert record.correct("train").shape == (1, 1, 3)
+    with pytest.raises(ValueError, match="has no margin of its train examples: an earlier version made it"):
+        record.margin("train")
+    np.save(tmp_path / "network-1" / "train-error.npy", np.zeros((1, 3), np.int8))
+    with pytest.raises(ValueError, match=r"train-error\.npy is not an array of fractions with 2 dimensions"):
+        record.error("train")
 
 
 def test_a_restart_goes_on_with_the_finished_epochs(tmp_path):
@@ -205,7 +230,7 @@ def test_other_classes_are_refused(tmp_path):
 
 
 def test_sets_of_classes(tmp_path):
-    """Right only where all classes are; the probability is that of the whole set, the margin against the likeliest other."""
+    """Right only where all classes are; the probability is that of the whole set, the margin the least logit that goes the right way."""
     labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
     logits = np.array([[2.0, -1, 0.5], [-1, -2, 0.2], [-3, 1, -1]])
     recorder = LearningRecorder(tmp_path, {"train": labels}, classes=["a", "b", "c"], multi_label=True)
@@ -217,9 +242,9 @@ def test_sets_of_classes(tmp_path):
     likely = 1 / (1 + np.exp(-logits))
     of = {s: np.prod([likely[:, c] if s >> c & 1 else 1 - likely[:, c] for c in range(3)], axis=0) for s in range(8)}
     true = np.array([of[label][i] for i, label in enumerate([5, 0, 2])])
-    other = np.array([max(of[s][i] for s in range(8) if s != label) for i, label in enumerate([5, 0, 2])])
     np.testing.assert_allclose(record.probability("train")[0][0] / 255, true, atol=0.5 / 255 + 1e-6)
-    np.testing.assert_allclose(record.margin("train")[0][0] / 127, true - other, atol=0.5 / 127 + 1e-6)
+    np.testing.assert_allclose(record.margin("train")[0][0], [0.5, -0.2, 1], atol=1e-3)
+    np.testing.assert_allclose(record.error("train")[0][0], np.linalg.norm(likely - labels, axis=1), atol=1e-3)
     with pytest.raises(ValueError, match="must be 0 or 1 for each example and class"):
         LearningRecorder(tmp_path / "other", {"train": [[0, 0.5]]}, multi_label=True)
 

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curricula.scores import agreement_score, confidence_score, forgetting_score, read_scores
+from agreement import LearningRecorder
+from agreement.record import LearningRecord
+from curricula.scores import SCORES, agreement_score, first_score, forgetting_score, loss_score, read_scores
 
 # two networks, three epochs, four examples: learned at once; learned second; forgotten and learned again; never learned
 CORRECT = np.array(
@@ -14,22 +16,88 @@ CORRECT = np.array(
     ],
     bool,
 )
-PROBABILITY = np.array([[[255, 51, 102, 0]] * 3] * 2, np.uint8)
 
 
 def test_agreement_ranks_by_joint_learned_epoch_then_by_mean_correctness():
-    assert agreement_score(CORRECT, PROBABILITY).tolist() == [0, 1, 2, 3]
+    assert agreement_score(CORRECT).tolist() == [0, 1, 2, 3]
     correct = CORRECT[:, :, [1, 1, 0]]
     correct[1, 0, 0] = False  # learned in the same epoch as its neighbour, but less often right
-    assert agreement_score(correct, PROBABILITY).tolist() == [2, 1, 0]
+    assert agreement_score(correct).tolist() == [2, 1, 0]
 
 
-def test_confidence_is_the_mean_probability_of_the_true_class_and_low_is_hard():
-    np.testing.assert_allclose(confidence_score(CORRECT, PROBABILITY), [-1, -0.2, -0.4, 0])
+LOGITS = np.array(
+    [[[3.0, 1, 0], [0, 2, 0], [0, 0, 1]], [[4, 0, 0], [0, 2, 1], [1, 0, 0]]]
+)  # two epochs, labels 0, 1, 2
+
+
+@pytest.fixture
+def record(tmp_path) -> LearningRecord:
+    """Two networks of which the second has twice the logits."""
+    for network in range(2):
+        recorder = LearningRecorder(tmp_path, {"train": [0, 1, 2]}, network)
+        for logits in LOGITS:
+            recorder.update([0, 1, 2], logits * (network + 1))
+            recorder.end_epoch()
+    return LearningRecord(tmp_path)
+
+
+def test_scores_of_a_record_by_hand(record):
+    margins = 1.5 * np.array([[2, 2, 1], [4, 1, -1]])  # the mean over networks of once and twice
+    probability = np.array([np.exp(f * LOGITS) / np.exp(f * LOGITS).sum(2, keepdims=True) for f in (1, 2)])
+    of_label = probability[:, :, np.arange(3), np.arange(3)]
+    expected = {
+        "aum": margins.mean(axis=0),
+        "margin": margins[1],
+        "el2n": np.linalg.norm(probability[:, 0] - np.eye(3), axis=2).mean(axis=0),
+        "confidence": of_label.mean(axis=(0, 1)),
+        "variability": of_label.std(axis=1).mean(axis=0),
+        "loss": -np.log(of_label).mean(axis=(0, 1)),
+        "learning_time": [0, 0, 0.5],
+        "first": [1, 1, 1],
+        "last": [1, 1, np.inf],
+        "agreement": [0, 0, 1],
+        "forgetting": [0, 0, 2],
+    }
+    assert set(expected) == set(SCORES)
+    for name, values in expected.items():
+        np.testing.assert_allclose(SCORES[name].read(record), values, atol=0.02, err_msg=name)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_calls_what_is_right_at_once_and_surely_easier_than_what_never_is(tmp_path, name):
+    recorder = LearningRecorder(tmp_path, {"train": [0, 0]}, classes=["a", "b"])
+    for sure in (2, 6):
+        recorder.update([0, 1], [[sure, 0], [-0.5 * sure, 0]])
+        recorder.end_epoch()
+    easy, hard = SCORES[name].read(LearningRecord(tmp_path))
+    assert (easy > hard) if SCORES[name].descending else (easy < hard) or name == "variability"
+
+
+def test_a_score_of_some_networks(record):
+    np.testing.assert_allclose(SCORES["aum"].read(record, [1]), np.mean([[4, 4, 2], [8, 2, -2]], axis=0))
+    np.testing.assert_allclose(SCORES["margin"].read(record, [0]), [4, 1, -1])
+
+
+def test_a_score_says_what_the_record_lacks(record):
+    (record.folder / "network-2" / "train-margin.npy").unlink()
+    with pytest.raises(ValueError, match="has no margin of its train examples: an earlier version made it"):
+        SCORES["aum"].read(record)
+    assert SCORES["confidence"].read(record).shape == (3,)
+
+
+def test_what_is_never_right_has_its_first_epoch_after_the_last():
+    assert first_score(CORRECT).tolist() == [1, 1.5, 1, 4]
+
+
+def test_the_loss_of_a_byte_is_finite_and_falls():
+    losses = loss_score([np.arange(256, dtype=np.uint8)[None]])
+    assert (
+        np.isfinite(losses).all() and (np.diff(losses) < 0).all() and losses[128] == pytest.approx(np.log(2), abs=0.01)
+    )
 
 
 def test_forgetting_counts_over_networks_and_never_learned_is_hardest():
-    assert forgetting_score(CORRECT, PROBABILITY).tolist() == [0, 0, 1, np.inf]
+    assert forgetting_score(CORRECT).tolist() == [0, 0, 1, np.inf]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -37,24 +105,38 @@ def test_a_file_is_matched_by_id_and_what_it_lacks_is_nan(tmp_path, kind):
     path = tmp_path / f"scores.{kind}"
     table = pd.DataFrame({"id": ["007", "a/b.png", "other"], "score": [1.5, -2.0, 9.0]})
     table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
-    np.testing.assert_array_equal(read_scores(path, ["a/b.png", "7", "007"]), [-2.0, np.nan, 1.5])
+    found, descending = read_scores(path, ["a/b.png", "7", "007"])
+    np.testing.assert_array_equal(found, [-2.0, np.nan, 1.5])
+    assert descending is None
+
+
+@pytest.mark.parametrize(("column", "descending"), [("score", None), ("difficulty", False), ("easiness", True)])
+def test_the_name_of_a_files_column_says_what_is_easy(tmp_path, column, descending):
+    (tmp_path / "scores.csv").write_text(f"id,{column}\na,1\n")
+    assert read_scores(tmp_path / "scores.csv", ["a"]) == (np.array([1.0]), descending)
+    pd.DataFrame({"id": ["a"], column: [1.0]}).to_parquet(tmp_path / "scores.parquet")
+    assert read_scores(tmp_path / "scores.parquet", ["a"]) == (np.array([1.0]), descending)
+    (tmp_path / "both.csv").write_text("id,difficulty,easiness\na,1,2\n")
+    assert "one of them), has 'id', 'difficulty', 'easiness'" in one_line(tmp_path / "both.csv")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_column_of_a_measurements_table(tmp_path, kind):
-    """Rows of train; what is high for easy examples is turned round, and never learned is hardest."""
+    """Rows of train; what is high for easy examples says so, and never learned is hardest."""
     table = pd.DataFrame({"id": ["a", "b", "a"], "split": ["train", "train", "test"], "confidence": [0.9, 0.2, 0.4], "learned_epoch": pd.array([3, None, 7], "Int32")})  # fmt: skip
     path = tmp_path / f"scores.{kind}"
     table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
-    assert read_scores(path, ["b", "a"], "confidence").tolist() == [-0.2, -0.9]
-    assert read_scores(path, ["b", "a"], "learned_epoch").tolist() == [np.inf, 3]
+    confidence, high_is_easy = read_scores(path, ["b", "a"], "confidence")
+    assert confidence.tolist() == [0.2, 0.9] and high_is_easy
+    learned, high_is_easy = read_scores(path, ["b", "a"], "learned_epoch")
+    assert learned.tolist() == [np.inf, 3] and high_is_easy is None
     with pytest.raises(ValueError, match="needs the columns id and margin, has 'id', 'split', 'confidence'"):
         read_scores(path, ["a"], "margin")
 
 
 def test_an_empty_score_is_missing(tmp_path):
     (tmp_path / "scores.csv").write_text("id,score\na,1\nb,NaN\nc,\nd,N/A\ne,null\nf,-inf\n")
-    found = read_scores(tmp_path / "scores.csv", list("abcdef"))
+    found, _ = read_scores(tmp_path / "scores.csv", list("abcdef"))
     np.testing.assert_array_equal(found, [1, np.nan, np.nan, np.nan, np.nan, -np.inf])
 
 
@@ -75,7 +157,7 @@ def test_a_score_that_is_true_or_false_is_shown(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,value\na,1\n", "needs the columns id and score, has 'id', 'value'"),
+        ("id,value\na,1\n", "needs the columns id and score .*, has 'id', 'value'"),
         ("id,score\na,1\na,2\n", "the id 'a' stands there twice"),
         ("id,score\nx,1\n", "none of its ids"),
         ("", "not readable"),
@@ -123,7 +205,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         counting = pa.proxy_memory_pool(usual)
         pa.set_memory_pool(counting)
         try:
-            found = read_scores(tmp_path / name, ["299999", "7", "x"])
+            found, _ = read_scores(tmp_path / name, ["299999", "7", "x"])
         finally:
             pa.set_memory_pool(usual)
         np.testing.assert_array_equal(found, [149999.5, 3.5, np.nan])
@@ -155,4 +237,5 @@ def test_what_is_packed_is_not_unpacked(tmp_path):
 
 def test_names_that_a_table_program_would_change_stay_as_they_are(tmp_path):
     (tmp_path / "scores.csv").write_text('id,score\nNA,1\n=1+1,2\n"a\nb",3\n007,4\n')
-    np.testing.assert_array_equal(read_scores(tmp_path / "scores.csv", ["NA", "=1+1", "a\nb", "007"]), [1, 2, 3, 4])
+    found, _ = read_scores(tmp_path / "scores.csv", ["NA", "=1+1", "a\nb", "007"])
+    np.testing.assert_array_equal(found, [1, 2, 3, 4])

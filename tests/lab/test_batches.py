@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.batches import Batches
+from lab.batches import Batches, errors_of, margins_of
 from lab.data import Images
 
 CPU = torch.device("cpu")
@@ -122,3 +122,11 @@ def test_images_are_mapped_and_never_changed_on_disk(tmp_path):
 def test_images_of_different_sizes_without_a_crop_are_refused(tmp_path):
     with pytest.raises(ValueError, match="different sizes"):
         opened(tmp_path, images_of([(5, 5), (6, 6)]), None)
+
+
+def test_margins_and_errors_of_sets_of_classes():
+    """Positive where the set is right: the least logit towards what is the case."""
+    logits, targets = torch.tensor([[2.0, -1, -3], [2, 0.5, -3]]), torch.tensor([[1.0, 0, 0], [1, 0, 0]])
+    assert margins_of(logits, targets).tolist() == [1, -0.5]
+    expected = (torch.sigmoid(logits) - targets).square().sum(dim=1).sqrt()
+    torch.testing.assert_close(errors_of(logits, targets), expected)

@@ -285,7 +285,7 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
         (["metric=entropy+"], "metric=entropy+: name a score on either side of the +"),
         (["metric=agreement"], f"make one: {PROGRAM} --mode measure data=digits"),
         (["metric=file:missing.csv"], "missing.csv: there is no such file"),
-        (["measurement=1234"], "metric=entropy reads none; agreement, confidence, forgetting do"),
+        (["measurement=1234"], "metric=entropy reads none; learning_time, agreement, first, last,"),
         (
             ["arms=[shuffled,anti-curr]"],
             "arms=anti-curr: expected one of shuffled, curriculum, anti, random; did you mean anti",
@@ -468,8 +468,11 @@ def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
     # files that are gone, of the newer one: the older one serves, and that is said
     shutil.rmtree(url2pathname(urlparse(newer.info.artifact_uri).path))
     split = load(compose([*SMALL, f"root={digits}"], "curriculum")).train
-    found = record_of(None, "agreement", split, "folder", "data", tracking.open_store())
-    assert found[1] == older.info.run_id and f"measurement={newer.info.run_id} is passed over" in found[2][0]
+    found = record_of(None, None, "agreement", split, "folder", "data", tracking.open_store())
+    assert (
+        found[1] == f"measurement {older.info.run_id}"
+        and f"measurement={newer.info.run_id} is passed over" in found[2][0]
+    )
     assert compare(*words, f"root={digits}", f"measurement={newer.info.run_id}") == 2
     assert "its record cannot be read" in capsys.readouterr().err
 

@@ -61,6 +61,6 @@ def test_networks_are_evaluated_on_the_gpu(holds, name):
             for tensors in (module._parameters, module._buffers):
                 there = {key: value for key, value in tensors.items() if value is not None}
                 tensors.update({key: mode.from_tensor(value).to(GPU) for key, value in there.items()})
-        ((index, found, losses),) = evaluate(network, split, bf16=True)
+        ((index, found, losses, *_),) = evaluate(network, split, bf16=True)
         assert index.device.type == "cpu" and found.device.type == losses.device.type == "cuda"
         assert found.shape == (EXAMPLES,) and losses.dtype == torch.float32 and losses.shape == (EXAMPLES,)

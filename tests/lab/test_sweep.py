@@ -140,11 +140,12 @@ def test_references_of_cifar10_are_annotations_and_can_order_a_curriculum(place,
         name: draw.integers(10, size=50_000)
         for name in ("clean_label", "random_label1", "random_label2", "random_label3")
     }
-    for folder in ("cifar10h", "cscores", "cifar10n"):
+    for folder in ("cifar10h", "cscores", "cifar10n", "difficulty"):
         (tmp_path / folder).mkdir()
     np.save(tmp_path / "cifar10h/cifar10h-probs.npy", draw.dirichlet(np.ones(10), size=10_000))
     np.savez(tmp_path / "cscores/cifar10-cscores-orig-order.npz", scores=draw.random(50_000))
     np.savez(tmp_path / "cifar10n/cifar10n_labels.npz", **labels)
+    np.save(tmp_path / "difficulty/el2n_epoch20_cifar10.npy", draw.random(50_000, np.float32))
     words = [f"root={tmp_path}", "data=cifar10", "epochs=2"]
     assert measure(*words, "random_labels=0.2") == 0
     client = tracking.open_store()
@@ -152,15 +153,16 @@ def test_references_of_cifar10_are_annotations_and_can_order_a_curriculum(place,
     train_table, test_table = (
         pd.read_csv(artifact(client, run, name), index_col=0) for name in ("correlations.csv", "correlations-test.csv")
     )
-    assert list(train_table.index)[3:] == ["c_score", "label_noise"] and list(test_table.index)[3:] == ["label_entropy"]
+    assert list(train_table.index)[3:] == ["c_score", "label_noise", "el2n_published"]
+    assert list(test_table.index)[3:] == ["label_entropy"]
     assert "label_entropy (test)" in capsys.readouterr().out
 
     shared = [word for word in SMALL if word.partition("=")[0] in CompareSettings.__dataclass_fields__]
     curriculum = ["--mode", "curriculum", *shared, *words, "seeds=2", "evaluations=1", "arms=[shuffled,curriculum]"]
-    assert train.main([*curriculum, "metric=c_score", "descending=true"]) == 0
-    capsys.readouterr()
+    assert train.main([*curriculum, "metric=c_score"]) == 0
+    assert "easy is high c_score" in capsys.readouterr().out
     assert train.main([*curriculum, "metric=box_area"]) == 2
-    assert "no such annotation; it has c_score, label_noise" in capsys.readouterr().err
+    assert "no such annotation; it has c_score, label_noise, el2n_published" in capsys.readouterr().err
 
     np.save(tmp_path / "cifar10h/cifar10h-probs.npy", np.ones((9_999, 10)) / 10)
     assert measure(*words) == 2

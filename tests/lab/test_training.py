@@ -142,6 +142,11 @@ def test_record_equals_that_of_a_plain_loop(begun, few_digits, record):
         np.testing.assert_array_equal(predictions[clear], expected[split].argmax(2)[clear])
         of_truth = np.take_along_axis(expected[split], labels[None, :, None], 2)[..., 0]
         np.testing.assert_allclose(probability / 255, of_truth, atol=0.5 / 255 + 1e-4)
+        one_hot = np.eye(10, dtype=bool)[labels]
+        margin = np.log(of_truth) - np.log(np.where(one_hot, 0, expected[split]).max(axis=2))  # a difference of logits
+        for kind, values in (("margin", margin), ("error", np.linalg.norm(expected[split] - one_hot, axis=2))):
+            noted = np.load(folder / "network-3" / f"{split}-{kind}.npy", allow_pickle=False)
+            np.testing.assert_allclose(noted, values, rtol=2e-3, atol=2e-3)
         assert [line[f"{split}/loss"] for line in lines] == pytest.approx(losses[split], rel=1e-4)
         assert [line[f"{split}/accuracy"] for line in lines] == pytest.approx(
             (predictions == labels).mean(axis=1).tolist()

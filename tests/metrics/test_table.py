@@ -416,6 +416,6 @@ def test_a_quick_call_writes_only_in_the_end(digits, tmp_path, own_statistics):
 
 @pytest.mark.parametrize("found", [1.0, np.zeros(3), np.zeros((2, 1)), np.array(["a", "b"])])
 def test_a_statistic_of_examples_gives_a_number_for_each(monkeypatch, found):
-    monkeypatch.setitem(metrics.EXAMPLE_STATISTICS, "mine", lambda images, labels, progress=None: found)
+    monkeypatch.setitem(metrics.EXAMPLE_STATISTICS, "mine", lambda images, labels, seed=0, progress=None: found)
     with pytest.raises(ValueError, match=r"statistic 'mine' gives .*, not a number for each of the 2 images"):
         metrics.statistics_table([np.zeros((4, 4), np.uint8)] * 2, ["a", "b"], ["mine"], labels=np.array([0, 1]))

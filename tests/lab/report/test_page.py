@@ -16,6 +16,7 @@ from agreement import analyse, examples_table
 from agreement.learning_order import shared_mistakes
 from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
+from agreement.suspicion import suspects
 from curricula import Outcome, compare, table_of
 from lab.data import Images, Split
 from lab.report import gallery, write_page
@@ -154,19 +155,17 @@ def test_the_data_of_the_page(measurement, splits):
         assert all(columns["label"][i] != other for i, other in zip(wrong["at"], wrong["predicted"], strict=True))
         assert max(wrong["epoch"]) == EPOCHS and min(wrong["epoch"]) > EPOCHS // 2
     assert [statistic["train"] for statistic in data["statistics"]] == [True, True, False]
-    assert data["examples"]["suspects"] == [] and "Labels to look at" not in measurement
     assert sum(row[0] is None for row in columns["statistics"][:200]) == 1  # the missing number
 
 
-def test_labels_to_look_at_are_those_that_shallow_finds_hardest(splits, tmp_path):
-    page = report(tmp_path, splits, ["shallow"])
-    data = data_of(page)
+def test_labels_to_look_at_are_the_most_suspect(measurement, splits, tmp_path):
+    data = data_of(measurement)
     columns, positions = data["examples"]["columns"], data["examples"]["suspects"]
-    assert len(positions) == 48 and "Labels to look at" in page
-    doubts = [columns["statistics"][i][0] for i in positions]
-    assert doubts == sorted(doubts, reverse=True)
-    known = [row[0] for row in columns["statistics"][: data["examples"]["sample"]] if row[0] is not None]
-    assert doubts[0] == max(known) and doubts[-1] >= sorted(known)[-48]
+    assert len(positions) == 48 and "Labels to look at" in measurement
+    record = write_record(tmp_path, splits, EPOCHS, NETWORKS)
+    ranks = suspects(record, "train", {})
+    ids = np.array(splits["train"].ids)
+    assert [columns["id"][i] for i in positions] == ids[np.argsort(ranks)[:48]].tolist()
 
 
 def test_who_was_right_when(measurement, splits, tmp_path):

@@ -1,0 +1,113 @@
+"""What a score is worth, by which to choose one: how reliable it is, how it goes along with the order of learning, what it finds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agreement.correlation import correlation_table, spearman
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS = 10  # of the networks into halves
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A score (N,), where it is from ("images", "examples", "published" or "measured"), and whether high is easy.
+
+    seconds, passes: what it cost, NaN where that is not known; passes are over the data, in training. reliability: as a
+    correlation, NaN where it is not known. half: the same score of half the networks, where it is of a measurement.
+    """
+
+    name: str
+    source: str
+    values: np.ndarray
+    descending: bool
+    seconds: float = np.nan
+    passes: float = np.nan
+    reliability: float = np.nan
+    half: np.ndarray | None = None
+
+    def hard(self, values: np.ndarray) -> np.ndarray:
+        """Values such that high is hard."""
+        return -values if self.descending else values
+
+
+def reliability(read: Callable[[Sequence[int]], np.ndarray], networks: int, seed: int = 0) -> float:
+    """How a score of so many networks would correlate with that of as many others, by split halves; NaN for one network.
+
+    read: the score (N,) of some of the networks. Spearman's correlation between the scores of two halves, mean over
+    SPLITS random splits, stepped up to all networks (Spearman 1910; Brown 1910).
+    """
+    half = networks // 2
+    if half == 0:
+        return float("nan")
+    draw, found = np.random.default_rng(seed), []
+    for _ in range(SPLITS if networks > 2 else 1):
+        chosen = draw.permutation(networks)
+        found.append(spearman(read(chosen[:half].tolist()), read(chosen[half : 2 * half].tolist())))
+    rho, longer = float(np.mean(found)), networks / half
+    return longer * rho / (1 + (longer - 1) * rho)
+
+
+def area(suspicion: np.ndarray, wrong: np.ndarray) -> float:
+    """Area under the curve of wrong labels found over right labels suspected: the chance that a wrong one is suspected more than a right one.
+
+    suspicion: (N,), high is suspect; NaN is left out. wrong: bool (N,). NaN where no label is wrong, or none right.
+    """
+    from scipy.stats import rankdata  # here, because it takes long to import
+
+    known = ~np.isnan(suspicion)
+    wrong, number = wrong[known], int(wrong[known].sum())
+    if number in (0, len(wrong)):
+        return float("nan")
+    ranks = rankdata(suspicion[known])
+    return float((ranks[wrong].sum() - number * (number + 1) / 2) / (number * (len(wrong) - number)))
+
+
+def choice_table(
+    candidates: Sequence[Candidate],
+    labels: np.ndarray,
+    learning_time: np.ndarray | None = None,
+    of_other_half: np.ndarray | None = None,
+    wrong: np.ndarray | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """One row per score, by name, with what there is to choose by; numbers are NaN where they are not known.
+
+    learning_time (N,): of all networks of a measurement; of_other_half: of the half that no candidate's `half` has seen. A
+    score of the measurement is set against the latter, for with its own networks it would share their chance. wrong: bool
+    (N,), which labels are wrong.
+
+    Columns: source; easy, "high" or "low"; seconds, passes, reliability; rho, low, high and within_rho, within_low,
+    within_high as in `agreement.correlation_table`, positive where what the score calls hard is learned late; area, see
+    `area`; rho_NAME with each published difficulty, positive where both call the same hard; published, the mean of these.
+    """
+    import pandas as pd  # here, because it takes long to import
+
+    table = pd.DataFrame(index=pd.Index([each.name for each in candidates], name="score"))
+    table["source"] = [each.source for each in candidates]
+    table["easy"] = ["high" if each.descending else "low" for each in candidates]
+    for column in ("seconds", "passes", "reliability"):
+        table[column] = [getattr(each, column) for each in candidates]
+    columns = ["rho", "low", "high", "within_rho", "within_low", "within_high"]
+    table[columns] = np.nan
+    before = {each.name: each.hard(each.values) for each in candidates if each.source != "measured"}
+    halves = {each.name: each.hard(each.half) for each in candidates if each.half is not None}
+    for several, target in ((before, learning_time), (halves, of_other_half)):
+        if several and target is not None:
+            found = correlation_table(several, target, labels, resamples, seed)
+            table.loc[found.index, columns] = found[columns]
+    hard = {each.name: each.hard(each.values) for each in candidates}
+    table["area"] = [np.nan if wrong is None else area(values, wrong) for values in hard.values()]
+    published = [each.name for each in candidates if each.source == "published"]
+    for other in published:
+        table[f"rho_{other}"] = [
+            np.nan if name == other else spearman(values, hard[other]) for name, values in hard.items()
+        ]
+    table["published"] = table[[f"rho_{name}" for name in published]].mean(axis=1) if published else np.nan
+    return table

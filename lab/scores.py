@@ -1,0 +1,151 @@
+"""Which score to order by: one table of all that can be had for a data set and its measurement, what each costs and is worth."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agreement.record import LearningRecord
+from curricula.choice import Candidate, choice_table, reliability
+from curricula.scores import SCORES, learning_time
+from lab import tracking
+from lab.data import ANNOTATIONS, DIFFICULTIES, Data, Split, load, with_random_labels
+from lab.errors import printable
+from lab.ordering import matching_record, measured_direction, with_label_noise
+from lab.progress import Progress
+from lab.report import write_scores
+from lab.report.summary import print_scores
+from lab.settings import ScoreSettings, plain, with_effect
+from lab.statistics import check_names, statistics_of
+from lab.views import describe
+from lab.work import discard, work_folder
+from metrics import EXAMPLE_STATISTICS, STATISTICS
+
+
+def scores(settings: ScoreSettings, console: Any) -> str:
+    """Compare all scores and log the table to MLflow. Returns the id of its run."""
+    check_names(settings.statistics, settings.weights)
+    with console.status("reading the images"):
+        clean = load(settings)
+        data = with_random_labels(clean, settings.random_labels, settings.seed)
+        data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
+    for note in data.notes:
+        console.print(printable(note), highlight=False, markup=False)
+    client = tracking.open_store()
+    record, run, gone = matching_record(settings.measurement, data.train, settings.data, client)
+    for note in gone:
+        console.print(printable(note), highlight=False, markup=False)
+    wrong, source = wrong_labels(clean.train, data.train)
+    candidates: list[Candidate] = []
+    with (
+        work_folder("scores", settings.data, [with_effect(settings), data.digest, run]) as work,
+        tracking.Tracked(client, work, f"scores-{settings.data}", [run_of(settings)]) as tracked,
+    ):
+        tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
+        with Progress(console, 1, 1) as progress:
+            candidates += before_training(settings, data, client, progress)
+            candidates += published(data.train)
+            times: tuple[Any, Any] = (None, None)
+            if record:
+                progress.say("reading the measurement")
+                candidates += measured(record)
+                correct = record.correct("train")
+                times = learning_time(correct), learning_time(correct[1::2]) if len(correct) > 1 else None
+            progress.say("correlations of the scores")
+            labels = data.train.labels
+            table = choice_table(candidates, labels, *times, wrong, settings.resamples, settings.seed)
+        headline = answer(table, run)
+        about = {"run": run[:8], "wrong": source, "networks": len(record.networks) if record else 0}
+        title = f"scores of {settings.data}"
+        summary = write_scores(work / "findings", table, headline, about, title, plain(settings), tracked.parent)
+        tracked.publish([(0, time.time(), numbers_of(table))])
+        describe(client, tracked.parent, headline, summary)
+        print_scores(console, table, headline, about, tracked.parent)
+        discard(work)
+    return tracked.parent
+
+
+def run_of(settings: ScoreSettings) -> tracking.Run:
+    name = settings.name or f"scores of {settings.data}"
+    return name, plain(settings), {"phase": "scores", "data": settings.data, "seed": str(settings.seed)}
+
+
+def before_training(settings: ScoreSettings, data: Data, client: Any, progress: Progress) -> Iterator[Candidate]:
+    """Statistics of images and of examples. The reliability of the latter is their correlation with another seed's."""
+    from agreement import spearman
+
+    train, labels, names = data.train, data.classes_of(data.train.labels), settings.statistics
+    of_examples = [name for name in names if name in EXAMPLE_STATISTICS]
+    cache, resize = settings.cache, settings.statistics_resize
+    seconds: dict[str, float] = {}
+    table = statistics_of(train, labels, names, cache, resize, progress, "statistics of the train images", seconds)
+    again = statistics_of(train, labels, of_examples, cache, resize, progress, "the same from another seed", seed=1)
+    for name in names:
+        values = table[name].to_numpy()
+        if name in of_examples:
+            steady = spearman(values, again[name].to_numpy())
+            yield Candidate(name, "examples", values, False, seconds[name], 0, steady)
+        else:
+            high = name in STATISTICS and measured_direction(name, settings.data, data.digest, len(train), client)[0]
+            yield Candidate(name, "images", values, high, seconds[name], 0)
+
+
+def published(train: Split) -> Iterator[Candidate]:
+    """The annotations that are numbers and say which way is easy."""
+    for name, values in train.annotations.items():
+        easy = ANNOTATIONS.get(name)
+        if easy is not None and values.dtype.kind in "fiub":
+            source = "published" if name in DIFFICULTIES else "annotated"
+            yield Candidate(name, source, values.astype(float), easy)
+
+
+def measured(record: LearningRecord) -> Iterator[Candidate]:
+    """The scores of a record; of an old one those that it has the numbers for."""
+    networks = len(record.networks)
+    per_epoch = record.series("seconds").sum(axis=0)
+    for name, score in SCORES.items():
+        try:
+            values = score.read(record)
+        except ValueError:  # what an old record lacks is told where it is asked for
+            continue
+        epochs = score.trained(record.epochs)
+        steady = reliability(partial(score.read, record), networks)
+        half = score.read(record, range(0, networks, 2)) if networks > 1 else None
+        seconds = float(per_epoch[:epochs].sum())
+        yield Candidate(name, "measured", values, score.descending, seconds, networks * epochs, steady, half)
+
+
+def wrong_labels(clean: Split, train: Split) -> tuple[np.ndarray | None, str]:
+    """Which labels are wrong, bool (N,), where that is known, and how it is known."""
+    drawn = clean.labels != train.labels
+    if drawn.any():
+        return drawn, "drawn at random"
+    if "label_noise" in train.annotations:
+        people = np.nan_to_num(train.annotations["label_noise"]) > 0.5
+        return people, "those to which most of the people asked gave another label"
+    return None, ""
+
+
+def answer(table: pd.DataFrame, run: str) -> str:
+    """What the table comes to in a sentence or two."""
+    sentences = []
+    if table["rho"].notna().any():
+        before = table[table["source"].isin(["images", "examples"])]["rho"].dropna()
+        if len(before):
+            best = before.idxmax()
+            sentences.append(f"Before training, {best} knows most of the order of learning (rho {before[best]:+.2f}).")
+    else:
+        sentences.append("There is no measurement of these examples to compare with.")
+    found = table.drop(index="label_noise", errors="ignore")["area"].dropna()
+    if len(found):
+        best = found.idxmax()
+        sentences.append(f"Wrong labels are found best by {best} (area under the curve {found[best]:.3f}).")
+    return " ".join(sentences)
+
+
+def numbers_of(table: pd.DataFrame) -> dict[str, float]:
+    wanted = ("rho", "reliability", "area", "seconds")
+    return {f"scores/{column}_{name}": float(row[column]) for name, row in table.iterrows() for column in wanted}

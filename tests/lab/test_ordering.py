@@ -1,0 +1,98 @@
+"""Which way is easy: as the score declares, a measurement shows, or the user says."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from lab import tracking
+from lab.data import Data, Images, Split
+from lab.errors import UserError
+from lab.ordering import measured_direction, scores_of, too_little
+from lab.progress import Progress
+
+NUMBER = 100
+
+
+@pytest.fixture
+def data() -> Data:
+    draw = np.random.default_rng(0)
+    images = draw.integers(256, size=(NUMBER, 12, 12, 3), dtype=np.uint8)
+    known = {name: draw.random(NUMBER) for name in ("c_score", "instances", "scale")}
+    ids = [str(i) for i in range(NUMBER)]
+    split = Split(Images.of(list(images)), np.arange(NUMBER) % 2, ids, images, known)
+    return Data(split, split, ["a", "b"])
+
+
+@pytest.fixture
+def client(tmp_path, monkeypatch, empty_database):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "mlruns")
+    return tracking.open_store()
+
+
+def measured(client, data: Data, **correlations: float) -> None:
+    """A finished measurement with these correlations, as MLflow holds it."""
+    experiment = tracking.experiment_id(client, "measure-folder")
+    run = client.create_run(experiment, tags={"phase": "measure"}).info.run_id
+    tracking.log_data(client, run, "folder", "root", data)
+    for name, rho in correlations.items():
+        client.log_metric(run, f"correlation/{name}", rho)
+    client.set_terminated(run)
+
+
+def scores(metric: str, data: Data, client, descending: bool | None = None):
+    from rich.console import Console
+
+    with Progress(Console(quiet=True), 1, 1) as progress:
+        return scores_of(
+            metric, data.train, data.train.labels, "folder", "root", None, None, client, "cache", None, progress, "",
+            descending, data.digest,
+        )[:3]  # fmt: skip
+
+
+def test_annotations_declare_which_way_is_easy(data, client):
+    values, descending, notes = scores("c_score", data, client)
+    assert descending and notes == ["easy is high c_score"] and (values == data.train.annotations["c_score"]).all()
+    assert scores("instances", data, client)[1:] == (False, ["easy is low instances"])
+    assert scores("c_score", data, client, descending=False)[1:] == (False, ["easy is low c_score"])
+    with pytest.raises(UserError, match=r"^metric=scale: whether high or low is easy is not known; give descending="):
+        scores("scale", data, client)
+    assert scores("scale", data, client, descending=True)[1]
+
+
+def test_parts_of_a_sum_count_each_in_its_own_direction(data, client):
+    values, descending, notes = scores("c_score+instances", data, client)
+    known = data.train.annotations
+    ranks = (np.argsort(np.argsort(-known["c_score"])) + np.argsort(np.argsort(known["instances"]))) / 2 + 1
+    assert not descending and notes == ["easy is high c_score", "easy is low instances"]
+    np.testing.assert_allclose(values, ranks)
+
+
+def test_a_statistic_of_images_takes_its_direction_from_a_measurement_of_the_same_examples(data, client):
+    assert scores("entropy", data, client)[1:] == (False, ["easy is low entropy"])
+    measured(client, data, entropy=-0.3, frequency=-0.1)
+    descending, (note,) = scores("entropy", data, client)[1:]
+    assert descending and note.startswith("easy is high entropy: rho -0.30 with the order of learning in measurement ")
+    assert scores("frequency", data, client)[1:] == (False, ["easy is low frequency"])  # within chance of 0
+    assert measured_direction("entropy", "folder", "other examples", NUMBER, client) == (False, "")
+    assert not scores("entropy", data, client, descending=False)[1]
+
+
+@pytest.mark.parametrize(("column", "easy"), [("score", "low"), ("difficulty", "low"), ("easiness", "high")])
+def test_a_file_says_it_in_its_header(data, client, tmp_path, column, easy):
+    path = tmp_path / "own.csv"
+    path.write_text(f"id,{column}\n" + "".join(f"{i},{i}\n" for i in range(NUMBER)))
+    _, descending, (note,) = scores(f"file:{path}", data, client)
+    assert descending == (easy == "high") and note.startswith(f"easy is {easy} file:{path}")
+    assert ("says otherwise" in note) == (column == "score")
+
+
+def test_too_few_epochs_or_networks_are_told():
+    assert too_little("confidence", 60, 5) == ""
+    assert (
+        too_little("first", 4, 5)
+        == "first is worth having from 5 epochs and 4 networks on; this measurement has 4 and 5"
+    )
