@@ -168,7 +168,7 @@ def _points(c: Comparison) -> str:
 
 
 def _no_difference(c: Comparison) -> str:
-    under = " under the same pacing" if c.baseline == "random" else ""
+    under = " under the same pacing" if c.baseline.startswith("random") else ""
     if c.negligible:
         return f"negligible: {_points(c)}{under}"
     if c.practically_none:

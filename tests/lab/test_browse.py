@@ -210,7 +210,7 @@ def test_the_views_in_mlflow(ui, filled, browser):
     compared = filled[1][1]["run"]
     experiment = MlflowClient(f"sqlite:///{filled[0]}/mlruns/mlflow.db").get_run(compared).info.experiment_id
     page.goto(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs/{compared}")
-    figure = page.locator("img[src*='validation-accuracy.png']")  # MLflow drops its alternative text
+    figure = page.locator("img[src*='comparison.png']")  # MLflow drops its alternative text
     figure.wait_for()
     assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
     with page.expect_popup() as popup:
