@@ -80,7 +80,9 @@ def before_training(settings: ScoreSettings, data: Data, client: Any, progress: 
     cache, resize = settings.cache, settings.statistics_resize
     seconds: dict[str, float] = {}
     table = statistics_of(train, labels, names, cache, resize, progress, "statistics of the train images", seconds)
-    again = statistics_of(train, labels, drawn, cache, resize, progress, "the same from another seed", seed=1)
+    again = pd.DataFrame()
+    if drawn:
+        again = statistics_of(train, labels, drawn, cache, resize, progress, "the same from another seed", seed=1)
     for name in names:
         values = table[name].to_numpy()
         if name in of_examples:
