@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -79,14 +80,17 @@ def before_training(settings: ScoreSettings, data: Data, client: Any, progress: 
 
     train, labels, names = data.train, data.classes_of(data.train.labels), settings.statistics
     of_examples = [name for name in names if name in EXAMPLE_STATISTICS]
+    drawn = [name for name in of_examples if "seed" in signature(EXAMPLE_STATISTICS[name]).parameters]
     cache, resize = settings.cache, settings.statistics_resize
     seconds: dict[str, float] = {}
     table = statistics_of(train, labels, names, cache, resize, progress, "statistics of the train images", seconds)
-    again = statistics_of(train, labels, of_examples, cache, resize, progress, "the same from another seed", seed=1)
+    again = pd.DataFrame()
+    if drawn:
+        again = statistics_of(train, labels, drawn, cache, resize, progress, "the same from another seed", seed=1)
     for name in names:
         values = table[name].to_numpy()
         if name in of_examples:
-            steady = spearman(values, again[name].to_numpy())
+            steady = spearman(values, again[name].to_numpy()) if name in drawn else np.nan
             yield Candidate(name, "examples", values, False, seconds[name], 0, steady)
         else:
             high = name in STATISTICS and measured_direction(name, settings.data, data.digest, len(train), client)[0]

@@ -31,7 +31,7 @@ def register(names: Iterable[str], weights: str | None) -> None:
 
 
 def teacher(name: str, weights: str | None) -> Any:
-    """The statistic of a teacher: images, labels, seed, progress to float64 (N,) in 0..1, lower is easier."""
+    """The statistic of a teacher: images, labels, progress to float64 (N,) in 0..1, lower is easier."""
     from torchvision import models  # here, because it takes long to import
 
     if name not in models.list_models(module=models):
@@ -46,7 +46,7 @@ def teacher(name: str, weights: str | None) -> Any:
         except OSError as error:
             raise UserError(f"weights={weights}: {error.strerror}") from error
 
-    def statistic(images: Any, labels: np.ndarray, seed: int = 0, progress: Any = None) -> np.ndarray:
+    def statistic(images: Any, labels: np.ndarray, progress: Any = None) -> np.ndarray:  # nothing to draw from a seed
         return difficulty_by_features(features_of(loaded(name, weights), images, progress), labels)
 
     # the version of a statistic names what is kept of it

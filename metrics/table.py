@@ -96,8 +96,9 @@ def statistics_table(
     for name in names:
         if name in metrics.EXAMPLE_STATISTICS and not columns[name].known.all():
             whole = images if isinstance(images, np.ndarray) else _Images(images, index.tolist())
+            more = {"seed": seed} if seed else {}  # one of one's own need not take it
             began = time.process_time()
-            found = np.asarray(metrics.EXAMPLE_STATISTICS[name](whole, labels, seed=seed, progress=progress))
+            found = np.asarray(metrics.EXAMPLE_STATISTICS[name](whole, labels, progress=progress, **more))
             columns[name].seconds[...] = time.process_time() - began
             if found.shape != (len(whole),) or found.dtype.kind not in "biuf":
                 shape = f"{found.dtype} of shape {found.shape}"
