@@ -66,7 +66,9 @@ def open_store(make: bool = True) -> Any:
         if uri.startswith("sqlite:"):
             path = Path(make_url(uri).database or "")
             if path.is_dir():
-                raise UserError(f"MLflow store {path}: it is a folder; move it away, or set MLFLOW_TRACKING_URI to another store")
+                raise UserError(
+                    f"MLflow store {path}: it is a folder; move it away, or set MLFLOW_TRACKING_URI to another store"
+                )
             if not make and not path.is_file():
                 return None
             make_database(path)
