@@ -179,3 +179,10 @@ def test_few_examples_few_epochs_one_network(mnist, place, capsys, without_figur
 def test_the_number_of_workers_changes_nothing(measured, store, digits, place, capsys, without_figures):
     assert train.main(words(digits, "workers=1", f"cache={measured[0] / 'cache'}")) == 0
     assert_same_record(store.record, Store(place).record)
+
+
+def test_a_statistic_that_fails_is_one_line(digits, place, capsys, monkeypatch):
+    monkeypatch.setitem(STATISTICS, "broken", lambda image: 1 / 0)
+    assert train.main(words(digits, "statistics=[broken]")) == 2
+    error = capsys.readouterr().err
+    assert "statistic 'broken' of image '0/" in error and error.count("\n") == 1
