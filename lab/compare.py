@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -166,13 +167,11 @@ def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]
 
 def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
-    keys = ("network", "batch_size", "epochs", "steps", "optimizer", "lr", "min_lr", "momentum", "weight_decay",
-            "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
+    keys = ("network", "steps", "label_noise", "validation", "evaluations", "seed")
     shared = {key: getattr(config, key) for key in keys} | {
+        "recipe": asdict(Recipe.of(config)),
         "terms": TERMS,
         "data": digest,
-        "device": config.device,
-        "bf16": config.precision == "bf16",
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
     paced = {"pacing": config.pacing, "a": config.a, "b": config.b}

@@ -44,7 +44,7 @@ def measure(
             raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
-    for note in data.notes:
+    for note in (*data.notes, *about(settings)):
         console.print(note, highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
     check_networks(names, data.channels, len(data.classes), size)
@@ -100,6 +100,15 @@ def measure(
         else:
             discard(work)
     return tracked.parent
+
+
+def about(settings: MeasureSettings) -> list[str]:
+    """What to say of how the settings go together."""
+    if settings.augment == "none" or settings.record == "after":
+        return []
+    return [
+        f"augment={settings.augment}: train predictions are of the augmented images; record=after takes a clean pass"
+    ]
 
 
 def runs_for(settings: MeasureSettings, tags: Mapping[str, str]) -> list[tracking.Run]:

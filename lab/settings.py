@@ -107,6 +107,12 @@ class Settings:
     )
     step_epochs: int = setting(30, "epochs between the drops of schedule=step", at_least=1)
     step_factor: float = setting(0.1, "factor of each drop of schedule=step", at_least=0)
+    augment: str = setting(
+        "none",
+        "of train images: flip_crop mirrors half of them and cuts them out at a random place; trivial does that and "
+        "TrivialAugment. With record=during, a measurement notes predictions of the augmented images",
+        choices=("none", "flip_crop", "trivial"),
+    )
     precision: str = setting(
         "auto",
         "bf16 autocast, or fp32; auto: bf16 where the machine has it and it is faster",

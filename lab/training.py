@@ -46,6 +46,7 @@ class Recipe:
     step_factor: float
     device: str
     precision: str
+    augment: str
     sync_batchnorm: bool = False
 
     @classmethod
@@ -157,7 +158,14 @@ class Measured:
     def open(self, recipe: Recipe, device: torch.device) -> None:
         self.classes, labels = len(self.record.classes), {split: self.record.labels(split) for split in SPLITS}
         self.images, self.test = (
-            Batches.open(self.record.folder.parent / split, labels[split], device, recipe.crop, self.record.sets_of)
+            Batches.open(
+                self.record.folder.parent / split,
+                labels[split],
+                device,
+                recipe.crop,
+                self.record.sets_of,
+                recipe.augment,
+            )
             for split in SPLITS
         )
         self.batch_size = recipe.batch_size
