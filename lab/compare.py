@@ -22,6 +22,7 @@ from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
+from lab.networks.pretrained import identity_of
 from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
@@ -45,7 +46,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
     data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
-    check_networks([settings.network], data.channels, len(data.classes), size)
+    check_networks(
+        [settings.network], data.channels, len(data.classes), size, settings.stem, settings.weights, settings.train
+    )
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
@@ -170,6 +173,7 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     keys = ("network", "steps", "label_noise", "validation", "evaluations", "seed")
     shared = {key: getattr(config, key) for key in keys} | {
         "recipe": asdict(Recipe.of(config)),
+        "weights": identity_of(config.weights),
         "terms": TERMS,
         "data": digest,
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],

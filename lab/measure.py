@@ -14,6 +14,7 @@ from lab import tracking
 from lab.data import Data, load, with_random_labels
 from lab.errors import UserError
 from lab.networks import check_networks
+from lab.networks.pretrained import identity_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
@@ -47,14 +48,19 @@ def measure(
     for note in (*data.notes, *about(settings)):
         console.print(note, highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
-    check_networks(names, data.channels, len(data.classes), size)
+    check_networks(names, data.channels, len(data.classes), size, settings.stem, settings.weights, settings.train)
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     trained = replace(settings, device=device, precision=precision)
     start_server(train)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
-    with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
+    with unfinished(
+        "measure",
+        trained,
+        data,
+        [f"{threads} threads", f"{ranks_of_torchrun()} processes", *identity_of(settings.weights)],
+    ) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
         experiment = f"measure-{settings.data}"
         with (

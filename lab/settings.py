@@ -89,8 +89,22 @@ class Settings:
     # by which networks
     network: Any = setting(
         "lenet5",
-        "a name in lab.networks.NETWORKS or torchvision.models, or a list of them: one network each",
+        "a name in lab.networks.NETWORKS or torchvision.models, or timm:NAME, or a list of them: one network each",
         known=NETWORKS,
+    )
+    stem: str = setting(
+        "auto",
+        "first layers of torchvision's ResNets, DenseNets and VGGs: small (3×3, no pooling), or imagenet (for 224 pixels); "
+        "auto: small up to 64 pixels, but for densenet121, which is the paper's",
+        choices=("auto", "small", "imagenet"),
+    )
+    weights: str | None = setting(
+        None,
+        "weights to begin with, their normalisation before them: DEFAULT or another name of torchvision's or timm's, or a file; "
+        "null: drawn",
+    )
+    train: str = setting(
+        "all", "what is trained: all of the network, or of one with weights= only the head", choices=("all", "head")
     )
     # how they are trained
     epochs: int = setting(30, "passes over the training set, T", at_least=1)
@@ -367,6 +381,10 @@ def check(settings: Settings) -> None:
                 raise UserError(f"{entry.name}={value}: expected {words} {limit:g} ({about['meaning']})")
     if settings.resize and settings.crop and settings.crop > settings.resize:
         raise UserError(f"crop={settings.crop}: larger than resize={settings.resize}")
+    if settings.weights and settings.stem == "small":
+        raise UserError(f"weights={settings.weights}: they have the stem for large images; leave stem=small out")
+    if settings.train == "head" and not settings.weights:
+        raise UserError("train=head: a network of drawn weights has nothing to keep; give weights= too")
     if (settings.engine == "dask") != (settings.scheduler is not None):
         raise UserError(
             f"engine={settings.engine} with scheduler={settings.scheduler}: for a Dask cluster give engine=dask and "

@@ -47,6 +47,9 @@ class Recipe:
     device: str
     precision: str
     augment: str
+    stem: str
+    weights: str | None
+    train: str
     sync_batchnorm: bool = False
 
     @classmethod
@@ -102,7 +105,9 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
     device, bf16 = torch.device(kind), precision == "bf16"
     plan.open(recipe, device)
     torch.manual_seed(seed_of(*plan.seeds))  # for the initial weights
-    network = build_network(network_name, plan.images.channels, plan.classes, size).to(device)
+    network = build_network(
+        network_name, plan.images.channels, plan.classes, size, recipe.stem, recipe.weights, recipe.train
+    ).to(device)
     optimizer = make_optimizer(network, recipe)
     checkpoint = plan.folder / "checkpoint.pt"
     state = read_checkpoint(checkpoint)
