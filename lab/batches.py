@@ -109,6 +109,11 @@ def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets, reduction="none")
 
 
+def smoothed(losses: Tensor, logits: Tensor, part: float) -> Tensor:
+    """Cross-entropies (B,) with labels of which a `part` is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
+    return losses if not part else losses * (1 - part) - F.log_softmax(logits, dim=1).mean(dim=1) * part
+
+
 def predicted(logits: Tensor, sets_of: int) -> Tensor:
     """The class, or the set of classes, that logits (B, classes) predict, int64 (B,) as `lab.data.Split` has labels."""
     if sets_of:

@@ -22,7 +22,6 @@ from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
-from lab.networks.pretrained import identity_of
 from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
@@ -31,7 +30,7 @@ from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, nearest, plain
 from lab.training import Recipe, train
 from lab.views import describe
-from lab.work import TERMS, discard, keep_training, take_training, unfinished
+from lab.work import TERMS, digests_of, discard, keep_training, take_training, unfinished
 
 
 def compare(settings: CompareSettings, console: Any) -> str:
@@ -173,7 +172,7 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     keys = ("network", "steps", "label_noise", "validation", "evaluations", "seed")
     shared = {key: getattr(config, key) for key in keys} | {
         "recipe": asdict(Recipe.of(config)),
-        "weights": identity_of(config.weights),
+        "files": digests_of(config),
         "terms": TERMS,
         "data": digest,
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],

@@ -14,7 +14,6 @@ from lab import tracking
 from lab.data import Data, load, with_random_labels
 from lab.errors import UserError
 from lab.networks import check_networks
-from lab.networks.pretrained import identity_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
@@ -55,12 +54,7 @@ def measure(
     client = tracking.open_store()
     # on another device, precision or number of threads or processes it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
-    with unfinished(
-        "measure",
-        trained,
-        data,
-        [f"{threads} threads", f"{ranks_of_torchrun()} processes", *identity_of(settings.weights)],
-    ) as work:
+    with unfinished("measure", trained, data, [f"{threads} threads", f"{ranks_of_torchrun()} processes"]) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
         experiment = f"measure-{settings.data}"
         with (

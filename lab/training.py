@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord
 from agreement.recorder import RecordWriter
 from lab import ranks
-from lab.batches import Batches, losses_of, predicted
+from lab.batches import Batches, losses_of, predicted, smoothed
 from lab.errors import Diverged, UserError
 from lab.networks import build_network
+from lab.own import import_own
 
 EVALUATION_BATCH = 500
 Seen = list[tuple[Tensor, Tensor, Tensor]]  # of batches: index, prediction and loss of each example, (B,)
@@ -44,12 +45,15 @@ class Recipe:
     schedule: str
     step_epochs: int
     step_factor: float
+    warmup: float
+    label_smoothing: float
     device: str
     precision: str
     augment: str
     stem: str
     weights: str | None
     train: str
+    imports: list[str]
     sync_batchnorm: bool = False
 
     @classmethod
@@ -100,6 +104,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
     size: side in pixels of what the network sees. threads: of torch. Under torchrun all ranks call this at once, and rank 0
     writes (see `lab.ranks`). Raises UserError where the loss is NaN or infinite.
     """
+    import_own(recipe.imports)
     torch.set_num_threads(threads)
     kind, precision = settle(recipe.device, recipe.precision)
     device, bf16 = torch.device(kind), precision == "bf16"
@@ -130,7 +135,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
             images, targets = plan.images.get(index, draw, part)
             optimizer.param_groups[0]["lr"] = plan.rates[step]
             weight = ranks.weight(len(index), part)
-            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight)
+            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight, recipe.label_smoothing)
             seen.append((index[part], predicted(logits, plan.images.sets_of), losses))
             step += 1
             yield
@@ -233,15 +238,24 @@ def batches_of(order: Tensor, size: int) -> list[Tensor]:
 
 
 def training_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, bf16: bool, weight: float = 1
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    targets: Tensor,
+    bf16: bool,
+    weight: float = 1,
+    label_smoothing: float = 0,
 ) -> tuple[Tensor, Tensor]:
-    """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`. Returns logits (B, classes) and losses (B,) from before it."""
+    """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`, towards smoothed labels (see `smoothed`).
+
+    Returns logits (B, classes) and losses (B,), of the labels as they are, from before it.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = network(images)
     logits = logits.float()
     losses = losses_of(logits, targets)
     optimizer.zero_grad()
-    (losses.mean() * weight).backward()
+    (smoothed(losses, logits, label_smoothing).mean() * weight).backward()
     optimizer.step()
     return logits.detach(), losses.detach()
 
@@ -264,9 +278,10 @@ def evaluate(network: nn.Module, batches: Batches, bf16: bool) -> Iterator[tuple
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "adam":
+    if recipe.optimizer in ("adam", "adamw"):
+        kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         betas = recipe.momentum, 0.999
-        return torch.optim.Adam(network.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True)
+        return kind(network.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(
         network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
     )
@@ -275,7 +290,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
     """The learning rate of each step, `times` times `steps` of them: schedules by epoch change it after each `steps`.
 
-    They are torch's schedules, stretched over `times` where these are not the recipe's epochs.
+    They are torch's schedules, stretched over `times` where these are not the recipe's epochs; in warm-up they rise to it step by step.
     """
     schedules = torch.optim.lr_scheduler
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.lr)
@@ -295,7 +310,8 @@ def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
         if schedule:
             optimizer.step()  # there is no gradient; torch warns where a schedule goes ahead of its optimiser
             schedule.step()
-    return rates
+    rising = round(recipe.warmup * times * steps / recipe.epochs)
+    return [rate * min(1, (step + 1) / rising) if rising else rate for step, rate in enumerate(rates)]
 
 
 def settle(device: str, precision: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from lab.data.split import Data as Data
 from lab.data.split import Split as Split
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
-from lab.settings import Settings
+from lab.settings import Settings, base
 
 DATASETS: dict[str, Callable[..., Data]] = {
     "digits": load_digits,
@@ -40,15 +40,18 @@ def load(settings: Settings) -> Data:
 
     Its function gets the settings that its parameters name, `root` and `cache` as paths.
     """
-    if settings.data not in DATASETS:
+    name = base(settings.data)
+    if name not in DATASETS:
         raise UserError(
-            f"data={settings.data}: lab/presets/{settings.data}.yaml is there, but lab.data.DATASETS has no function of that name"
+            f"data={name}: lab/presets/{name}.yaml is there, but lab.data.DATASETS has no function of that name"
         )
-    function = DATASETS[settings.data]
+    function = DATASETS[name]
     values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
     data = function(**values | paths)
     check_labels(settings.data, data)
+    if data.multi_label and settings.label_smoothing:
+        raise UserError(f"label_smoothing={settings.label_smoothing}: the examples have sets of labels; give 0")
     if len(np.unique(data.train.labels)) == 1:
         raise UserError(f"data={settings.data}: all training examples are of one class: there is nothing to learn")
     if len(data.train) < settings.batch_size:

@@ -1,6 +1,5 @@
 """Networks with weights that were trained before: torchvision's, timm's or a file's, behind the normalisation that is theirs."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -9,7 +8,8 @@ from torch import Tensor, nn
 
 from lab.errors import UserError
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # means and standard deviations of red, green and blue
+# means and standard deviations of red, green and blue
+IMAGENET: tuple[tuple[float, ...], tuple[float, ...]] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AUXILIARY = re.compile(r"(aux\d|AuxLogits)\.")  # outputs beside the main one, which nothing here trains
 # keys of torchvision's older files of DenseNets
 OLD_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$")
@@ -103,11 +103,3 @@ def downloaded(name: str, weights: str) -> tuple[dict[str, Tensor], tuple[float,
         ) from error
     about = entry.transforms()
     return state, tuple(about.mean), tuple(about.std)
-
-
-def identity_of(weights: str | None) -> list[str]:
-    """What a file of weights is, as a digest; nothing for other values of weights=."""
-    if weights is None or not Path(weights).expanduser().is_file():
-        return []
-    with Path(weights).expanduser().open("rb") as file:
-        return [hashlib.file_digest(file, "sha256").hexdigest()]

@@ -11,9 +11,9 @@ from torchvision.models import ResNet18_Weights, get_model
 
 from lab.errors import UserError
 from lab.networks import build_network
-from lab.networks.pretrained import identity_of
 from lab.settings import compose
 from lab.training import Recipe, make_optimizer, training_step
+from lab.work import digests_of
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,13 @@ def test_files_that_do_not_serve(trained, file, tmp_path):
 
 
 def test_another_file_is_other_work(file, tmp_path):
+    def digests(*words: str) -> list[str]:
+        return digests_of(compose([*words]))
+
     other = tmp_path / "weights.pth"
     other.write_bytes(b"1")
-    assert identity_of(None) == identity_of("DEFAULT") == []
-    assert identity_of(file) != identity_of(str(other)) != []
+    assert digests() == digests("weights=DEFAULT") == []
+    assert digests(f"weights={file}") != digests(f"weights={other}") != []
 
 
 @pytest.mark.parametrize(
