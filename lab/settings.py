@@ -71,8 +71,14 @@ class Settings:
     """What both modes read."""
 
     # what is learned
-    data: str = setting("digits", "data set, one of lab.data.DATASETS; its preset is lab/presets/<data>.yaml")
-    root: str = setting("data", "folder that holds the data set (cifar10 and voc are downloaded there when missing)")
+    data: str = setting(
+        "digits",
+        "data set, one of lab.data.DATASETS, or torchvision:NAME, hf:NAME; its preset is lab/presets/<data>.yaml",
+    )
+    root: str = setting(
+        "data",
+        "folder that holds the data set (cifar10, voc and torchvision's are downloaded there when missing); of csv and npz, the file",
+    )
     resize: int | None = setting(
         None, "shorter side of the images in pixels before cropping; null keeps their size", at_least=1
     )

@@ -42,7 +42,7 @@ def read_image(path: str | Path) -> np.ndarray:
             with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
-                return _eight_bit(image)
+                return eight_bit(image)
         except UnidentifiedImageError as error:
             kind = _kind_of_tiff(file)
             why = f"{kind} is not read" if kind else f"it is not {', '.join(FORMATS)}, or is damaged"
@@ -71,7 +71,8 @@ def _kind_of_tiff(file: IO[bytes]) -> str:
     return f"a TIFF of {bands} band{'s' if bands > 1 else ''} of {values} values of {bits} bits" if whole else ""
 
 
-def _eight_bit(image: Image.Image) -> np.ndarray:
+def eight_bit(image: Image.Image) -> np.ndarray:
+    """An opened image as `read_image` returns it. Raises ValueError where its values have no 8-bit form."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined 8-bit form")
     if image.mode.startswith("I"):  # I;16 in its byte orders, and I, as which some 16-bit files are opened

@@ -13,12 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from lab.data.cifar10 import cifar10 as load_cifar10
+from lab.data.csv import csv as load_csv
 from lab.data.digits import digits as load_digits
 from lab.data.folder import folder as load_folder
+from lab.data.huggingface import huggingface as load_huggingface
 from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
+from lab.data.npz import npz as load_npz
 from lab.data.pixels import Images as Images
 from lab.data.split import Data as Data
 from lab.data.split import Split as Split
+from lab.data.torchvision import torchvision as load_torchvision
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
 from lab.settings import Settings, base
@@ -30,6 +34,10 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "imagenet": load_folder,  # train/<wnid>/*.JPEG and val/<wnid>/*.JPEG
     "kth_tips2b": load_kth_tips2b,
     "voc": load_voc,
+    "csv": load_csv,
+    "npz": load_npz,
+    "torchvision": load_torchvision,
+    "hf": load_huggingface,
 }
 # those that are numbers, which a comparison can order by
 ANNOTATIONS = ["instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise"]
