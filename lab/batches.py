@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lab.augment import augmented
 from lab.data.pixels import Images, begins_of
 
 
@@ -16,7 +17,8 @@ class Batches:
     pixels: uint8 (P, C), the pixels of all images, each row by row. shapes: their (height, width), (N, 2). begins: (N,) the
     first pixel of each. labels: (N,) classes. crop: side of the square that is cut out in pixels, at random places in
     training, in the middle otherwise; None for no crop, which needs images of one size. sets_of: the number of classes
-    where a label is a set of them (see `lab.data.Split`), else 0.
+    where a label is a set of them (see `lab.data.Split`), else 0. augment: the setting, what is done to images in
+    training; it moves them where the crop leaves no room to cut elsewhere.
     """
 
     def __init__(
@@ -28,9 +30,11 @@ class Batches:
         device: torch.device,
         crop: int | None = None,
         sets_of: int = 0,
+        augment: str = "none",
     ):
         self.labels = torch.from_numpy(labels).to(device)
-        self.sets_of = sets_of
+        self.sets_of, self.augment = sets_of, augment
+        self.shift = crop is None or bool((shapes == crop).all())
         if sets_of:
             self.targets = (self.labels[:, None] >> torch.arange(sets_of, device=device) & 1).float()
         else:
@@ -52,11 +56,17 @@ class Batches:
 
     @classmethod
     def open(
-        cls, path: Path, labels: np.ndarray, device: torch.device, crop: int | None = None, sets_of: int = 0
+        cls,
+        path: Path,
+        labels: np.ndarray,
+        device: torch.device,
+        crop: int | None = None,
+        sets_of: int = 0,
+        augment: str = "none",
     ) -> "Batches":
         """The images that `Images.save` wrote, memory-mapped: processes on one machine hold them once."""
         images = Images.open(path)
-        return cls(images.pixels, images.shapes, images.begins, labels, device, crop, sets_of)
+        return cls(images.pixels, images.shapes, images.begins, labels, device, crop, sets_of, augment)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,13 +75,16 @@ class Batches:
         self, index: Tensor, generator: torch.Generator | None = None, part: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
         """Images (B, C, side, side) as float32 in [0, 1] of the examples `index`, and what is to be learned of them: labels
-        (B,), or of sets of classes which are there, float (B, classes). A generator makes the crops random. part: of the
-        batch, what is wanted; its crops are those of the whole batch."""
+        (B,), or of sets of classes which are there, float (B, classes). A generator, in training, makes the crops random and
+        augments. part: of the batch, what is wanted; its crops are those of the whole batch."""
         device = self.labels.device
         index = index.to(self.images.device, non_blocking=True)
         chosen = self.images.index_select(0, index[part]) if self.crop is None else self.cut(index, generator, part)
+        chosen = chosen.to(device, non_blocking=True)
+        if generator is not None:
+            chosen = augmented(chosen, self.augment, self.shift, generator, len(index), part)
         # stored row by row of whole pixels, which torch calls channels-last and multiplies fastest
-        images = chosen.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        images = chosen.permute(0, 3, 1, 2).float().div_(255)
         return images, self.targets.index_select(0, index[part].to(device))
 
     def cut(self, index: Tensor, generator: torch.Generator | None, part: slice) -> Tensor:
@@ -110,6 +123,11 @@ def errors_of(logits: Tensor, targets: Tensor) -> Tensor:
         return (logits.sigmoid() - targets).norm(dim=1)
     own = targets[:, None]
     return logits.softmax(dim=1).scatter_add(1, own, -torch.ones_like(own, dtype=logits.dtype)).norm(dim=1)
+
+
+def smoothed(losses: Tensor, logits: Tensor, part: float) -> Tensor:
+    """Cross-entropies (B,) with labels of which a `part` is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
+    return losses if not part else losses * (1 - part) - F.log_softmax(logits, dim=1).mean(dim=1) * part
 
 
 def predicted(logits: Tensor, sets_of: int) -> Tensor:

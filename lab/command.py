@@ -24,10 +24,12 @@ import signal
 import sys
 import warnings
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lab.errors import UserError, printable
 from lab.help import BROWSING
+from lab.own import import_own
 from lab.processes import ranks_of_torchrun
 from lab.settings import MODES, as_yaml, compose, compose_sweep
 
@@ -65,6 +67,8 @@ def parser() -> Parser:
     )
     made.add_argument("--mode", choices=modes, default="measure", help="what to do")
     made.add_argument("--metric", help="short for metric=, what a curriculum orders the examples by")
+    made.add_argument("--config", metavar="FILE", type=Path, help="settings of your own, YAML as in lab/presets")
+    made.add_argument("--import", metavar="FILE", dest="imports", action="append", default=[], help="a module of your own that adds data sets, networks or statistics")  # fmt: skip
     made.add_argument("--show-pacing", action="store_true", help="draw the pacing functions and stop")
     made.add_argument("--help", "-h", action="store_true", help="show every setting with its meaning, type and default")
     made.add_argument("--print-config", action="store_true", help="show the composed settings and stop")
@@ -123,15 +127,20 @@ def run(options: argparse.Namespace, console: Any) -> None:
 
         return browse(options.mode, options.settings, console, options.json)
     words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
+    if options.imports:
+        words.append(
+            f"imports={json.dumps([str(Path(each).absolute()) if each.endswith('.py') else each for each in options.imports])}"
+        )
+        import_own(options.imports)
     if any(word.startswith("sweep.") for word in words):
         if options.mode != "measure" or options.print_config or options.show_pacing:
             raise UserError("sweep.key=: only --mode measure sweeps; give one value for the rest")
-        sweep = compose_sweep(words)
+        sweep = compose_sweep(words, options.config)
         from lab.sweep import run_sweep
 
         found = run_sweep(sweep, console)
     else:
-        settings = compose(words, "curriculum" if options.show_pacing else options.mode)
+        settings = compose(words, "curriculum" if options.show_pacing else options.mode, options.config)
         if options.print_config:
             return print(as_yaml(settings), end="")
         if options.show_pacing:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +49,7 @@ from lab.settings import CompareSettings, nearest, plain
 from lab.teacher import register
 from lab.training import Recipe, train
 from lab.views import describe
-from lab.work import TERMS, discard, keep_training, take_training, unfinished
+from lab.work import TERMS, digests_of, discard, keep_training, take_training, unfinished
 
 SEEDS = 8  # where none are given and so few can show something
 
@@ -76,7 +76,9 @@ def compare(settings: CompareSettings, console: Any) -> str:
     data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
-    code = check_networks([settings.network], data.channels, len(data.classes), size)
+    code = check_networks(
+        [settings.network], data.channels, len(data.classes), size, settings.stem, settings.weights, settings.train
+    )
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
@@ -186,7 +188,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
 def check(settings: CompareSettings) -> None:
     """Raise UserError for what can be wrong with a comparison before anything is loaded."""
     parts = {part for metric in metrics_of(settings.metric) for part in check_metric(metric)}
-    register(parts, settings.weights)
+    register(parts, settings.teacher_weights)
     if settings.measurement and not parts & {*SCORES}:
         readers = ", ".join(SCORES)
         raise UserError(f"measurement={settings.measurement}: metric={settings.metric} reads none; {readers} do")
@@ -251,14 +253,13 @@ def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]
 
 def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
     """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
-    keys = ("network", "batch_size", "epochs", "steps", "optimizer", "lr", "min_lr", "momentum", "weight_decay",
-            "schedule", "step_epochs", "step_factor", "crop", "label_noise", "validation", "evaluations", "seed")  # fmt: skip
+    keys = ("network", "steps", "label_noise", "validation", "evaluations", "seed")
     shared = {key: getattr(config, key) for key in keys} | {
+        "recipe": asdict(Recipe.of(config)),
+        "files": digests_of(config),
         "terms": TERMS,
         "data": digest,
         "code": config.code,
-        "device": config.device,
-        "bf16": config.precision == "bf16",
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
     code = code_digest([PACING[config.pacing]])

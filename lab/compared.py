@@ -60,6 +60,7 @@ class Compared:
                 device,
                 recipe.crop,
                 self.sets_of,
+                recipe.augment,
             )
             for split in ("train", "validation", "test")
         )

@@ -39,14 +39,16 @@ def measure(
     sweep: the run that this measurement is a child of, and tags that it gets there. keep: where its folder of work goes in
     the end, in place of being removed.
     """
-    check_names(settings.statistics, settings.weights)
+    check_names(settings.statistics, settings.teacher_weights)
     with console.status("reading the images"):
         data = with_random_labels(load(settings), settings.random_labels, settings.seed)
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
-    for note in data.notes:
+    for note in (*data.notes, *about(settings)):
         console.print(printable(note), highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
-    code = check_networks(names, data.channels, len(data.classes), size)
+    code = check_networks(
+        names, data.channels, len(data.classes), size, settings.stem, settings.weights, settings.train
+    )
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     trained = replace(settings, device=device, precision=precision)
     start_server(train)  # which imports torch while this process imports MLflow
@@ -102,6 +104,15 @@ def measure(
         else:
             discard(work)
     return tracked.parent
+
+
+def about(settings: MeasureSettings) -> list[str]:
+    """What to say of how the settings go together."""
+    if settings.augment == "none" or settings.record == "after":
+        return []
+    return [
+        f"augment={settings.augment}: train predictions are of the augmented images; record=after takes a clean pass"
+    ]
 
 
 def runs_for(settings: MeasureSettings, tags: Mapping[str, str]) -> list[tracking.Run]:

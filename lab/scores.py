@@ -28,7 +28,7 @@ from metrics import EXAMPLE_STATISTICS, STATISTICS
 
 def scores(settings: ScoreSettings, console: Any) -> str:
     """Compare all scores and log the table to MLflow. Returns the id of its run."""
-    check_names(settings.statistics, settings.weights)
+    check_names(settings.statistics, settings.teacher_weights)
     with console.status("reading the images"):
         clean = load(settings)
         data = with_random_labels(clean, settings.random_labels, settings.seed)

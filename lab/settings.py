@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import sys
 import types
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
@@ -21,7 +22,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from lab.errors import UserError
 
-PRESETS = Path(__file__).parent / "presets"
+PRESETS = Path(__file__).parent / "presets"  # of data sets
+RECIPES = Path(__file__).parent / "recipes"
 PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
 # what these are the names of takes long to import; a test compares
 NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121")
@@ -75,8 +77,14 @@ class Settings:
     """What both modes read."""
 
     # what is learned
-    data: str = setting("digits", "data set, one of lab.data.DATASETS; its preset is lab/presets/<data>.yaml")
-    root: str = setting("data", "folder that holds the data set (cifar10 and voc are downloaded there when missing)")
+    data: str = setting(
+        "digits",
+        "data set, one of lab.data.DATASETS, or torchvision:NAME, hf:NAME; its preset is lab/presets/<data>.yaml",
+    )
+    root: str = setting(
+        "data",
+        "folder that holds the data set (cifar10, voc and torchvision's are downloaded there when missing); of csv and npz, the file",
+    )
     resize: int | None = setting(
         None, "shorter side of the images in pixels before cropping; null keeps their size", at_least=1
     )
@@ -105,23 +113,43 @@ class Settings:
         above=0,
         below=1,
     )
-    weights: str | None = setting(
+    teacher_weights: str | None = setting(
         None, "file of the weights of the statistic teacher:NAME, a network of torchvision.models; null: torchvision's"
     )
     # by which networks
     network: Any = setting(
         "lenet5",
-        "a name in lab.networks.NETWORKS or torchvision.models, or a list of them: one network each",
+        "a name in lab.networks.NETWORKS or torchvision.models, or timm:NAME, or a list of them: one network each",
         known=NETWORKS,
+    )
+    stem: str = setting(
+        "auto",
+        "first layers of torchvision's ResNets, DenseNets and VGGs: small (3×3, no pooling), or imagenet (for 224 pixels); "
+        "auto: small up to 64 pixels, but for densenet121, which is the paper's",
+        choices=("auto", "small", "imagenet"),
+    )
+    weights: str | None = setting(
+        None,
+        "weights to begin with, their normalisation before them: DEFAULT or another name of torchvision's or timm's, or a file; "
+        "null: drawn",
+    )
+    train: str = setting(
+        "all", "what is trained: all of the network, or of one with weights= only the head", choices=("all", "head")
     )
     # how they are trained
     epochs: int = setting(30, "passes over the training set, T", at_least=1)
     batch_size: int = setting(128, "examples in one optimiser step", at_least=2)
-    optimizer: str = setting("sgd", "optimiser", choices=("sgd", "adam"))
+    recipe: str = setting(
+        "preset",
+        "the data set's preset as it is, or over it the settings of a recipe in lab/recipes: strong",
+        choices=("preset", "strong"),
+        effect=False,
+    )
+    optimizer: str = setting("sgd", "optimiser", choices=("sgd", "adam", "adamw"))
     lr: float = setting(0.1, "largest learning rate", above=0)
     min_lr: float = setting(5e-4, "learning rate at the end of schedule=cosine", at_least=0)
-    momentum: float = setting(0.9, "momentum of sgd, first beta of adam", at_least=0, below=1)
-    weight_decay: float = setting(5e-4, "weight decay (L2)", at_least=0)
+    momentum: float = setting(0.9, "momentum of sgd, first beta of adam and adamw", at_least=0, below=1)
+    weight_decay: float = setting(5e-4, "weight decay: L2, of adamw decoupled", at_least=0)
     schedule: str = setting(
         "cosine",
         "learning rate over time: cosine and step change it every epoch, one_cycle every step",
@@ -129,6 +157,16 @@ class Settings:
     )
     step_epochs: int = setting(30, "epochs between the drops of schedule=step", at_least=1)
     step_factor: float = setting(0.1, "factor of each drop of schedule=step", at_least=0)
+    augment: str = setting(
+        "none",
+        "of train images: flip_crop mirrors half of them and cuts them out at a random place; trivial does that and "
+        "TrivialAugment. With record=during, a measurement notes predictions of the augmented images",
+        choices=("none", "flip_crop", "trivial"),
+    )
+    warmup: float = setting(0.0, "epochs in which the learning rate rises step by step to its schedule", at_least=0)
+    label_smoothing: float = setting(
+        0.0, "share of each label that training spreads evenly over all classes", at_least=0, below=1
+    )
     precision: str = setting(
         "auto",
         "bf16 autocast, or fp32; auto: bf16 where the machine has it and it is faster",
@@ -155,6 +193,7 @@ class Settings:
         "folder of statistics, decoded images and finished trainings of comparisons; safe to delete",
         effect=False,
     )
+    imports: list[str] = setting([], "modules of your own that add data sets, networks or statistics; --import my.py")
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings", effect=False)
 
 
@@ -291,22 +330,27 @@ ENTRIES = {entry.name: entry for kind in MODES.values() for entry in fields(kind
 ENTRIES |= {entry.name: entry for kind in reversed(MODES.values()) for entry in fields(kind)}
 
 
-def compose(words: list[str], mode: str = "measure") -> Any:
-    """Defaults, then lab/presets/<data>.yaml, then its section named as the mode, then the `key=value` words.
+def compose(words: list[str], mode: str = "measure", file: Path | None = None) -> Any:
+    """Defaults, then lab/presets/<data>.yaml, then lab/recipes/<recipe>.yaml, then a file of one's own, then the `key=value` words.
 
+    A section of a file that is named as the mode comes after the rest of the file.
     Returns the mode's class in MODES. Raises UserError with one clear line.
     """
     default: DictConfig = OmegaConf.structured(MODES[mode])
     given = [pair(re.sub(r"^tune\.", "tune_", word)) for word in words]
-    chosen = next((value for key, value in reversed(given) if key == "data"), default.data)
-    layer = read_preset(chosen)
-    section = layer.pop(mode, {})
+    own = layers_of(read_layer(file, str(file)), str(file), mode) if file else []
+
+    def chosen(name: str) -> Any:
+        stated = [*(each for _, pairs in own for each in pairs), *given]
+        return next((value for key, value in reversed(stated) if key == name), default[name])
+
+    data, recipe, layers = chosen("data"), chosen("recipe"), []
+    layers += layers_of(read_preset(data), f"lab/presets/{base(data)}.yaml", mode)
+    if recipe in ENTRIES["recipe"].metadata["choices"] and recipe != default.recipe:
+        name = f"lab/recipes/{recipe}.yaml"
+        layers += layers_of(read_layer(RECIPES / f"{recipe}.yaml", name), name, mode)
     config = default
-    for source, pairs in (
-        (f"lab/presets/{chosen}.yaml: ", [(key, value) for key, value in layer.items() if key not in MODES]),
-        (f"lab/presets/{chosen}.yaml, {mode}: ", section.items()),
-        ("", given),
-    ):
+    for source, pairs in (*layers, *own, ("", given)):
         for key, value in pairs:
             if key in ENTRIES and key not in default:  # a preset serves both modes, what is typed is meant
                 if not source and OmegaConf.structured(other_mode(key)[1])[key] != value:
@@ -324,25 +368,49 @@ def compose(words: list[str], mode: str = "measure") -> Any:
     return settings
 
 
+def base(data: Any) -> str:
+    """The name in lab.data.DATASETS of data=: what stands before the colon of torchvision:FashionMNIST."""
+    return str(data).partition(":")[0]
+
+
 def read_preset(data: Any) -> dict[Any, Any]:
-    preset = PRESETS / f"{data}.yaml"
+    name = base(data)
+    preset = PRESETS / f"{name}.yaml"
     if not preset.is_file():
-        known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        sets = getattr(sys.modules.get("lab.data"), "DATASETS", {})
+        if name in sets:  # of a module of one's own, which is imported before
+            return {}
+        known = [*(path.stem for path in PRESETS.glob("*.yaml")), *sets]
         if data == "mnist5k":
             raise UserError("data=mnist5k: there is no data set 'mnist5k'; it is called digits now")
-        raise UserError(f"data={data}: there is no preset lab/presets/{data}.yaml{nearest(str(data), known)}")
+        raise UserError(f"data={data}: there is no preset lab/presets/{name}.yaml{nearest(name, sorted({*known}))}")
+    return read_layer(preset, f"lab/presets/{name}.yaml")
+
+
+def read_layer(path: Path, name: str) -> dict[Any, Any]:
+    """The settings of a YAML file, with those of one mode in a section of its name. Raises UserError in one line."""
+    if not path.is_file():
+        raise UserError(f"{name}: there is no such file")
     try:
-        for line in preset.read_text("utf-8").splitlines():
+        for line in path.read_text("utf-8").splitlines():
             key, _, value = line.partition("#")[0].partition(":")
-            refuse_odd_numbers(f"lab/presets/{data}.yaml: {key.strip()}", value.strip())
-        layer = OmegaConf.to_container(OmegaConf.load(preset))
+            refuse_odd_numbers(f"{name}: {key.strip()}", value.strip())
+        layer = OmegaConf.to_container(OmegaConf.load(path))
     except UserError:
         raise
     except Exception as error:  # yaml and OmegaConf meet bad text with errors of many types
-        raise UserError(f"lab/presets/{data}.yaml is not valid YAML ({' '.join(str(error).split())})") from error
+        raise UserError(f"{name} is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(layer, dict) or not all(isinstance(layer.get(mode, {}), dict) for mode in MODES):
-        raise UserError(f"lab/presets/{data}.yaml: expected lines of the form 'key: value'")
+        raise UserError(f"{name}: expected lines of the form 'key: value'")
     return layer
+
+
+def layers_of(layer: dict[Any, Any], name: str, mode: str) -> list[tuple[str, list[tuple[Any, Any]]]]:
+    """What to merge of a file: where from, in messages, and keys with values; the section of the mode last."""
+    return [
+        (f"{name}: ", [(key, value) for key, value in layer.items() if key not in MODES]),
+        (f"{name}, {mode}: ", [*layer.get(mode, {}).items()]),
+    ]
 
 
 def other_mode(key: str) -> tuple[str, type[Settings]]:
@@ -350,7 +418,7 @@ def other_mode(key: str) -> tuple[str, type[Settings]]:
     return next((mode, kind) for mode, kind in MODES.items() if key in kind.__dataclass_fields__)
 
 
-def compose_sweep(words: list[str]) -> dict[str, MeasureSettings]:
+def compose_sweep(words: list[str], file: Path | None = None) -> dict[str, MeasureSettings]:
     """Settings for every value that words of the form `sweep.key=[value,...]` list, by 'key=value'.
 
     Several such words give all combinations. Raises UserError with one clear line.
@@ -366,7 +434,7 @@ def compose_sweep(words: list[str]) -> dict[str, MeasureSettings]:
             if len({*choices[-1]}) < len(values):
                 raise UserError(f"{word}: a value stands there twice")
     return {
-        ", ".join(chosen).replace('"', ""): compose([*plain, *chosen], "measure")
+        ", ".join(chosen).replace('"', ""): compose([*plain, *chosen], "measure", file)
         for chosen in itertools.product(*choices)
     }
 
@@ -438,6 +506,13 @@ def check(settings: Settings) -> None:
                     raise UserError(f"{entry.name}={each}: expected {words} {limit:g} ({about['meaning']})")
     if settings.resize and settings.crop and settings.crop > settings.resize:
         raise UserError(f"crop={settings.crop}: larger than resize={settings.resize}")
+    if settings.weights and settings.stem == "small":
+        raise UserError(f"weights={settings.weights}: they have the stem for large images; leave stem=small out")
+    if settings.train == "head" and not settings.weights:
+        raise UserError("train=head: a network of drawn weights has nothing to keep; give weights= too")
+    if settings.warmup and (settings.schedule == "one_cycle" or settings.warmup >= settings.epochs):
+        why = "schedule=one_cycle rises by itself" if settings.schedule == "one_cycle" else "it takes all epochs"
+        raise UserError(f"warmup={settings.warmup}: {why}; give warmup=0, or less")
     if (settings.engine == "dask") != (settings.scheduler is not None):
         raise UserError(
             f"engine={settings.engine} with scheduler={settings.scheduler}: for a Dask cluster give engine=dask and "

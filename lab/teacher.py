@@ -44,7 +44,7 @@ def teacher(name: str, weights: str | None) -> Any:
         try:
             known = Path(weights).expanduser().read_bytes()
         except OSError as error:
-            raise UserError(f"weights={weights}: {error.strerror}") from error
+            raise UserError(f"teacher_weights={weights}: {error.strerror}") from error
 
     def statistic(images: Any, labels: np.ndarray, progress: Any = None) -> np.ndarray:  # nothing to draw from a seed
         return difficulty_by_features(features_of(loaded(name, weights), images, progress), labels)
@@ -64,7 +64,7 @@ def loaded(name: str, weights: str | None) -> Any:
             network = models.get_model(name, weights="DEFAULT")
         except Exception as error:  # of urllib and torch.hub, of many types
             said = " ".join(str(error).split())
-            raise UserError(f"{PREFIX}{name}: its weights cannot be had ({said}); give weights=FILE") from error
+            raise UserError(f"{PREFIX}{name}: its weights cannot be had ({said}); give teacher_weights=FILE") from error
     else:
         try:
             state = torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
@@ -73,7 +73,7 @@ def loaded(name: str, weights: str | None) -> Any:
             network.load_state_dict(state)
         except Exception as error:  # torch's reader, zip and pickle fail in many ways
             said = " ".join(str(error).split())[:200]
-            raise UserError(f"weights={weights}: no weights of torchvision's {name} ({said})") from error
+            raise UserError(f"teacher_weights={weights}: no weights of torchvision's {name} ({said})") from error
     last = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     parent, _, child = last.rpartition(".")
     setattr(network.get_submodule(parent), child, nn.Identity())

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord
 from agreement.recorder import RecordWriter
 from lab import ranks
-from lab.batches import Batches, errors_of, losses_of, margins_of, predicted
+from lab.batches import Batches, errors_of, losses_of, margins_of, predicted, smoothed
 from lab.errors import Diverged, UserError
 from lab.networks import build_network
+from lab.own import import_own
 
 EVALUATION_BATCH = 500
 # of batches: index, prediction, loss, margin and error of each example, (B,)
@@ -45,8 +46,15 @@ class Recipe:
     schedule: str
     step_epochs: int
     step_factor: float
+    warmup: float
+    label_smoothing: float
     device: str
     precision: str
+    augment: str
+    stem: str
+    weights: str | None
+    train: str
+    imports: list[str]
     sync_batchnorm: bool = False
 
     @classmethod
@@ -97,12 +105,15 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
     size: side in pixels of what the network sees. threads: of torch. Under torchrun all ranks call this at once, and rank 0
     writes (see `lab.ranks`). Raises UserError where the loss is NaN or infinite.
     """
+    import_own(recipe.imports)
     torch.set_num_threads(threads)
     kind, precision = settle(recipe.device, recipe.precision)
     device, bf16 = torch.device(kind), precision == "bf16"
     plan.open(recipe, device)
     torch.manual_seed(seed_of(*plan.seeds))  # for the initial weights
-    network = build_network(network_name, plan.images.channels, plan.classes, size).to(device)
+    network = build_network(
+        network_name, plan.images.channels, plan.classes, size, recipe.stem, recipe.weights, recipe.train
+    ).to(device)
     optimizer = make_optimizer(network, recipe)
     checkpoint = plan.folder / "checkpoint.pt"
     state, of = read_checkpoint(checkpoint), [plan.name, network_name, *plan.seeds]
@@ -129,7 +140,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
             images, targets = plan.images.get(index, draw, part)
             optimizer.param_groups[0]["lr"] = plan.rates[step]
             weight = ranks.weight(len(index), part)
-            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight)
+            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight, recipe.label_smoothing)
             seen.append((index[part], *outcomes(logits, losses, targets, plan.images.sets_of)))
             step += 1
             yield
@@ -162,7 +173,14 @@ class Measured:
     def open(self, recipe: Recipe, device: torch.device) -> None:
         self.classes, labels = len(self.record.classes), {split: self.record.labels(split) for split in SPLITS}
         self.images, self.test = (
-            Batches.open(self.record.folder.parent / split, labels[split], device, recipe.crop, self.record.sets_of)
+            Batches.open(
+                self.record.folder.parent / split,
+                labels[split],
+                device,
+                recipe.crop,
+                self.record.sets_of,
+                recipe.augment,
+            )
             for split in SPLITS
         )
         self.batch_size = recipe.batch_size
@@ -225,15 +243,24 @@ def batches_of(order: Tensor, size: int) -> list[Tensor]:
 
 
 def training_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor, bf16: bool, weight: float = 1
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    targets: Tensor,
+    bf16: bool,
+    weight: float = 1,
+    label_smoothing: float = 0,
 ) -> tuple[Tensor, Tensor]:
-    """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`. Returns logits (B, classes) and losses (B,) from before it."""
+    """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`, towards smoothed labels (see `smoothed`).
+
+    Returns logits (B, classes) and losses (B,), of the labels as they are, from before it.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = network(images)
     logits = logits.float()
     losses = losses_of(logits, targets)
     optimizer.zero_grad()
-    (losses.mean() * weight).backward()
+    (smoothed(losses, logits, label_smoothing).mean() * weight).backward()
     optimizer.step()
     return logits.detach(), losses.detach()
 
@@ -263,9 +290,10 @@ def evaluate(
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "adam":
+    if recipe.optimizer in ("adam", "adamw"):
+        kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         betas = recipe.momentum, 0.999
-        return torch.optim.Adam(network.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True)
+        return kind(network.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(
         network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
     )
@@ -274,7 +302,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
     """The learning rate of each step, `times` times `steps` of them: schedules by epoch change it after each `steps`.
 
-    They are torch's schedules, stretched over `times` where these are not the recipe's epochs.
+    They are torch's schedules, stretched over `times` where these are not the recipe's epochs; in warm-up they rise to it step by step.
     """
     schedules = torch.optim.lr_scheduler
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], recipe.lr)
@@ -294,7 +322,8 @@ def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
         if schedule:
             optimizer.step()  # there is no gradient; torch warns where a schedule goes ahead of its optimiser
             schedule.step()
-    return rates
+    rising = round(recipe.warmup * times * steps / recipe.epochs)
+    return [rate * min(1, (step + 1) / rising) if rising else rate for step, rate in enumerate(rates)]
 
 
 def settle(device: str, precision: str) -> tuple[str, str]:

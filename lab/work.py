@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ def unfinished(mode: str, config: Settings, data: Data, terms: Sequence[str] = (
     Raises UserError where another process works there. After Diverged inside, the folder is removed: the
     work would fail again in the same way, and what there is of it is in MLflow.
     """
-    with work_folder(mode, config.data, [with_effect(config), data.digest, TERMS, *terms]) as work:
+    with work_folder(mode, config.data, [with_effect(config), data.digest, TERMS, *terms, *digests_of(config)]) as work:
         try:
             yield work
         except Diverged:
@@ -34,9 +35,16 @@ def unfinished(mode: str, config: Settings, data: Data, terms: Sequence[str] = (
             raise
 
 
+def digests_of(settings: Any) -> list[str]:
+    """A digest of each file whose content changes what is found: weights, and modules of one's own."""
+    paths = [Path(name).expanduser() for name in (settings.weights or "", *settings.imports)]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
+
+
 @contextmanager
 def work_folder(mode: str, data: str, what: Any) -> Iterator[Path]:
     """A folder for work that `what` (for JSON) determines, held for this process."""
+    data = re.sub(r"[^\w.-]", "-", data)  # of hf:owner/name
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     # the whole path: workers on other machines have other current folders
     work = tracking.STORE.absolute() / "unfinished" / f"{mode}-{data}-{key}"

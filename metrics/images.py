@@ -48,7 +48,7 @@ def read_image(path: str | Path) -> np.ndarray:
                     file.seek(0)
                     if (scans := file.read().count(b"\xff\xda")) > MOST_SCANS:
                         raise ValueError(f"{scans} scans are more than the {MOST_SCANS} allowed")
-                return _eight_bit(image)
+                return eight_bit(image)
         except UnidentifiedImageError as error:
             kind = _kind_of_tiff(file)
             why = f"{kind} is not read" if kind else f"it is not {', '.join(FORMATS)}, or is damaged"
@@ -77,7 +77,8 @@ def _kind_of_tiff(file: IO[bytes]) -> str:
     return f"a TIFF of {bands} band{'s' if bands > 1 else ''} of {values} values of {bits} bits" if whole else ""
 
 
-def _eight_bit(image: Image.Image) -> np.ndarray:
+def eight_bit(image: Image.Image) -> np.ndarray:
+    """An opened image as `read_image` returns it. Raises ValueError where its values have no 8-bit form."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined 8-bit form")
     if image.mode.startswith("I"):  # I;16 in its byte orders, and I, as which some 16-bit files are opened

@@ -11,6 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+OWN = """import torch
+from lab.data import DATASETS
+from lab.data.digits import digits
+from lab.networks import NETWORKS
+from metrics import STATISTICS
+
+DATASETS["tens"] = lambda resize: digits(resize)
+NETWORKS["flat"] = lambda channels, classes, size: torch.nn.Sequential(
+    torch.nn.Flatten(), torch.nn.Linear(channels * size * size, classes)
+)
+STATISTICS["brightness"] = lambda image: float(image.mean())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +42,12 @@ def wheel(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_it_carries_presets_templates_and_types_and_no_module_named_train(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder, pattern in (("lab/presets", "*.yaml"), ("lab/report/templates", "*"), ("lab/data", "mnist-5000.*")):
+    for folder, pattern in (
+        ("lab/presets", "*.yaml"),
+        ("lab/recipes", "*.yaml"),
+        ("lab/report/templates", "*"),
+        ("lab/data", "mnist-5000.*"),
+    ):
         wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(pattern)}
         assert wanted and wanted <= names
     assert {f"{room}/py.typed" for room in ("agreement", "curricula", "lab", "metrics")} <= names
@@ -40,7 +57,7 @@ def test_it_carries_presets_templates_and_types_and_no_module_named_train(wheel)
 
 @pytest.mark.slow
 def test_its_script_runs_where_the_current_folder_has_modules_of_the_same_names(wheel, tmp_path):
-    """Unpacked beside a link to what it depends on, as an installer would put it."""
+    """Unpacked beside a link to what it depends on, as an installer would put it. Settings and a module are the user's own."""
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     place = tmp_path / "place"
@@ -51,14 +68,19 @@ def test_its_script_runs_where_the_current_folder_has_modules_of_the_same_names(
     script.write_text(
         f"import sys; sys.path.insert(0, {str(site)!r}); from lab.start import program\nif __name__ == '__main__': program()\n"
     )
-    words = ["--mode", "measure", "epochs=1", "networks=1", "resamples=10", "statistics=entropy", "--quiet"]
+    (place / "own.yaml").write_text(
+        "data: tens\nnetwork: flat\nepochs: 1\nmeasure:\n  networks: 1\n  statistics: [entropy, brightness]\n"
+    )
+    (place / "own.py").write_text(OWN)
+    words = ["--mode", "measure", "--config", "own.yaml", "--import", "own.py", "resamples=10", "--quiet"]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
     packages = {"PYTHONPATH": sysconfig.get_path("purelib")}
     done = subprocess.run(
         [sys.executable, "-P", script, *words], cwd=place, env=environment | packages, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert list((place / "mlruns" / "artifacts").rglob("report.html"))
+    (page,) = (place / "mlruns" / "artifacts").rglob("report.html")
+    assert "brightness" in page.read_text() and "flat" in page.read_text()
 
 
 @pytest.mark.slow

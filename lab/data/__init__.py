@@ -14,15 +14,19 @@ import numpy as np
 
 from lab.data.cifar10 import PUBLISHED
 from lab.data.cifar10 import cifar10 as load_cifar10
+from lab.data.csv import csv as load_csv
 from lab.data.digits import digits as load_digits
 from lab.data.folder import folder as load_folder
+from lab.data.huggingface import huggingface as load_huggingface
 from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
+from lab.data.npz import npz as load_npz
 from lab.data.pixels import Images as Images
 from lab.data.split import Data as Data
 from lab.data.split import Split as Split
+from lab.data.torchvision import torchvision as load_torchvision
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
-from lab.settings import Settings
+from lab.settings import Settings, base
 
 DATASETS: dict[str, Callable[..., Data]] = {
     "digits": load_digits,
@@ -31,6 +35,10 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "imagenet": load_folder,  # train/<wnid>/*.JPEG and val/<wnid>/*.JPEG
     "kth_tips2b": load_kth_tips2b,
     "voc": load_voc,
+    "csv": load_csv,
+    "npz": load_npz,
+    "torchvision": load_torchvision,
+    "hf": load_huggingface,
 }
 # those that are numbers, which a comparison can order by, and whether high is easy; None where that is not known
 ANNOTATIONS: dict[str, bool | None] = {
@@ -52,15 +60,18 @@ def load(settings: Settings) -> Data:
 
     Its function gets the settings that its parameters name, `root` and `cache` as paths.
     """
-    if settings.data not in DATASETS:
+    name = base(settings.data)
+    if name not in DATASETS:
         raise UserError(
-            f"data={settings.data}: lab/presets/{settings.data}.yaml is there, but lab.data.DATASETS has no function of that name"
+            f"data={name}: lab/presets/{name}.yaml is there, but lab.data.DATASETS has no function of that name"
         )
-    function = DATASETS[settings.data]
+    function = DATASETS[name]
     values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
     data = function(**values | paths)
     check_labels(settings.data, data)
+    if data.multi_label and settings.label_smoothing:
+        raise UserError(f"label_smoothing={settings.label_smoothing}: the examples have sets of labels; give 0")
     if len(np.unique(data.train.labels)) == 1:
         raise UserError(f"data={settings.data}: all training examples are of one class: there is nothing to learn")
     if len(data.train) < settings.batch_size:

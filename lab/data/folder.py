@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from lab.data.images import Files, read_splits
-from lab.data.split import Data
+from lab.data.split import TEST_NAMES, TRAIN_NAMES, Data, halves
 from lab.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
 def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> Data:
-    """`root/train/<class>/*` and `root/test/<class>/*` (or `val`), at any depth below the class.
+    """`root/train/<class>/*` and `root/test/<class>/*` (or `val`, see TEST_NAMES), at any depth below the class; or `root/<class>/*`.
 
+    What comes without splits is split by a fixed draw, class by class, and a note says so.
     Hidden files and folders (.ipynb_checkpoints, ._cat.jpg) hold no examples; a note counts the images in them, and another
     the files that are no images by their names. Raises OSError where a folder cannot be read.
     """
@@ -24,12 +25,15 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         raise UserError(
             f"root={root}: there is no such folder; it should hold train/<class>/ and test/<class>/ (or val/)"
         )
-    test_folder = next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test")
+    there = [name for name in (*TRAIN_NAMES, *TEST_NAMES) if (root / name).is_dir()]
+    train_folder = next((root / name for name in TRAIN_NAMES if name in there), root / "train")
+    test_folder = next((root / name for name in TEST_NAMES if name in there), root / "test")
+    unsplit = not there and not [*root.glob("*/train")] and classes_below(root) > 1
     parts: list[Files] = []
     classes: list[list[str]] = []
     hidden: list[Path] = []
     others: list[Path] = []
-    for part in (root / "train", test_folder):
+    for part in (root,) if unsplit else (train_folder, test_folder):
         if not part.is_dir():
             deeper = sorted(str(found.parent) for found in root.glob("*/train"))
             meant = f"; did you mean root={deeper[0]}?" if len(deeper) == 1 else ""
@@ -57,18 +61,32 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
             raise UserError(f"{part / names[empty[0]]}: a class without images; add some or remove the folder")
         parts.append(Files(part, paths, np.array(labels)))
         classes.append(names)
+    said: tuple[str, ...] = ()
+    if unsplit:
+        (whole,), (train_index, test_index, note) = parts, halves(parts[0].labels)
+        parts = [
+            Files(root, [whole.paths[i] for i in index], whole.labels[index]) for index in (train_index, test_index)
+        ]
+        classes, said = classes * 2, (note,)
+    elif left := [name for name in there if name not in (train_folder.name, test_folder.name)]:
+        said = (
+            f"{' and '.join(left)} {'is' if len(left) == 1 else 'are'} left out; the test set is {test_folder.name}",
+        )
     if classes[0] != classes[1]:
         raise UserError(
             f"train and {test_folder.name} differ in their classes: {difference(classes[0], classes[1], test_folder.name)}"
         )
     (train, test), notes = read_splits(parts, resize, cache, skip_bad_images)
+    notes = said + notes
     for one, other in alike(classes[0], classes[0]):
         notes += (
-            f"train/{one} and train/{other} count as two classes: their names differ only in {in_what(one, other)}",
+            f"{parts[0].folder.name}/{one} and {parts[0].folder.name}/{other} count as two classes: their names differ only in {in_what(one, other)}",
         )
-    if deeper := folders_below(root / "train", parts[0].paths):
+    if deeper := folders_below(parts[0].folder, parts[0].paths):
         first, below_them = classes[0][0], ", ".join(deeper[:3])
-        notes += (f"the classes are the folders in train ({first}, ...), not those below them ({below_them}, ...)",)
+        notes += (
+            f"the classes are the folders in {parts[0].folder.name} ({first}, ...), not those below them ({below_them}, ...)",
+        )
     if hidden:
         number = f"{len(hidden)} image{'s' if len(hidden) > 1 else ''}"
         notes += (f"{number} in hidden files or folders left out, the first: {hidden[0]}",)
@@ -76,6 +94,12 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         number = f"{len(others)} file{'s' if len(others) > 1 else ''}"
         notes += (f"{number} without the suffix of an image left out, the first: {others[0]}",)
     return Data(train, test, classes[0], notes)
+
+
+def classes_below(root: Path) -> int:
+    """How many folders in `root` hold images themselves: those of splits, whatever they are called, hold the classes' folders."""
+    folders = (entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sum(any(path.suffix.lower() in SUFFIXES for path in entry.iterdir()) for entry in folders)
 
 
 def images_below(place: Path) -> list[Path]:

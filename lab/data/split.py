@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,10 @@ import numpy as np
 from lab.data.pixels import Images
 from lab.errors import UserError
 from metrics.images import read_image
+
+TRAIN_NAMES = ("train", "training")
+TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev")
+TEST_SHARE = 0.2  # of examples that come without splits
 
 
 @dataclass(frozen=True)
@@ -98,3 +103,36 @@ class Data:
                 f"crop={crop} is larger than an image with a side of {sides[0]} pixels: give resize= of at least {crop}"
             )
         return crop or sides[0]
+
+
+def taken(names: Iterable[str], source: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """Which of these parts of a set is to train on and which to test on, and a note on what is left out; of one part alone, no test.
+
+    Raises UserError where the names do not say.
+    """
+    given = [*names]
+    train, test = (next((each for each in known if each in given), None) for known in (TRAIN_NAMES, TEST_NAMES))
+    if len(given) == 1 and not test:
+        return given[0], None, ()
+    if train is None or test is None:
+        raise UserError(
+            f"{source}: has the parts {', '.join(map(repr, given))}; one called train and one called {', '.join(TEST_NAMES[:-1])} "
+            f"or {TEST_NAMES[-1]} are needed"
+        )
+    others = [each for each in given if each not in (train, test)]
+    note = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'} left out; the test set is {test}"
+    return train, test, (note,) if others else ()
+
+
+def halves(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Indices of examples to train and to test on, class by class, by a fixed draw; and a note that says so.
+
+    Of every class with two or more examples, one at least is in either. Labels (N,).
+    """
+    draw, test = np.random.default_rng(0), np.zeros(len(labels), bool)  # the split is part of the data set
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        number = min(max(1, round(TEST_SHARE * len(members))), len(members) - 1)
+        test[draw.permutation(members)[:number]] = True
+    note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%} of each class by a fixed draw, are it"
+    return np.flatnonzero(~test), np.flatnonzero(test), note

@@ -1,11 +1,12 @@
 """Networks: a name, a function (channels, classes, size) to a torch module that maps (B, C, size, size) to (B, classes).
 
 As in the paper (appendix A) every convolution and linear layer starts Kaiming-normal with zero biases. Adding a network
-is one function and one line in NETWORKS; any other name is looked up in torchvision.models.
+is one function and one line in NETWORKS; any other name is looked up in torchvision.models, and `timm:NAME` in timm.
 """
 
 import difflib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch import nn
 from lab.code import code_digest
 from lab.errors import UserError
 from lab.networks.lenet5 import lenet5
+from lab.networks.pretrained import IMAGENET, Pretrained, downloaded, head_of, load_weights, read_weights
+from lab.networks.stems import SMALL, give_small_stem, has_small_stem
 
 
 def vgg16(channels: int, classes: int, size: int) -> nn.Module:
@@ -61,28 +64,41 @@ NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
 }
 
 
+# networks above in the form that torchvision's others take with this stem=
+OTHER_STEMS = {("resnet50", "imagenet"), ("densenet121", "small")}
+
+
 def known_networks() -> list[str]:
+    return [*NETWORKS, *(name for name in of_torchvision() if name not in NETWORKS)]
+
+
+def of_torchvision() -> list[str]:
     import torchvision.models
     from torchvision.models import list_models
 
-    return [*NETWORKS, *(name for name in list_models(module=torchvision.models) if name not in NETWORKS)]
+    return list_models(module=torchvision.models)
 
 
-def build_network(name: str, channels: int, classes: int, size: int) -> nn.Module:
+def build_network(
+    name: str,
+    channels: int,
+    classes: int,
+    size: int,
+    stem: str = "auto",
+    weights: str | None = None,
+    train: str = "all",
+) -> nn.Module:
     """The named network with Kaiming-normal weights, drawn from torch's global generator, checked on one blank image.
 
-    Its convolutions lie channels-last in memory, which torch multiplies fastest, and as images from `lab.batches` do.
-    Raises UserError where the name is unknown or the network does not take images of this size and kind.
+    stem, weights, train: as the settings of these names. Its convolutions lie channels-last in memory, which torch multiplies
+    fastest, and as images from `lab.batches` do. Raises UserError where the name is unknown or the network does not take
+    images of this size and kind.
     """
-    if name in NETWORKS:
-        network = NETWORKS[name](channels, classes, size)
-    elif name in known_networks():
-        network = from_torchvision(name, channels, classes)
+    if weights:
+        network = pretrained(name, channels, classes, size, weights, train == "head")
     else:
-        close = difflib.get_close_matches(name, known_networks(), n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(NETWORKS)} and torchvision.models"
-        raise UserError(f"there is no network '{name}'; {hint}")
-    network.apply(initialise)
+        network = drawn(name, channels, classes, size, stem)
+        network.apply(initialise)
     network.to(memory_format=torch.channels_last).eval()  # when the weights are drawn: another layout draws others
     try:
         with torch.inference_mode():
@@ -97,26 +113,99 @@ def build_network(name: str, channels: int, classes: int, size: int) -> nn.Modul
     return network.train()
 
 
-def check_networks(names: Iterable[str], channels: int, classes: int, size: int) -> str:
+def check_networks(
+    names: Iterable[str], channels: int, classes: int, size: int, stem: str, weights: str | None, train: str
+) -> str:
     """Raises UserError as `build_network` does for the first name that is wrong. Returns a digest of the code of them all."""
     parts: list[Any] = [initialise]
     for name in dict.fromkeys(names):
-        network = build_network(name, channels, classes, size)
+        network = build_network(name, channels, classes, size, stem, weights, train)
         parts += [*([NETWORKS[name]] if name in NETWORKS else []), *map(type, network.modules())]
     return code_digest(parts)
 
 
-def from_torchvision(name: str, channels: int, classes: int) -> nn.Module:
-    from torchvision.models import get_model
-
-    # their outputs beside the main one would be trained by nothing here, and need larger images
-    auxiliary = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    network = get_model(name, weights=None, num_classes=classes, **auxiliary)
+def drawn(name: str, channels: int, classes: int, size: int, stem: str) -> nn.Module:
+    """A network whose weights are to be drawn."""
+    if name.startswith("timm:"):
+        return from_timm(name, classes, channels=channels)
+    if name in NETWORKS and (name, stem) not in OTHER_STEMS:
+        return NETWORKS[name](channels, classes, size)
+    if name not in known_networks():
+        close = difflib.get_close_matches(name, known_networks(), n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(NETWORKS)} and torchvision.models"
+        raise UserError(f"there is no network '{name}'; {hint}")
+    network = from_torchvision(name, classes)
+    if stem == "small" and not has_small_stem(network):
+        raise UserError(f"stem=small: {name} has none; ResNets, DenseNets and VGGs of torchvision have")
+    if stem == "small" or (stem == "auto" and size <= SMALL):
+        give_small_stem(network, classes)
     if channels != 3:  # the first convolution is the one that sees the image
         path, first = next((path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d))
         parent, _, attribute = path.rpartition(".")
         setattr(network.get_submodule(parent), attribute, nn.Conv2d(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None))  # type: ignore[arg-type]  # fmt: skip
     return network
+
+
+def pretrained(name: str, channels: int, classes: int, size: int, weights: str, frozen: bool) -> nn.Module:
+    """A network with the weights of a file, or of torchvision's or timm's by name, and a head for these classes.
+
+    A name that torchvision has is torchvision's network, in the form for large images.
+    """
+    path = Path(weights).expanduser()
+    state = read_weights(path) if path.is_file() else None
+    mean, std = IMAGENET
+    if name.startswith("timm:"):
+        network = from_timm(name, classes, pretrained=state is None)
+        mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+    elif name in of_torchvision():
+        network = from_torchvision(name, classes)
+        if state is None:
+            state, mean, std = downloaded(name, weights)
+    elif state is None:
+        raise UserError(f"weights={weights}: there is no such file, and {name} is no network of torchvision")
+    else:
+        network = (
+            NETWORKS[name](channels, classes, size)
+            if name in NETWORKS
+            else drawn(name, channels, classes, size, "auto")
+        )
+        mean, std = (0.0,), (1.0,)
+    head = head_of(network)
+    network.get_submodule(head).apply(initialise)
+    if state is not None:
+        load_weights(network, head, state, f"weights={weights}")
+    return Pretrained(network, head, mean, std, frozen)
+
+
+def from_torchvision(name: str, classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    # their outputs beside the main one would be trained by nothing here, and need larger images
+    auxiliary = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return get_model(name, weights=None, num_classes=classes, **auxiliary)
+
+
+def from_timm(name: str, classes: int, channels: int = 3, pretrained: bool = False) -> nn.Module:
+    """The network of timm that `timm:NAME` names. Raises UserError in one line."""
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError(f"network={name}: timm is not installed: pip install 'learnorder[timm]'") from error
+    short = name.removeprefix("timm:")
+    if short.partition(".")[0] not in timm.list_models():
+        close = difflib.get_close_matches(short, timm.list_models(), n=3)
+        raise UserError(
+            f"network={name}: timm has no such network" + (f"; did you mean {', '.join(close)}?" if close else "")
+        )
+    try:
+        return timm.create_model(short, pretrained=pretrained, num_classes=classes, in_chans=channels)
+    except Exception as error:  # of network, disk and hash
+        if not pretrained:
+            raise
+        why = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"weights=: those of {name} cannot be downloaded ({why}); give their file, weights=PATH"
+        ) from error
 
 
 def initialise(module: nn.Module) -> None:

@@ -10,6 +10,7 @@ from torchvision.models import get_model
 
 from lab.errors import UserError
 from lab.networks import NETWORKS, build_network, initialise, known_networks
+from lab.networks.stems import give_small_stem
 
 
 @cache
@@ -98,6 +99,8 @@ def test_convolutions_lie_channels_last_and_their_weights_are_those_drawn_in_pla
     network = build_network(name, 3, 10, 64)
     torch.manual_seed(0)
     drawn = NETWORKS[name](3, 10, 64) if name in NETWORKS else get_model(name, weights=None, num_classes=10)
+    if name not in NETWORKS:
+        give_small_stem(drawn, 10)
     drawn.apply(initialise)
     for one, other in zip(network.parameters(), drawn.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -120,7 +123,7 @@ def test_any_name_of_torchvision(name, channels):
 def test_a_grey_first_convolution_keeps_the_rest_of_it():
     for name in ("resnet18", "squeezenet1_1", "regnet_y_400mf"):
         original = next(m for m in get_model(name, weights=None).modules() if isinstance(m, nn.Conv2d))
-        first = next(m for m in build_network(name, 1, 5, 64).modules() if isinstance(m, nn.Conv2d))
+        first = next(m for m in build_network(name, 1, 5, 65).modules() if isinstance(m, nn.Conv2d))
         for what in ("out_channels", "kernel_size", "stride", "padding"):
             assert getattr(first, what) == getattr(original, what)
         assert (first.bias is None) == (original.bias is None)
@@ -142,6 +145,52 @@ def test_known_networks():
     assert set(NETWORKS) < set(known) and "efficientnet_b0" in known
     assert len(known) == len(set(known))
     assert not any("fcn" in name or "detection" in name or "raft" in name for name in known)
+
+
+# stems
+
+
+def test_small_images_get_the_stem_for_small_images():
+    """ResNet18 at 32 pixels as published for CIFAR: github.com/kuangliu/pytorch-cifar has 11,173,962 parameters."""
+    network = built("resnet18", 3)
+    assert parameters(network) == 11_173_962
+    seen: list[torch.Size] = []
+    network.layer1.register_forward_hook(lambda module, images, found: seen.append(found.shape))
+    network(torch.rand(2, 3, 32, 32))
+    assert seen == [(2, 64, 32, 32)]
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("resnet34", "conv1"), ("densenet161", "features.conv0"), ("densenet121", "features.conv0")]
+)
+def test_stems(name, first):
+    def steps(size: int, stem: str) -> tuple[int, ...]:
+        convolution = build_network(name, 1, 5, size, stem).get_submodule(first)
+        return convolution.in_channels, *convolution.kernel_size, *convolution.stride
+
+    small, large = (1, 3, 3, 1, 1), (1, 7, 7, 2, 2)
+    assert steps(40, "auto") == (large if name == "densenet121" else small)  # the paper's
+    assert steps(65, "auto") == steps(40, "imagenet") == large
+    assert steps(65, "small") == small
+
+
+def test_a_vgg_of_torchvision_for_small_images_has_one_linear_layer():
+    assert sum(isinstance(module, nn.Linear) for module in built("vgg11_bn", 3).modules()) == 1
+    assert build_network("vgg11_bn", 1, 5, 32)(torch.rand(2, 1, 32, 32)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("stem", ["auto", "imagenet"])
+@pytest.mark.parametrize("name", ["lenet5", "vgg16", "densenet121"])
+def test_these_have_one_form_up_to_64_pixels(name, stem):
+    torch.manual_seed(0)
+    network = build_network(name, 3, 10, 32, stem)
+    for one, other in zip(network.parameters(), built(name, 3).parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_network_without_such_a_stem_is_told():
+    with pytest.raises(UserError, match="stem=small: mobilenet_v2 has none; ResNets"):
+        build_network("mobilenet_v2", 3, 10, 32, "small")
 
 
 # what they refuse

@@ -76,6 +76,40 @@ def test_there_is_a_preset_for_every_data_set():
     assert set(PRESET_NAMES) == set(DATASETS)
 
 
+def test_a_recipe_comes_over_the_preset_and_under_the_words():
+    config = compose(["data=cifar10", "recipe=strong", "epochs=7"])
+    assert (config.network, config.augment, config.label_smoothing, config.epochs) == ("resnet18", "flip_crop", 0.1, 7)
+    assert compose(["data=cifar10", "recipe=strong"], "curriculum").warmup == 3
+
+
+def test_a_file_of_ones_own_comes_over_preset_and_recipe(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text("data: cifar10\nrecipe: strong\nepochs: 9\nlr: 0.3\ncurriculum:\n  seeds: 3\n  lr: 0.4\n")
+    measured, compared = compose(["epochs=8"], file=file), compose([], "curriculum", file)
+    assert (measured.data, measured.network, measured.lr, measured.epochs) == ("cifar10", "resnet18", 0.3, 8)
+    assert (compared.seeds, compared.lr, compared.epochs) == (3, 0.4, 9)
+    assert [each.lr for each in compose_sweep(["sweep.epochs=4,5"], file).values()] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("epochz: 3\n", "my.yaml: there is no setting 'epochz'"), ("epochs: [\n", "my.yaml is not valid YAML"), (None, "my.yaml: there is no such file")],
+)  # fmt: skip
+def test_a_file_of_ones_own_that_does_not_serve(tmp_path, text, message):
+    if text:
+        (tmp_path / "my.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        compose([], file=tmp_path / "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["schedule=one_cycle"], "rises by itself"), (["epochs=3"], "it takes all epochs")],
+)
+def test_a_warm_up_that_leaves_no_schedule(words, message):
+    assert message in told("warmup=3", *words)
+
+
 def test_the_papers_recipe_for_cifar10():
     config = compose(["data=cifar10"])
     recipe = {"epochs": 60, "batch_size": 128, "optimizer": "sgd", "lr": 0.1, "min_lr": 5e-4, "momentum": 0.9,

@@ -61,7 +61,7 @@ def test_features_are_those_before_the_last_layer(weights):
 def test_what_is_no_teacher_is_one_line(weights, tmp_path):
     with pytest.raises(UserError, match=r"teacher:resnet19: torchvision\.models has no 'resnet19'; did you mean"):
         check_names(["teacher:resnet19"], str(weights))
-    with pytest.raises(UserError, match=r"^weights=nowhere\.pt: No such file or directory$"):
+    with pytest.raises(UserError, match=r"^teacher_weights=nowhere\.pt: No such file or directory$"):
         check_names(["teacher:resnet18"], "nowhere.pt")
     (tmp_path / "other.pt").write_bytes(b"not weights")
     with pytest.raises(UserError, match="no weights of torchvision's resnet18"):

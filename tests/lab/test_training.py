@@ -23,7 +23,7 @@ from lab import training as loop
 from lab.errors import UserError
 from lab.processes import PROCESSES, run_tasks, run_through, side_by_side, start_server
 from lab.settings import compose
-from lab.training import Measured, Recipe, make_optimizer, rates_of, seed_of, settle, train
+from lab.training import Measured, Recipe, make_optimizer, rates_of, seed_of, settle, train, training_step
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,7 +181,18 @@ def assert_same(one: Path, other: Path, k: int = 0) -> None:
     [
         ("lenet5", ("optimizer=sgd", "schedule=cosine")),
         ("lenet5", ("optimizer=adam", "schedule=one_cycle", "lr=0.001", "crop=32")),
-        ("small", ("optimizer=sgd", "schedule=step", "step_epochs=1", "crop=28")),
+        (
+            "small",
+            (
+                "optimizer=adamw",
+                "schedule=step",
+                "step_epochs=1",
+                "crop=28",
+                "augment=trivial",
+                "warmup=0.5",
+                "label_smoothing=0.1",
+            ),
+        ),
     ],
 )
 def test_resuming_after_an_epoch_changes_nothing(begun, monkeypatch, name, recipe):
@@ -368,6 +379,33 @@ def test_one_cycle_by_step():
     assert rates == pytest.approx(
         [between(low, high, i / 5) if i <= 5 else between(high, least, (i - 5) / 14) for i in range(20)]
     )
+
+
+def test_warm_up_rises_step_by_step_to_the_schedule():
+    recipe = Recipe.of(settings("schedule=constant", "epochs=4", "lr=0.4", "warmup=0.5"))
+    assert rates_of(recipe, 4, 8) == pytest.approx([0.1, 0.2, 0.3, 0.4] + [0.4] * 28)
+    assert rates_of(recipe, 16, 1) == pytest.approx([0.2, 0.4] + [0.4] * 14)  # of a comparison: 16 steps are 4 epochs
+
+
+def test_smoothed_labels_are_those_of_torch_and_the_losses_those_of_the_labels():
+    network, draw = nn.Linear(6, 4), torch.Generator().manual_seed(0)
+    images, labels = torch.rand(9, 6, generator=draw), torch.arange(9) % 4
+    expected = F.cross_entropy(network(images), labels, label_smoothing=0.3)
+    expected.backward()
+    gradient = network.weight.grad.clone()
+    _, losses = training_step(network, torch.optim.SGD(network.parameters(), 0.0), images, labels, False, 1, 0.3)
+    torch.testing.assert_close(network.weight.grad, gradient)
+    torch.testing.assert_close(losses, F.cross_entropy(network(images), labels, reduction="none").detach())
+
+
+def test_adamw_decays_the_weights_beside_the_gradient():
+    """Without a gradient the weights shrink by lr times weight_decay, which Adam's would not."""
+    network = nn.Linear(2, 2)
+    before = network.weight.detach().clone()
+    optimizer = make_optimizer(network, Recipe.of(settings("optimizer=adamw", "lr=0.1", "weight_decay=0.5")))
+    network.weight.grad = torch.zeros(2, 2)
+    optimizer.step()
+    torch.testing.assert_close(network.weight.detach(), before * (1 - 0.1 * 0.5))
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "step", "constant"])
