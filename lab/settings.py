@@ -153,7 +153,6 @@ class MeasureSettings(Settings):
         "what to relate to the learning order, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
         known=(*STATISTICS, *EXAMPLE_STATISTICS),
     )
-    resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval", effect=False, at_least=1)
     random_labels: float = setting(
         0.0,
         "probability that an example, of train or test, has a class drawn at random for its label",

@@ -51,7 +51,7 @@ def test_its_script_runs_where_the_current_folder_has_modules_of_the_same_names(
     script.write_text(
         f"import sys; sys.path.insert(0, {str(site)!r}); from lab.command import program\nif __name__ == '__main__': program()\n"
     )
-    words = ["--mode", "measure", "epochs=1", "networks=1", "resamples=10", "statistics=entropy", "--quiet"]
+    words = ["--mode", "measure", "epochs=1", "networks=1", "statistics=entropy", "--quiet"]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
     packages = {"PYTHONPATH": sysconfig.get_path("purelib")}
     done = subprocess.run(

@@ -71,7 +71,7 @@ def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs
         tables["train"].iloc[3, 0] = np.nan
         tables["test"]["only <test>"] = draw.normal(size=len(splits["test"]))
     kinds = {name: split.annotations for name, split in splits.items()}
-    findings = analyse(record, tables, kinds, list(STATISTICS), resamples=20)
+    findings = analyse(record, tables, kinds, list(STATISTICS))
     images = {name: split.images for name, split in splits.items()}
     examples = examples_table(record, tables)
     title = f"lenet5 on {SCRIPT}"
