@@ -19,7 +19,7 @@ from lab.progress import Progress
 from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
 from lab.settings import MeasureSettings, nearest, plain
-from lab.statistics import annotated, kinds_of, statistics_of
+from lab.statistics import annotated, kinds_of, statistics_of, varying
 from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
@@ -78,7 +78,7 @@ def measure(
             }
             train_networks(trained, data, size, work / "record", tracked.follow, progress)
             progress.say("measuring agreement and correlations")
-            statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
+            statistics = {name: annotated(table, splits[name]) for name, table in varying(statistics).items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
             record = LearningRecord(work / "record")
             of_images = [name for name in settings.statistics if name in STATISTICS]

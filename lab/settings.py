@@ -149,7 +149,19 @@ class MeasureSettings(Settings):
         choices=("during", "after"),
     )
     statistics: list[str] = setting(
-        ["entropy", "frequency", "segments", "edges", "shallow"],
+        [
+            "entropy",
+            "frequency",
+            "segments",
+            "edges",
+            "brightness",
+            "contrast",
+            "colourfulness",
+            "sharpness",
+            "height",
+            "width",
+            "shallow",
+        ],
         "what to relate to the learning order, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
         known=(*STATISTICS, *EXAMPLE_STATISTICS),
     )

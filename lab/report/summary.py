@@ -126,7 +126,7 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
         "headline": headline(findings),
         "explained": [share(rows[name]) for name in models],
         "before": [(name, share(row)) for name, row in rows.items() if name not in models],
-        "networks": findings.networks,
+        "trained": findings.networks,
         "reliability": None if np.isnan(findings.reliability) else f"{findings.reliability:.2f}",
         "two_networks": None if np.isnan(findings.two_networks) else f"{findings.two_networks:.2f}",
         "never": f"{findings.never_learned:.1%}",
