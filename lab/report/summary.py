@@ -265,7 +265,7 @@ def share(row: Any) -> str:
         return "an unknown part"
     words = f"{max(row['share'], 0):.1%} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     part = row["of_reproducible"]
-    return words if np.isnan(part) else f"{words} ({min(max(part, 0), 1):.0%} of what is reproducible)"
+    return words if np.isnan(part) else f"{words} ({min(max(part, 0), 1):.0%} of the reproducible)"
 
 
 def small(value: float) -> str:

@@ -2,8 +2,8 @@
 const { columns, sample, labels } = page.examples;
 const never = "–";
 const facts = [
-  { name: "first right", label: "first epoch right", of: (i) => columns.first[i] },
   ...page.statistics.map(({ name, label }, s) => ({ name, label, of: (i) => columns.statistics[i][s] })),
+  { name: "first right", label: "first epoch right", of: (i) => columns.first[i] },
   { name: "confidence", label: "confidence", of: (i) => columns.confidence[i] },
   { name: "variability", label: "variability", of: (i) => columns.variability[i] },
   { name: "forgotten", label: "forgotten (times)", of: (i) => columns.forgotten[i] },
