@@ -79,7 +79,7 @@ def correlate(x: Ranking, y: Ranking) -> Correlation:
     """Spearman's correlation within classes, unbiased for classes of any size, with its jackknife error over examples.
 
     In a class of n examples Spearman's rho of the sample lies nearer to 0 than that of the population: its expectation is
-    ((n - 2) rho + 3 tau) / (n + 1), Kendall's tau (Hoeffding 1948). In classes of five that is a fifth of it. Counted over
+    ((n - 2) rho + 3 tau) / (n + 1), Kendall's tau (Hoeffding 1948). In classes of five that is a seventh of it. Counted over
     triples of different examples, E sign(x1 - x2) sign(y1 - y3), it has no such bias. Classes under FEWEST count for nothing.
 
     The error is that of the jackknife that leaves out each example in turn, exactly, not by resampling: a bootstrap's

@@ -36,7 +36,7 @@ def as_text(show: Callable[[Any], None]) -> str:
 
 
 def print_measurement(console: Any, findings: Findings, run: str) -> None:
-    """Accuracy and agreement at a few epochs, correlations with the learned epoch, and where the run lies."""
+    """Accuracy and agreement at a few epochs, correlations with the learning time, and where the run lies."""
     train, test = (curve_rows(findings.curves[split]) for split in ("train", "test"))
     heads = (
         "epoch",
