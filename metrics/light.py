@@ -45,4 +45,5 @@ def contrast(image: np.ndarray) -> float:
     >>> round(contrast(np.array([[0, 100]], np.uint8)), 3)
     49.995
     """
-    return float(luminance(image).std())
+    grey = luminance(image)
+    return float((grey - grey[0, 0]).std())  # of differences, so that a constant image gives exactly 0
