@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agreement.correlation import correlation_table, partial_correlations, spearman, statistic_curve
+from agreement.correlation import Combine, correlation_table, spearman, statistic_curve
 from agreement.explained import explained_variance
 from agreement.learning_order import (
+    COMBINED,
     agreed,
     confidence_and_variability,
+    first_epoch,
     forgetting_events,
     learned_epoch,
+    learning_time,
     mean_correctness,
-    rank_concordance,
+    orders_by_network,
+    rank_correlation_of_two,
+    reliability,
 )
 from agreement.measures import (
     accuracy_deviation,
@@ -31,6 +36,7 @@ from agreement.measures import (
     mean_accuracy,
     true_positive_agreement,
 )
+from agreement.partial import partial_correlations
 from agreement.record import LearningRecord
 from agreement.suspicion import suspects
 
@@ -42,22 +48,27 @@ if TYPE_CHECKING:
 class Findings:
     """What a measurement found, as plain arrays and tables.
 
-    curves: name -> (T,) for each split. statistics: one row per example for each split. correlations: for each split, see
-    `agreement.correlation_table`, and as `others_fixed_...` `agreement.partial_correlations`; explained: see
-    `agreement.explained_variance`; explained_before: example statistic -> share of the variance of the learning time's
-    rank that it explains alone. by_kind: for each split, annotation -> kind -> (T,). concordance: Kendall's W of the
-    networks' learned epochs. never_learned: fraction of the train examples. commonest: the share of the commonest class in
-    the test set (the train set where there is none), and beaten: whether some network is shown to be right more often, see `agreement.beats_commonest`.
+    networks: how many were trained. curves: name -> (T,) for each split. statistics: one row per example for each split.
+    correlations: for each split, of the learning time, see `agreement.correlation_table`, and as `others_fixed_...`
+    `agreement.partial_correlations`; then all of it again by the other orders, as `first_...` and `last_...`. explained: of
+    the learning time, see `agreement.explained_variance`; a row more for each example statistic alone; `of_reproducible` is
+    the share over the reliability. by_kind: for each split, annotation -> kind -> (T,). reliability, two_networks: of the
+    learning time, see `agreement.reliability` and `agreement.rank_correlation_of_two`. never_learned: fraction of the train
+    examples. one_class: whether each network gives all test examples one class in the end. commonest: the share of the
+    commonest class in the test set (the train set where there is none), and beaten: whether some network is shown to be right more often, see
+    `agreement.beats_commonest`.
     """
 
+    networks: int
     curves: dict[str, dict[str, np.ndarray]]
     statistics: dict[str, "pd.DataFrame"]
     correlations: dict[str, "pd.DataFrame"]
     by_kind: dict[str, dict[str, dict[Hashable, np.ndarray]]]
-    explained: dict[str, float]
-    explained_before: dict[str, float]
-    concordance: float
+    explained: "pd.DataFrame"
+    reliability: float
+    two_networks: float
     never_learned: float
+    one_class: bool
     commonest: float
     beaten: bool
 
@@ -67,8 +78,6 @@ def analyse(
     statistics: dict[str, "pd.DataFrame"],
     kinds: dict[str, dict[str, np.ndarray]],
     causes: Collection[str],
-    resamples: int = 1000,
-    seed: int = 0,
     before: Collection[str] = (),
 ) -> Findings:
     """All measures of a learning record and their relation to the statistics; arrays in, arrays out.
@@ -76,33 +85,67 @@ def analyse(
     causes: the statistics of images, which explain together what they can. before: the statistics of examples, which are
     known before training and know the labels: each explains by itself.
     """
-    curves, learned, correlations, by_kind = {}, {}, {}, {}
+    import pandas as pd  # here: see `agreement`
+
+    curves, correlations, by_kind = {}, {}, {}
     for split in record.splits:
         correct = record.correct(split)
         curves[split] = curves_of(record, split, correct, statistics[split])
         columns, labels = {name: column.to_numpy() for name, column in statistics[split].items()}, record.labels(split)
-        learned[split] = learned_epoch(correct)
-        table = correlation_table(columns, learned[split], labels, resamples, seed)
+        orders = orders_by_network(correct)
         # what others found of the examples, such as a C-score, does not count as a cause among others
         images = {name: column for name, column in columns.items() if name in causes}
-        partial = partial_correlations(columns, learned[split], labels, fixed=images).drop(columns="n")
-        if len(images) == 1:  # no others
-            partial.loc[list(images)] = np.nan
-        correlations[split] = table.join(partial.add_prefix("others_fixed_"))
+        by_order = [
+            relations(columns, orders[name], labels, images, COMBINED[name]).add_prefix(
+                "" if name == "learning_time" else f"{name}_"
+            )
+            for name in orders
+        ]
+        correlations[split] = pd.concat(by_order, axis=1).drop(columns=["first_n", "last_n"])
         by_kind[split] = {name: agreement_by_kind(correct, values) for name, values in kinds[split].items()}
         if split == "train":
-            explained = explained_variance(images, learned[split], labels, seed=seed)
-            learning_time = 1 - mean_correctness(correct)
-            alone = {
-                name: explained_variance({name: columns[name]}, learning_time, labels, seed=seed) for name in before
-            }
-            explained_before = {name: found["statistics"] for name, found in alone.items()}
-            concordance = rank_concordance(learned_epoch(correct, per_network=True))
-        guess, beaten = commonest(labels), beats_commonest(correct, labels)  # of test in the end, where there is one
-    never = float(np.isinf(learned["train"]).mean())
+            times = orders["learning_time"]
+            explained = [explained_variance(images, times, labels)]
+            for name in before:
+                alone = explained_variance({name: columns[name]}, times, labels)
+                explained.append(alone.loc[["statistics"]].rename({"statistics": name}))
+            shares, reproducible = pd.concat(explained), reliability(times)
+            shares["of_reproducible"] = shares["share"] / reproducible if reproducible > 0 else np.nan
+            two, never = (
+                rank_correlation_of_two(times) if len(times) > 1 else np.nan,
+                np.isinf(orders["last"]).any(axis=0),
+            )
+        # of test in the end, where there is one
+        guess, beaten = commonest(labels), beats_commonest(correct, labels)
+        in_the_end = [network[-1] for network in record.predictions(split)]
     return Findings(
-        curves, statistics, correlations, by_kind, explained, explained_before, concordance, never, guess, beaten
+        len(correct),
+        curves,
+        statistics,
+        correlations,
+        by_kind,
+        shares,
+        reproducible,
+        two,
+        float(never.mean()),
+        all((each == each[0]).all() for each in in_the_end),
+        guess,
+        beaten,
     )
+
+
+def relations(
+    columns: Mapping[str, np.ndarray],
+    order: np.ndarray,
+    labels: np.ndarray,
+    images: Collection[str],
+    combine: Combine,
+) -> "pd.DataFrame":
+    """Correlations of the columns with an order (K, N), overall, within classes, and with other image statistics fixed."""
+    partial = partial_correlations(columns, order, labels, fixed=images, combine=combine).drop(columns="n")
+    if len(images) == 1:  # no others
+        partial.loc[list(images)] = np.nan
+    return correlation_table(columns, order, labels, combine).join(partial.add_prefix("others_fixed_"))
 
 
 def curves_of(
@@ -122,6 +165,7 @@ def curves_of(
         "chance_agreement": chance_agreement(correct),
         "chance_within_classes": chance_agreement(correct, None if record.multi_label else record.labels(split)),
         "excess_agreement": excess_agreement(correct),
+        "excess_within_classes": excess_agreement(correct, None if record.multi_label else record.labels(split)),
         "false_positive_agreement": false_positive_agreement(predictions, record.labels(split)),
         "hacohen_agreement": hacohen_agreement(predictions),
         "hacohen_true_positive_agreement": hacohen_true_positive_agreement(correct),
@@ -152,12 +196,13 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
         "label": [record.label_name(label) for label in record.labels(split)],
     }
     columns |= {name: column.to_numpy() for name, column in statistics.items()}
-    columns |= {"learned_epoch": epochs_or_missing(learned)}
-    columns |= {f"learned_epoch_{k + 1}": epochs_or_missing(epochs) for k, epochs in enumerate(alone)}
+    order = {"learning_time": learning_time(correct), "first": first_epoch(correct), "last": epochs_or_missing(learned)}
+    order |= {f"last_{k + 1}": epochs_or_missing(epochs) for k, epochs in enumerate(alone)}
     if not record.is_complete(split):
-        columns |= {"known": record.known(split).mean(axis=(0, 1))}
+        order |= {"known": record.known(split).mean(axis=(0, 1))}
     return pd.DataFrame(
         columns
+        | order
         | {
             "never_learned": np.isinf(learned),
             "agreement": agreed(correct).mean(axis=0),
@@ -180,12 +225,12 @@ def epochs_or_missing(epochs: np.ndarray) -> "pd.arrays.IntegerArray":
 def compare_orders(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[str, np.ndarray]], "pd.DataFrame"]:
     """Curves (T,) of each record's train set, and how far the records agree on the order of learning.
 
-    The latter is Spearman's correlation of the joint learned epochs of the train examples, a row and a column per record;
+    The latter is Spearman's correlation of the learning times of the train examples, a row and a column per record;
     NaN where two have not the same examples.
     """
     import pandas as pd  # here: see `agreement`
 
-    curves, learned = {}, {}
+    curves, times = {}, {}
     for name, record in records.items():
         correct = record.correct("train")
         curves[name] = {
@@ -194,10 +239,10 @@ def compare_orders(records: dict[str, LearningRecord]) -> tuple[dict[str, dict[s
             "lower_bound": lower_bound(correct),
             "chance_agreement": chance_agreement(correct),
         }
-        learned[name] = learned_epoch(correct)
+        times[name] = learning_time(correct)
 
     def agree(a: str, b: str) -> float:
-        return spearman(learned[a], learned[b]) if records[a].same_examples(records[b], "train") else np.nan
+        return spearman(times[a], times[b]) if records[a].same_examples(records[b], "train") else np.nan
 
     orders = pd.DataFrame(
         [[agree(a, b) for b in records] for a in records],

@@ -1,22 +1,33 @@
-"""How a statistic of the examples relates to the epoch in which they are learned.
+"""How a statistic of the examples relates to the order in which they are learned.
 
 The paper shows one curve per statistic: its mean over the examples agreed on in each epoch (`statistic_curve`). The
 curve cannot tell how strong the relation is, how sure, or whether it is only that some classes are harder than others.
-`correlation_table` and `explained_variance` can.
+`correlation_table` and `agreement.partial_correlations` can. docs/statistics.md explains what they estimate.
 
-Everything rests on ranks, since the learned epoch is ordinal: `inf` (never learned) is the largest, tied with itself.
+Everything rests on ranks, since the epoch from which an example stays right is ordinal: `inf` is the largest, tied with
+itself. An order of learning is given by network, (K, N), so that intervals cover what other networks would have done.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agreement._ranks import correlate, ordinal_codes, p_value, rank_pairs, rank_residuals, rank_within
+from agreement._intervals import (
+    FEWEST_NETWORKS,
+    both,
+    correlation_interval,
+    false_discovery_rate,
+    network_error,
+    p_value,
+)
+from agreement._ranks import Ranking, correlate, ordinal_codes, plain_rho, rank_residuals, rank_within
 from agreement.measures import check_correct
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Combine = Callable[..., np.ndarray]  # np.mean or np.max, over the first axis
 
 
 def statistic_curve(correct: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -52,135 +63,116 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"x and y must be of one length, not of shapes {x.shape} and {y.shape}")
     known = ~(np.isnan(x) | np.isnan(y))
-    return correlate(rank_pairs(known, ordinal_codes(x), ordinal_codes(y), np.zeros(x.shape, int)))[0]
+    one_class = np.zeros(known.sum(), int)
+    return plain_rho(*(rank_within(ordinal_codes(each[known]), one_class) for each in (x, y)))
 
 
 def correlation_table(
-    statistics: Mapping[str, np.ndarray],
-    learned: np.ndarray,
-    labels: np.ndarray,
-    resamples: int = 1000,
-    seed: int = 0,
+    statistics: Mapping[str, np.ndarray], order: np.ndarray, labels: np.ndarray, combine: Combine = np.mean
 ) -> "pd.DataFrame":
-    """Rank correlation of every statistic with the learned epoch, overall and within classes.
+    """Rank correlation of every statistic with the order of learning, overall and within classes.
 
-    `statistics` maps names to values (N,); `learned` (N,) is as from `learned_epoch`, `labels` (N,) holds the classes.
+    `statistics` maps names to values (N,); `labels` (N,) holds the classes. `order` is (K, N), a number per network and
+    example that is larger the later it is learned, or (N,) as from one network; `combine` makes one order of all: the
+    mean, or `np.max` for the epoch from which all are right.
+
     One row per statistic, in their order, with columns
 
     - `n`: examples that have the statistic (a NaN leaves the example out of that row only);
     - `rho`: Spearman's rank correlation;
-    - `low`, `high`: its 95 % interval, the 2.5 and 97.5 percentiles over `resamples` bootstrap resamples of the
-      examples, each ranked anew (Efron and Tibshirani 1993, ch. 13). All statistics see the same resamples;
-    - `p`: two-sided p-value of no association, from Student's t with n - 2 degrees of freedom;
+    - `low`, `high`: its 95 % interval over examples and networks. Over examples the error is that of leaving out each
+      example in turn, over networks of leaving out each network (jackknife, Tukey 1958); both together reach as far as
+      Student's t with Satterthwaite's degrees of freedom says, on Fisher's scale arctanh. With one or two networks the
+      interval is over examples only;
+    - `p`: two-sided p-value of no association. Over examples it is the usual one, from Student's t with n - 2 degrees of
+      freedom; the networks' error is added as above;
     - `q`: the smallest false discovery rate, over the statistics of this table, at which this one counts as a discovery
       (Benjamini and Hochberg 1995);
-    - `within_rho` and so on: the same with ranks taken among the examples of a class. It is the correlation of
-      probability-scale residuals given the class: Spearman's partial correlation of Liu, Li, Wanga and Shepherd
-      ("Covariate-adjusted Spearman's rank correlation with probability-scale residuals", Biometrics 74, 2018). Every
-      example counts alike, whatever the size of its class. `within_p` compares the covariance with its mean 0 and its
-      exact variance under permutations within classes (the correlation test of Mantel 1963 and of Landis, Heyman
-      and Koch 1978), referred to Student's t; with a single class it equals `p`.
+    - `within_rho` and so on: the same with ranks taken among the examples of a class, every example counting alike. It is
+      Spearman's partial correlation given the class of Liu, Li, Wanga and Shepherd ("Covariate-adjusted Spearman's rank
+      correlation with probability-scale residuals", Biometrics 74, 2018), estimated without the bias that ranks among few
+      have (see `_ranks.correlate`); classes of under four examples count for nothing. `within_p` compares the covariance
+      with its exact variance under permutations within classes (Mantel 1963; Landis, Heyman and Koch 1978).
 
-    Where the statistic or the learned epoch does not vary, the numbers are NaN and `q` passes over them. Resamples
-    in which nothing varies are left out of the interval. P-values are approximations for some dozens of examples or
-    more. The same seed gives the same table on any number of cores.
+    Where the statistic or the order does not vary, the numbers are NaN and `q` passes over them. Intervals are
+    approximations for some dozens of examples or more.
 
-    Raises ValueError if lengths differ, `learned` holds NaN, or `resamples` is under 1.
+    Raises ValueError if lengths differ or `order` holds NaN.
     """
     import pandas as pd  # here: see `agreement`
 
-    from agreement._bootstrap import bootstrap_intervals
-
-    values, learned, labels = check_table(statistics, learned, labels)
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, not {resamples}")
-    by_class = np.argsort(labels, kind="stable")  # what is read together lies together, see `_weighted_correlations`
-    values, learned, labels = values[:, by_class], learned[by_class], labels[by_class]
-    known, codes, target = ~np.isnan(values), [ordinal_codes(column) for column in values], ordinal_codes(learned)
-    pairs = [
-        rank_pairs(known[i], code, target, label)
-        for label in (np.zeros_like(target), ordinal_codes(labels))
-        for i, code in enumerate(codes)
-    ]
-    bounds = bootstrap_intervals(pairs, by_class, resamples, seed)
+    values, order, labels = check_table(statistics, order, labels)
+    targets = Targets(order, labels, combine)
     table = pd.DataFrame(index=pd.Index(list(statistics), name="statistic"))
-    table["n"] = [len(pair.x.cell) for pair in pairs[: len(values)]]
-    for prefix, rows in (("", slice(len(values))), ("within_", slice(len(values), None))):
-        rho, p = np.array([correlate(pair) for pair in pairs[rows]]).reshape(-1, 2).T
-        table[f"{prefix}rho"] = rho
-        table[f"{prefix}low"], table[f"{prefix}high"] = bounds[rows].T
-        table[f"{prefix}p"] = p
-        table[f"{prefix}q"] = false_discovery_rate(p)
+    table["n"] = (~np.isnan(values)).sum(axis=1)
+    for prefix in ("", "within_"):
+        found = np.full((len(values), 4), np.nan)
+        for i, column in enumerate(values):
+            known = ~np.isnan(column)
+            if not known.any():
+                continue
+            target, without = targets.ranked(known, within=bool(prefix))
+            x = rank_within(ordinal_codes(column[known]), targets.classes(known, within=bool(prefix)))
+            found[i] = _numbers(x, target, without, len(order), plain=not prefix)
+        for name, numbers in zip(("rho", "low", "high", "p"), found.T, strict=True):
+            table[f"{prefix}{name}"] = numbers
+        table[f"{prefix}q"] = false_discovery_rate(found[:, 3])
     return table
 
 
-def partial_correlations(
-    statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray, fixed: Collection[str] | None = None
-) -> "pd.DataFrame":
-    """Spearman's partial correlation of every statistic with the learned epoch, given the class and the other statistics.
+def _numbers(x: Ranking, y: Ranking, without: np.ndarray, networks: int, plain: bool) -> tuple[float, ...]:
+    """rho, low, high and p of two rankings; without: (K, n) the residuals of y without each network."""
+    whole = correlate(x, y)
+    rho = plain_rho(x, y) if plain else whole.rho
+    if np.isnan(rho):
+        return np.nan, np.nan, np.nan, np.nan
+    u = rank_residuals(x)
+    sizes = np.sqrt((without**2).sum(axis=1) * (u @ u))
+    among = float(network_error(np.divide(without @ u, sizes, out=np.zeros(len(sizes)), where=sizes > 0)))
+    reach = both(whole.error, len(u) - 1.0, among / max(1 - rho**2, 1e-12), networks)
+    by_chance = np.abs(np.divide(rho, whole.t)) if whole.t else np.inf  # 0 where rho is perfect: then t is infinite
+    error, freedom = both(by_chance, whole.freedom, among, networks)
+    return rho, *correlation_interval(rho, *reach), p_value(rho / error if error > 0 else whole.t, freedom)
 
-    fixed: the names of those that count among the others; all by default.
 
-    Ranks are probability-scale residuals within classes, as in `correlation_table`; from those of the statistic and of the
-    learned epoch, what is linear in the other statistics' is taken away, and the remainders are correlated (Liu, Li,
-    Wanga and Shepherd, Biometrics 74, 2018). A row leaves out the examples that lack its statistic or one that is fixed.
+class Targets:
+    """The order of learning, and that without each network, ranked among those examples that a statistic has."""
 
-    One row per statistic, in their order: `n`, `rho`, `p` (two-sided, from Student's t) and `q` (Benjamini and Hochberg
-    1995). NaN where nothing varies, or where a statistic follows from the others. Shapes and errors as in
-    `correlation_table`.
-    """
-    import pandas as pd  # here: see `agreement`
+    def __init__(self, order: np.ndarray, labels: np.ndarray, combine: Combine):
+        self.labels = labels
+        networks = range(len(order)) if len(order) >= FEWEST_NETWORKS else ()
+        self.orders = [combine(order, axis=0), *(combine(np.delete(order, k, axis=0), axis=0) for k in networks)]
+        self.kept: dict[tuple[bytes, bool], tuple[Ranking, np.ndarray]] = {}  # most statistics have the same examples
 
-    values, learned, labels = check_table(statistics, learned, labels)
-    columns, held = [*values, learned], [i for i, name in enumerate(statistics) if fixed is None or name in fixed]
-    n, rho, p = np.zeros(len(values), int), np.full(len(values), np.nan), np.full(len(values), np.nan)
-    ranked: dict[tuple[int, bytes], np.ndarray] = {}  # most rows are of the same examples
+    def classes(self, known: np.ndarray, within: bool = True) -> np.ndarray:
+        return ordinal_codes(self.labels[known]) if within else np.zeros(known.sum(), int)
 
-    def ranks_of(column: int, kept: np.ndarray) -> np.ndarray:
-        if (key := (column, kept.tobytes())) not in ranked:
-            codes, classes = ordinal_codes(columns[column][kept]), ordinal_codes(labels[kept])
-            ranked[key] = rank_residuals(rank_within(codes, classes))
-        return ranked[key]
-
-    for i in range(len(values)):
-        others = [other for other in held if other != i]
-        kept = ~np.isnan(values[[i, *others]]).any(axis=0)
-        n[i] = kept.sum()
-        # ranks within classes spend a degree of freedom for each
-        freedom = int((np.unique(labels[kept], return_counts=True)[1] - 1).sum()) - 1 - len(others)
-        if freedom <= 0:
-            continue
-        pair = whole = np.array([ranks_of(i, kept), ranks_of(-1, kept)]).T
-        if others:
-            given = np.array([ranks_of(other, kept) for other in others]).T
-            pair = whole - given @ np.linalg.lstsq(given, whole, rcond=None)[0]
-        size = np.sqrt((pair**2).sum(axis=0))
-        if (size > 1e-8 * np.sqrt((whole**2).sum(axis=0))).all():
-            rho[i] = np.clip(pair[:, 0] @ pair[:, 1] / size.prod(), -1, 1)
-            p[i] = p_value(rho[i], freedom)
-    table = pd.DataFrame({"n": n}, index=pd.Index(list(statistics), name="statistic"))
-    table["rho"], table["p"], table["q"] = rho, p, false_discovery_rate(p)
-    return table
+    def ranked(self, known: np.ndarray, within: bool) -> tuple[Ranking, np.ndarray]:
+        """The ranking of the whole order, and the residuals (K, n) of those without each network; (0, n) for one or two."""
+        key = known.tobytes(), within
+        if key not in self.kept:
+            classes = self.classes(known, within)
+            rankings = [rank_within(ordinal_codes(each[known]), classes) for each in self.orders]
+            without = np.array([rank_residuals(each) for each in rankings[1:]]).reshape(len(rankings) - 1, known.sum())
+            self.kept[key] = rankings[0], without
+        return self.kept[key]
 
 
 def check_table(
-    statistics: Mapping[str, np.ndarray], learned: np.ndarray, labels: np.ndarray
+    statistics: Mapping[str, np.ndarray], order: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Statistics as one array (S, N), and the rest as arrays; ValueError naming what does not fit."""
-    learned, labels = np.asarray(learned, float), np.asarray(labels)
-    if learned.ndim != 1 or not learned.size or np.isnan(learned).any():
-        raise ValueError(f"learned must be one number per example, without NaN, not {learned} of shape {learned.shape}")
+    """Statistics as one array (S, N), the order as (K, N) and the labels; ValueError naming what does not fit."""
+    order, labels = np.asarray(order, float), np.asarray(labels)
+    if order.ndim not in (1, 2) or not order.size or np.isnan(order).any():
+        shape = f"of shape {order.shape}"
+        raise ValueError(
+            f"order must be one number per example, or per network and example, without NaN, not {order} {shape}"
+        )
+    order = np.atleast_2d(order)
     columns = {name: np.asarray(column, float) for name, column in statistics.items()}
     for name, array in {"labels": labels, **columns}.items():
-        if array.shape != learned.shape:
-            raise ValueError(f"{name} must have shape {learned.shape} like learned, not {array.shape}")
-    return np.array(list(columns.values())).reshape(len(columns), len(learned)), learned, labels
-
-
-def false_discovery_rate(p: np.ndarray) -> np.ndarray:
-    q = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    falling = known[np.argsort(-p[known])]
-    scaled = p[falling] * len(known) / np.arange(len(known), 0, -1)
-    q[falling] = np.minimum.accumulate(scaled)
-    return q
+        if array.shape != order.shape[1:]:
+            raise ValueError(
+                f"{name} must have shape {order.shape[1:]}, one per example of the order, not {array.shape}"
+            )
+    return np.array(list(columns.values())).reshape(len(columns), order.shape[1]), order, labels

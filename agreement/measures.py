@@ -90,14 +90,14 @@ def chance_agreement(correct: np.ndarray, labels: np.ndarray | None = None) -> n
     return _fraction(of_all, of_any)
 
 
-def excess_agreement(correct: np.ndarray) -> np.ndarray:
-    """Share of the room above chance that the networks' agreement fills, (T,).
+def excess_agreement(correct: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    """Share of the room above chance that the networks' agreement fills, (T,); with labels (N,), above chance within classes.
 
     `(agreement - chance) / (1 - chance)`, the form of Cohen's kappa: 1 is perfect agreement, 0 is what independent
     networks would show, less than 0 means that they avoid each other's examples. NaN where chance is 1 (every network
     is right about every example, or there is one network only): nothing can be told from agreement there.
     """
-    chance = chance_agreement(correct)
+    chance = chance_agreement(correct, labels)
     room = 1 - chance
     return np.divide(true_positive_agreement(correct) - chance, room, out=np.full_like(room, np.nan), where=room > 0)
 

@@ -117,7 +117,7 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
     from curricula.scores import SCORES, agreement_score
 
     small = np.arange(20.0)
-    agreement.correlation_table({"x": small}, small, np.zeros(20), 1)  # loads compiled code
+    agreement.correlation_table({"x": small}, small, np.zeros(20))  # loads compiled code
     record, columns = LearningRecord(folder / "record"), dict(np.load(folder / "statistics.npz"))
     labels = record.labels("train")
     parts = Parts()
@@ -127,8 +127,10 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
 
     def order_of_learning() -> np.ndarray:
         agreement.forgetting_events(correct)
-        agreement.rank_concordance(agreement.learned_epoch(correct, per_network=True))
-        return agreement.learned_epoch(correct)
+        times = agreement.orders_by_network(correct)["learning_time"]
+        agreement.rank_correlation_of_two(times)
+        agreement.reliability(times)
+        return times
 
     learned = parts.part("order of learning", order_of_learning)
     parts.part(

@@ -51,7 +51,7 @@ def found(values: np.ndarray, wrong: np.ndarray) -> str:
 
 def show(values: np.ndarray, times: dict[str, np.ndarray], labels: np.ndarray) -> None:
     for what, learned in times.items():
-        part = explained_variance({"values": values}, learned, labels)["statistics"]
+        part = explained_variance({"values": values}, learned, labels).loc["statistics", "share"]
         print(f"    {what}: rho {spearman(values, learned):+.3f}, R² {part:.3f}", flush=True)
 
 

@@ -71,16 +71,14 @@ def area(suspicion: np.ndarray, wrong: np.ndarray) -> float:
 def choice_table(
     candidates: Sequence[Candidate],
     labels: np.ndarray,
-    learning_time: np.ndarray | None = None,
+    order: np.ndarray | None = None,
     of_other_half: np.ndarray | None = None,
     wrong: np.ndarray | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> "pd.DataFrame":
     """One row per score, by name, with what there is to choose by; numbers are NaN where they are not known.
 
-    learning_time (N,): of all networks of a measurement; of_other_half: of the half that no candidate's `half` has seen. A
-    score of the measurement is set against the latter, for with its own networks it would share their chance. wrong: bool
+    order (K, N): epochs in which each network of a measurement is wrong (see `agreement.epochs_wrong`); of_other_half: the same
+    of the half that no candidate's `half` has seen. A score of the measurement is set against the latter, for with its own networks it would share their chance. wrong: bool
     (N,), which labels are wrong.
 
     Columns: source; easy, "high" or "low"; seconds, passes, reliability; rho, low, high and within_rho, within_low,
@@ -98,9 +96,9 @@ def choice_table(
     table[columns] = np.nan
     before = {each.name: each.hard(each.values) for each in candidates if each.source != "measured"}
     halves = {each.name: each.hard(each.half) for each in candidates if each.half is not None}
-    for several, target in ((before, learning_time), (halves, of_other_half)):
+    for several, target in ((before, order), (halves, of_other_half)):
         if several and target is not None:
-            found = correlation_table(several, target, labels, resamples, seed)
+            found = correlation_table(several, target, labels)
             table.loc[found.index, columns] = found[columns]
     hard = {each.name: each.hard(each.values) for each in candidates}
     table["area"] = [np.nan if wrong is None else area(values, wrong) for values in hard.values()]

@@ -13,8 +13,10 @@ import numpy as np
 
 from agreement.learning_order import (
     confidence_and_variability,
+    first_epoch,
     forgetting_events,
     learned_epoch,
+    learning_time,
     mean_correctness,
 )
 from agreement.record import LearningRecord
@@ -53,17 +55,6 @@ def forgetting_score(correct: np.ndarray) -> np.ndarray:
     """Forgetting events, summed over networks, (N,); `inf` for what no network ever gets right (Toneva et al. 2019)."""
     events = forgetting_events(correct).sum(axis=0).astype(float)
     return np.where(correct.any(axis=(0, 1)), events, np.inf)
-
-
-def learning_time(correct: np.ndarray) -> np.ndarray:
-    """1 less the mean correctness over networks and epochs, (N,)."""
-    return 1 - mean_correctness(correct)
-
-
-def first_score(correct: np.ndarray) -> np.ndarray:
-    """The first epoch right, from 1, mean over networks, (N,); T + 1 where a network is never right."""
-    epochs = np.where(correct.any(axis=1), correct.argmax(axis=1) + 1, correct.shape[1] + 1)
-    return epochs.mean(axis=0)
 
 
 def loss_score(probability: Networks) -> np.ndarray:
@@ -127,7 +118,7 @@ class Score:
 SCORES: dict[str, Score] = {
     "learning_time": Score(learning_time, "correct", False, 10, 1, "mean correctness: Hacohen et al. 2020"),
     "agreement": Score(agreement_score, "correct", False, 10, 2, "joint learned epoch: Pliushch et al. 2022"),
-    "first": Score(first_score, "correct", False, 5, 4, "first epoch right: Toneva et al. 2019"),
+    "first": Score(first_epoch, "correct", False, 5, 4, "first epoch right: Toneva et al. 2019"),
     "last": Score(learned_epoch, "correct", False, 10, 2, "joint learned epoch: Pliushch et al. 2022"),
     "forgetting": Score(forgetting_score, "correct", False, 20, 3, "Toneva et al. 2019"),
     "confidence": Score(
@@ -147,7 +138,7 @@ def read_scores(path: Path, ids: Sequence[str], column: str | None = None) -> tu
     """Scores (N,) for the examples `ids`, NaN where missing, from a CSV or parquet file; and whether high is easy, if that is known.
 
     The file has a column id, and one of COLUMNS: `difficulty` says that low is easy, `easiness` that high is, `score` neither.
-    Or `column` names another: of those in EASY_IS_HIGH high is easy, and of learned epochs an empty one, never, is infinite.
+    Or `column` names another: of those in EASY_IS_HIGH high is easy, and an empty `last`, never, is infinite.
     Where there is a column split, as in the table of a measurement, the rows of train count.
     Missing is what is empty, or one of MISSING. Rows are read some at a time and only those of examples are kept, so that
     memory does not grow with the file.
@@ -198,7 +189,7 @@ def read_scores(path: Path, ids: Sequence[str], column: str | None = None) -> tu
     if known.empty:
         raise ValueError(f"file:{path}: none of its ids ({first[:200]!r}, ...) is an example's ({ids[0]!r}, ...)")
     name = columns[0]
-    if name.startswith("learned_epoch"):
+    if name == "last" or name.startswith("last_"):
         known = known.fillna(np.inf)
     return known.reindex(list(ids)).to_numpy(), True if name in EASY_IS_HIGH else COLUMNS.get(name)
 

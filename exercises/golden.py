@@ -32,18 +32,17 @@ SMALL = [
     "networks=2",
     "epochs=2",
     "batch_size=16",
-    "resamples=20",
     "statistics=[entropy,segments,frequency]",
 ]
 
 CASES = {
     "measure": ["--mode", "measure"],
-    "after": ["--mode", "measure", "epochs=2", "networks=2", "record=after", "seed=3", "random_labels=0.3", "resamples=20"],
+    "after": ["--mode", "measure", "epochs=2", "networks=2", "record=after", "seed=3", "random_labels=0.3"],
     "curriculum": ["--mode", "curriculum", "--metric", "entropy", "seeds=3"],
     "folder": ["--mode", "measure", "data=folder", "root=folder", "resize=40", "crop=32", "optimizer=adam", "schedule=one_cycle", *SMALL],
     "sets": ["--mode", "measure", "data=voc", "root=voc", "resize=40", "crop=32", "schedule=step", "step_epochs=1", *SMALL],
     "edges": ["--mode", "measure", "data=folder", "root=folder", "resize=40", "crop=32", *SMALL, "statistics=[edges,gradient]"],
-    "ranks": ["--mode", "measure", "epochs=2", "networks=1", "resamples=20"],
+    "ranks": ["--mode", "measure", "epochs=2", "networks=1"],
 }  # fmt: skip
 
 

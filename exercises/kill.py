@@ -37,7 +37,7 @@ TINY = [
     "data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "lr=0.004", "device=cpu",
 ]  # fmt: skip
 EPOCHS = 6
-MEASURE = ["--mode", "measure", *TINY, "networks=2", f"epochs={EPOCHS}", "resamples=20", "statistics=[entropy]"]
+MEASURE = ["--mode", "measure", *TINY, "networks=2", f"epochs={EPOCHS}", "statistics=[entropy]"]
 COMMANDS = {
     "measure": MEASURE,
     "curriculum": [

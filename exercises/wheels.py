@@ -30,7 +30,7 @@ for library in {LIBRARIES}:
 print(f"{{tests}} lines of doctests", package.__file__)
 sys.exit(failed > 0 or tests < 20 or "site-packages" not in package.__file__)
 """
-MEASURE = ("--mode", "measure", "epochs=1", "networks=2", "resamples=10", "--quiet")
+MEASURE = ("--mode", "measure", "epochs=1", "networks=2", "--quiet")
 
 
 def run(*words: object, place: Path, python: Path | None = None) -> subprocess.CompletedProcess[str]:

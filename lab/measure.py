@@ -20,7 +20,7 @@ from lab.progress import Progress
 from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
 from lab.settings import MeasureSettings, plain
-from lab.statistics import annotated, check_names, kinds_of, statistics_of
+from lab.statistics import annotated, check_names, kinds_of, statistics_of, varying
 from lab.training import Measured, Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
@@ -82,14 +82,12 @@ def measure(
             }
             train_networks(trained, data, size, work / "record", tracked.follow, progress)
             progress.say("measuring agreement and correlations")
-            statistics = {name: annotated(table, splits[name]) for name, table in statistics.items()}
+            statistics = {name: annotated(table, splits[name]) for name, table in varying(statistics).items()}
             kinds = {name: kinds_of(split) for name, split in splits.items()}
             record = LearningRecord(work / "record")
             of_images = [name for name in settings.statistics if name in STATISTICS]
             of_examples = [name for name in settings.statistics if name in EXAMPLE_STATISTICS]
-            findings = agreement.analyse(
-                record, statistics, kinds, of_images, settings.resamples, settings.seed, of_examples
-            )
+            findings = agreement.analyse(record, statistics, kinds, of_images, of_examples)
             progress.say("writing report, figures and tables")
             title = f"{', '.join(dict.fromkeys(names))} on {settings.data}"
             summary = write_measurement(
@@ -131,9 +129,9 @@ def runs_for(settings: MeasureSettings, tags: Mapping[str, str]) -> list[trackin
 def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point]:
     """The curves of a measurement, each epoch at its time, and the numbers that it comes to in the end."""
     numbers = {
-        **{f"explained/{name}": value for name, value in findings.explained.items() if name != "n"},
-        **{f"explained/{name}": value for name, value in findings.explained_before.items()},
-        "learned/concordance": findings.concordance,
+        **{f"explained/{name}": float(value) for name, value in findings.explained["share"].items()},
+        "order/reliability": findings.reliability,
+        "order/two_networks": findings.two_networks,
         "learned/never": findings.never_learned,
     }
     for split, table in findings.correlations.items():

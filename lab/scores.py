@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agreement.learning_order import epochs_wrong
 from agreement.record import LearningRecord
 from curricula.choice import Candidate, choice_table, reliability
-from curricula.scores import SCORES, learning_time
+from curricula.scores import SCORES
 from lab import tracking
 from lab.data import ANNOTATIONS, DIFFICULTIES, Data, Split, load, with_random_labels
 from lab.errors import printable
@@ -54,10 +55,10 @@ def scores(settings: ScoreSettings, console: Any) -> str:
                 progress.say("reading the measurement")
                 candidates += measured(record)
                 correct = record.correct("train")
-                times = learning_time(correct), learning_time(correct[1::2]) if len(correct) > 1 else None
+                times = epochs_wrong(correct), epochs_wrong(correct[1::2]) if len(correct) > 1 else None
             progress.say("correlations of the scores")
             labels = data.train.labels
-            table = choice_table(candidates, labels, *times, wrong, settings.resamples, settings.seed)
+            table = choice_table(candidates, labels, *times, wrong)
         headline = answer(table, run)
         about = {"run": run[:8], "wrong": source, "networks": len(record.networks) if record else 0}
         title = f"scores of {settings.data}"

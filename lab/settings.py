@@ -210,11 +210,22 @@ class MeasureSettings(Settings):
         choices=("during", "after"),
     )
     statistics: list[str] = setting(
-        ["entropy", "frequency", "segments", "edges", "shallow"],
+        [
+            "entropy",
+            "frequency",
+            "segments",
+            "edges",
+            "brightness",
+            "contrast",
+            "colourfulness",
+            "sharpness",
+            "height",
+            "width",
+            "shallow",
+        ],
         "what to relate to the learning order, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
         known=(*STATISTICS, *EXAMPLE_STATISTICS),
     )
-    resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval", effect=False, at_least=1)
     random_labels: float = setting(
         0.0,
         "probability that an example, of train or test, has a class drawn at random for its label",
@@ -314,7 +325,6 @@ class ScoreSettings(Settings):
         known=(*STATISTICS, *EXAMPLE_STATISTICS),
     )
     measurement: str | None = setting(None, "run id of the measurement to compare with; null: the latest of the data")
-    resamples: int = setting(1000, "bootstrap resamples behind each 95 % interval", effect=False, at_least=1)
     random_labels: float = setting(
         0.0, "of the measurement: the labels that it drew are the wrong ones to find", at_least=0, at_most=1
     )

@@ -1,6 +1,6 @@
 """The statistics of a split as both phases use them: computed, cached, and with the annotations beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lab.settings import nearest
 from lab.teacher import register
 from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
 
+UNIFORM = ("colourfulness", "height", "width")
 RESIZED = ("entropy", "frequency")  # by statistics_resize=, as the paper does on ImageNet
 
 
@@ -77,6 +78,15 @@ def statistics_of(
     others = [name for name in names if name not in RESIZED]
     tables += [table(split.originals, others)] if others else []
     return pd.concat(tables, axis=1)[list(names)]
+
+
+def varying(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables of all splits without colourfulness and size where all images are alike in them: grey, or of one size."""
+    values = {
+        name: pd.concat([table[name] for table in tables.values()]) for name in UNIFORM if name in tables["train"]
+    }
+    alike = [name for name, column in values.items() if column.nunique() <= 1]
+    return {split: table.drop(columns=alike) for split, table in tables.items()}
 
 
 def annotated(table: pd.DataFrame, split: Split) -> pd.DataFrame:

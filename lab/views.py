@@ -24,7 +24,7 @@ COLUMNS = {  # and their widths in pixels
         "metrics.`train/agreement`": 130,
         "metrics.`train/chance_agreement`": 190,
         "metrics.`test/accuracy`": 120,
-        "metrics.`learned/concordance`": 160,
+        "metrics.`order/reliability`": 150,
         "params.`epochs`": 80,
         "tags.`headline`": 700,
     },

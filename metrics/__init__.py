@@ -6,6 +6,7 @@ one, write the function, decorate it with ``version(1)`` and put it in ``STATIST
 its cache and everything built on them take it from there.
 """
 
+from metrics.colour import colourfulness as colourfulness
 from metrics.edges import boundary_map as boundary_map
 from metrics.edges import edges as edges
 from metrics.entropy import entropy as entropy
@@ -17,6 +18,8 @@ from metrics.frequency import important_coefficients as important_coefficients
 from metrics.gradient import gradient as gradient
 from metrics.images import luminance as luminance
 from metrics.images import read_image as read_image
+from metrics.light import brightness as brightness
+from metrics.light import contrast as contrast
 from metrics.segments import segment_map as segment_map
 from metrics.segments import segments as segments
 from metrics.shallow import clusters as clusters
@@ -25,6 +28,9 @@ from metrics.shallow import neighbours as neighbours
 from metrics.shallow import shallow as shallow
 from metrics.shallow import shallow_fast as shallow_fast
 from metrics.shallow import typicality as typicality
+from metrics.sharpness import sharpness as sharpness
+from metrics.size import height as height
+from metrics.size import width as width
 from metrics.table import statistics_table as statistics_table
 from metrics.versions import ExampleStatistic, Statistic
 from metrics.versions import version as version
@@ -35,6 +41,12 @@ STATISTICS: dict[str, Statistic] = {
     "segments": segments,
     "edges": edges,
     "gradient": gradient,
+    "brightness": brightness,
+    "contrast": contrast,
+    "colourfulness": colourfulness,
+    "sharpness": sharpness,
+    "height": height,
+    "width": width,
 }
 EXAMPLE_STATISTICS: dict[str, ExampleStatistic] = {
     "shallow": shallow,

@@ -66,7 +66,7 @@ def test_names_of_classes_and_files_mean_nothing(place, capsys, tmp_path):
     """A whole measurement with its figures, report, tables and notes in MLflow."""
     root = folder_of(tmp_path / "set", HOSTILE)
     (root / "train" / HOSTILE[1] / "[bad.png").write_text("no image")
-    recipe = ["network=lenet5", "networks=1", "epochs=2", "batch_size=16", "resamples=5", "device=cpu", "statistics=[gradient]"]  # fmt: skip
+    recipe = ["network=lenet5", "networks=1", "epochs=2", "batch_size=16", "device=cpu", "statistics=[gradient]"]  # fmt: skip
     words = ["data=folder", f"root={root}", "resize=null", "crop=null", "skip_bad_images=true", *recipe]
     assert train.main(["--mode", "measure", *words]) == 0
     said = capsys.readouterr()

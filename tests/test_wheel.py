@@ -72,7 +72,7 @@ def test_its_script_runs_where_the_current_folder_has_modules_of_the_same_names(
         "data: tens\nnetwork: flat\nepochs: 1\nmeasure:\n  networks: 1\n  statistics: [entropy, brightness]\n"
     )
     (place / "own.py").write_text(OWN)
-    words = ["--mode", "measure", "--config", "own.yaml", "--import", "own.py", "resamples=10", "--quiet"]
+    words = ["--mode", "measure", "--config", "own.yaml", "--import", "own.py", "--quiet"]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
     packages = {"PYTHONPATH": sysconfig.get_path("purelib")}
     done = subprocess.run(

@@ -60,7 +60,7 @@ def write_record(
     for name, table in findings.correlations.items():
         table.to_csv(folder / ("correlations.csv" if name == "train" else f"correlations-{name}.csv"))
     (folder / "explained_variance.json").write_text(
-        json.dumps(findings.explained | findings.explained_before, indent=1)
+        json.dumps(findings.explained.astype(object).where(findings.explained.notna(), None).to_dict("index"), indent=1)
     )
     for name, table in findings.statistics.items():
         table.to_parquet(folder / f"statistics-{name}.parquet")

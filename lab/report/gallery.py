@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from agreement import learned_epoch, shared_mistakes
+from agreement import first_epoch, learned_epoch, learning_time, shared_mistakes
 from agreement.record import LearningRecord, classes_in
-from curricula.scores import agreement_score
 
 SAMPLE = 4000  # images of the gallery: more are no easier to look through, and a browser draws a point for each
 SUSPECTS = 48  # train examples whose labels to look at
@@ -27,11 +26,11 @@ def example_facts(
     """The page's examples as plain lists, ready for JSON.
 
     table: of `agreement.examples_table`. images: split to uint8 images by index. statistics: columns of the table.
-    sample: how many of the train examples are in the gallery (they come first, first learned to never learned). train,
+    sample: how many of the train examples are in the gallery (they come first, in the order of learning). train,
     test: sizes of the splits. mistakes: per split what `shared_mistakes` finds, examples by position. suspects: positions
     of the train examples whose labels are the most suspect. labels: per label the name and the classes it has. columns: a list per fact, an entry per example; see `facts_of`.
     """
-    place = agreement_score(record.correct("train"))
+    place = order_of_learning(record.correct("train"))
     mistaken = {
         split: shared_mistakes(record.noted(split), record.probability(split), record.labels(split))
         for split in record.splits
@@ -88,7 +87,8 @@ def facts_of(
 ) -> dict[str, list[Any]]:
     """What is told of the chosen (n,) examples of a split: a list per fact, an entry per example.
 
-    id, label. learned: the joint learned epoch; networks: that of each network; null for never. right: who was right
+    id, label. time: the learning time. first: the first epoch right, mean over networks. learned: the epoch from which all
+    networks stay right; networks: that of each network; null for never. right: who was right
     when, K·T bits in base64, network by network. confidence, variability. correctness: fraction of networks and epochs
     that are right. forgotten: forgetting events over all networks. predicted: each network's class in the last epoch.
     statistics: a number for each, null where there is none.
@@ -96,11 +96,13 @@ def facts_of(
     part, rows = record.correct(split)[:, :, chosen], table.iloc[chosen]
     networks = len(part)
     bits = np.packbits(part.transpose(2, 0, 1).reshape(len(chosen), networks * part.shape[1]), axis=1)
-    alone = rows[[f"learned_epoch_{k + 1}" for k in range(networks)]].to_numpy(float, na_value=np.nan)
+    alone = rows[[f"last_{k + 1}" for k in range(networks)]].to_numpy(float, na_value=np.nan)
     return {
         "id": rows["id"].tolist(),
         "label": record.labels(split)[chosen].tolist(),
-        "learned": whole(rows["learned_epoch"].to_numpy(float, na_value=np.nan)),
+        "time": numbers(rows["learning_time"].to_numpy()),
+        "first": numbers(rows["first"].to_numpy()),
+        "learned": whole(rows["last"].to_numpy(float, na_value=np.nan)),
         "networks": [whole(row) for row in alone],
         "right": [base64.b64encode(row.tobytes()).decode() for row in bits],
         **{name: numbers(rows[name].to_numpy()) for name in ("confidence", "variability", "correctness")},
@@ -111,16 +113,26 @@ def facts_of(
 
 
 def class_facts(record: LearningRecord) -> list[dict[str, Any]]:
-    """Per class that has train examples: its index, name, number of examples, median learned epoch (null: never) and
-    share never learned."""
-    learned, labels, facts = learned_epoch(record.correct("train")), record.labels("train"), []
+    """Per class that has train examples: its index, name, number of examples, median learning time and share that not all
+    networks have right in the end."""
+    correct, labels, facts = record.correct("train"), record.labels("train"), []
+    times, learned = learning_time(correct), learned_epoch(correct)
     for c, name in enumerate(record.classes):
-        own = learned[(labels >> c) & 1 == 1 if record.multi_label else labels == c]
+        own = np.flatnonzero((labels >> c) & 1 == 1 if record.multi_label else labels == c)
         if len(own):
-            median = np.percentile(own, [50], method="lower")  # of epochs and of never there is no half
-            never = float(np.isinf(own).mean())
-            facts.append({"index": c, "name": name, "n": len(own), "median": whole(median)[0], "never": never})
+            median, never = numbers(np.median(times[own], keepdims=True))[0], float(np.isinf(learned[own]).mean())
+            facts.append({"index": c, "name": name, "n": len(own), "median": median, "never": never})
     return facts
+
+
+def order_of_learning(correct: np.ndarray) -> np.ndarray:
+    """Rank of each example by learning time, ties by the first epoch right and by the last, (N,), from `correct` (K, T, N)."""
+    keys = np.array([learned_epoch(correct), first_epoch(correct), learning_time(correct)])
+    ordered = np.lexsort(keys)
+    differs = (keys[:, ordered[1:]] != keys[:, ordered[:-1]]).any(axis=0)
+    ranks = np.empty(len(ordered))
+    ranks[ordered] = np.append(0, np.cumsum(differs))
+    return ranks
 
 
 def spread(place: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:

@@ -73,8 +73,7 @@ def measurement_page(
         settings=settings,
         data={
             "plots": {name: plots.for_page(chart) for name, chart in drawn.items()},
-            "points": {"order": plots.for_page(plots.order(last)), "map": plots.for_page(plots.cartography())},
-            "never": plots.never_level(last),
+            "points": {"order": plots.for_page(plots.order()), "map": plots.for_page(plots.cartography())},
             "examples": example_facts(record, examples, images, names),
             "classes": list(record.classes),
             "overview": overview(class_facts(record)),
@@ -148,7 +147,7 @@ def render(template: str, **values: Any) -> str:
 
 def overview(classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The classes learned first to last; of many only those at both ends."""
-    ordered = sorted(classes, key=lambda each: (np.inf if each["median"] is None else each["median"], each["never"]))
+    ordered = sorted(classes, key=lambda each: (each["median"], each["never"]))
     return ordered if len(ordered) <= CLASSES else ordered[: CLASSES // 2] + ordered[-CLASSES // 2 :]
 
 

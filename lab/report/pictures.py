@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 from PIL import Image
 
-from agreement import agreed, learned_epoch
+from agreement import agreed, learned_epoch, learning_time
 from lab.report.plots import BLUE, INK, ORANGE, Layers
 from metrics import dct, entropy, entropy_map, frequency, segment_map
 from metrics.images import check_image
@@ -29,16 +29,17 @@ Box = dict[str, Any]
 def typical_examples(correct: np.ndarray, number: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Indices of up to `number` examples that networks agree on early, late and never, from `correct` (K, T, N).
 
-    Drawn by chance, not picked: *learned early* from the tenth of the learned examples that all networks have right for
-    good the soonest, *learned late* from the tenth that they learn last, *never agreed on* from those that they did not
+    Drawn by chance, not picked: of those that all networks have right in the end, *learned early* from the tenth with the
+    least learning time, *learned late* from the tenth with the most; *never agreed on* from those that they did not
     all have right in any epoch. What ties at the border of a tenth belongs to it, and to the early ones where it could be
     either; a group that nothing belongs to is empty.
     """
-    learned, ever = learned_epoch(correct), agreed(correct).any(axis=0)
-    known = np.sort(learned[np.isfinite(learned)])
+    learned, ever = learning_time(correct), agreed(correct).any(axis=0)
+    in_the_end = np.isfinite(learned_epoch(correct))
+    known = np.sort(learned[in_the_end])
     soonest, last = (known[len(known) // 10], known[-1 - len(known) // 10]) if len(known) else (0, np.inf)
-    early = learned <= soonest
-    late = (learned >= last) & np.isfinite(learned) & ~early
+    early = in_the_end & (learned <= soonest)
+    late = in_the_end & (learned >= last) & ~early
     members = {"learned early": early, "learned late": late, "never agreed on": ~ever}
     random = np.random.default_rng(seed)
     return {name: random.permutation(np.flatnonzero(chosen))[:number] for name, chosen in members.items()}

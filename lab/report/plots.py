@@ -40,6 +40,12 @@ LABELS = {  # what statistics and annotations are called on axes, with their uni
     "segments": "number of segments",
     "edges": "sum of edge strengths",
     "gradient": "mean gradient",
+    "brightness": "mean luminance",
+    "contrast": "standard deviation of the luminance",
+    "colourfulness": "colourfulness",
+    "sharpness": "variance of the Laplacian",
+    "height": "height (pixels)",
+    "width": "width (pixels)",
     "shallow": "difficulty to a shallow model (rank)",
     "shallow:fast": "difficulty to a shallow model (rank, fast)",
     "neighbours": "neighbours of other classes (share)",
@@ -254,29 +260,22 @@ def under(*charts: Any) -> alt.VConcatChart:
     return made.resolve_scale(color="independent", strokeDash="independent")
 
 
-def order(last: int) -> alt.Chart:
-    """A point per example of the data "examples": x a statistic, y its learned epoch, above `last` for never.
+def order() -> alt.Chart:
+    """A point per example of the data "examples": x a statistic, y its learning time, in colour what some network has wrong
+    in the end.
 
     The page fills in the data and the title of the x-axis, which the reader chooses.
     """
-    never = never_level(last)
-    ticks = np.unique(np.linspace(1, last, min(last, 7)).round()).astype(int).tolist()
-    words = f"datum.value > {last} ? 'never' : datum.label"
     colours = alt.Scale(domain=[False, True], range=[BLUE, VERMILION])
     return (
         points(0.45)
         .encode(
             x=scaled(alt.X, "x", "", tickCount=FEW),
-            y=scaled(alt.Y, "y", "learned epoch", [0, never + never - last], values=[*ticks, never], labelExpr=words),
+            y=scaled(alt.Y, "y", "learning time", [0, 1], format="%"),
             color=alt.Color(field="never", type="nominal", legend=None, scale=colours),
         )
-        .properties(height=340, description="A point per image: a statistic against the learned epoch.")
+        .properties(height=340, description="A point per image: a statistic against the learning time.")
     )
-
-
-def never_level(last: int) -> float:
-    """Where "never" lies on an axis of epochs that ends with `last`."""
-    return last + max(1, last / 10)
 
 
 def cartography() -> Layers:

@@ -23,7 +23,9 @@ from lab.report.plots import TEMPLATES
 from lab.settings import PROGRAM
 
 ACROSS = 8  # measurements side by side in a table
-CURVES = ("accuracy", "agreement", "lower_bound", "chance_agreement", "excess_agreement")
+CURVES = (
+    "accuracy", "agreement", "lower_bound", "chance_agreement", "chance_within_classes", "excess_within_classes",
+)  # fmt: skip
 Rows = list[list[str]]
 
 
@@ -35,7 +37,7 @@ def as_text(show: Callable[[Any], None]) -> str:
 
 
 def print_measurement(console: Any, findings: Findings, run: str) -> None:
-    """Accuracy and agreement at a few epochs, correlations with the learned epoch, and where the run lies."""
+    """Accuracy and agreement at a few epochs, correlations with the learning time, and where the run lies."""
     train = curve_rows(findings.curves["train"])
     test = curve_rows(findings.curves["test"]) if "test" in findings.curves else [["-"] * len(row) for row in train]
     heads = (
@@ -44,14 +46,15 @@ def print_measurement(console: Any, findings: Findings, run: str) -> None:
         "agree-\nment",
         "lower\nbound",
         "chance",
+        "in\nclasses",
         "excess",
         "test\naccuracy",
         "test\nagreement",
     )
     curves = table(heads, [[*row, *other[1:3]] for row, other in zip(train, test, strict=True)], left=0)
-    found = ("statistic", "rho [95 % interval]", "within classes", "others\nfixed")
+    found = ("statistic", "rho [95 % interval]", "within classes", "others\nfixed", "first", "last")
     rows = correlation_rows(findings.correlations)
-    correlations = table(found, [row[:2] + row[3:4] + row[5:6] for row in rows])
+    correlations = table(found, [row[:2] + row[3:4] + row[5:] for row in rows])
     tables = {"CURVES": curves, "CORRELATIONS": correlations}
     show(console, "measurement.txt", tables, run=run, measured=bool(rows), **measurement_words(findings))
 
@@ -147,37 +150,74 @@ def table(heads: Sequence[str], rows: Rows, left: int = 1) -> Table:
 
 
 def measurement_words(findings: Findings) -> dict[str, Any]:
-    """The headline, the shares of variance explained, and how far the networks' orders agree, as text."""
-    explained = [share(findings.explained[part]) for part in ("statistics", "classes", "classes_and_statistics")]
+    """The headline, the shares of variance explained, how far the networks' orders agree, and what to beware of, as text."""
+    rows = {name: row for name, row in findings.explained.iterrows()}
+    models = ("statistics", "classes", "classes_and_statistics")
+    table = findings.correlations["train"]
     return {
         "headline": headline(findings),
-        "explained": explained,
-        "before": [(name, share(value)) for name, value in findings.explained_before.items()],
-        "concordance": None if np.isnan(findings.concordance) else f"{findings.concordance:.2f}",
+        "explained": [share(rows[name]) for name in models],
+        "before": [(name, share(row)) for name, row in rows.items() if name not in models],
+        "trained": findings.networks,
+        "reliability": None if np.isnan(findings.reliability) else f"{findings.reliability:.2f}",
+        "two_networks": None if np.isnan(findings.two_networks) else f"{findings.two_networks:.2f}",
         "never": f"{findings.never_learned:.1%}",
+        "reversed": list(reversed_signs(table)),
+        "noisy": "edges" in table.index,
+        "small": bool((table["within_rho"].isna() & table["rho"].notna()).any()),
     }
 
 
+def reversed_signs(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each correlation whose sign depends on the definition of the order.
+
+    It does where both intervals leave out 0, on different sides.
+    """
+    words = {"": "learning time", "first_": "first", "last_": "last"}
+    kinds = {"": "overall", "within_": "within classes", "others_fixed_": "with the others fixed"}
+    for name, row in table.iterrows():
+        for kind, where in kinds.items():
+            shown = {
+                order: row[f"{order}{kind}rho"]
+                for order in words
+                if row[f"{order}{kind}low"] > 0 or row[f"{order}{kind}high"] < 0
+            }
+            if len({value > 0 for value in shown.values()}) == 2:
+                each = ", ".join(f"{correlation(value)} by {words[order]}" for order, value in shown.items())
+                yield f"{name} {where}: {each}"
+
+
 def headline(findings: Findings) -> str:
-    """Agreement against chance within classes where it is furthest above it, and at the end; and whether anything was learned."""
-    agreement, chance = (findings.curves["train"][name] for name in ("agreement", "chance_within_classes"))
+    """Agreement against chance within classes where it is furthest above it, and at the end; and what stands against it."""
+    curves = findings.curves["train"]
+    agreement, chance = curves["agreement"], curves["chance_within_classes"]
     excess = agreement - chance
+    warning = ""
+    if findings.one_class:
+        warning = (
+            "In the end each network gives all test images one and the same class: there is no order to speak of. "
+        )
+    elif not findings.beaten:
+        guess = f"always naming the commonest class ({findings.commonest:.1%} of the test set)"
+        warning = f"No network is shown to beat {guess}, so agreement says little here. "
+    if findings.networks == 1:
+        right = f"it gets {curves['accuracy'][-1]:.0%} of the training examples right"
+        return f"{warning}One network has no other to agree with; after the last epoch {right}."
     if np.isnan(excess).all():
-        return ""
+        return warning.strip()
     t = int(np.nanargmax(excess))
-    there = (
-        f"all networks get right {agreement[t]:.0%} of the examples that any of them gets right; "
-        f"networks independent within each class would agree on {chance[t]:.0%}."
-    )
+    end = f"{agreement[-1]:.0%} against {chance[-1]:.0%}"
+    of_any = "of the examples that any of them gets right"
+    if not excess[t] > 1e-9:
+        most = f"No more than by chance: in no epoch do all networks get right more {of_any} than networks independent within"
+        return f"{warning}{most} each class would. After the last epoch it is {end}."
+    independent = f"networks independent within each class would agree on {chance[t]:.0%}."
+    there = f"all networks get right {agreement[t]:.0%} {of_any}; {independent}"
     if t == len(excess) - 1:
-        sentences = f"After epoch {t + 1}, {there}"
-    else:
-        end = f"After the last epoch it is {agreement[-1]:.0%} against {chance[-1]:.0%}."
-        sentences = f"After epoch {t + 1}, where they are furthest above chance, {there} {end}"
-    if findings.beaten:
-        return sentences
-    guess = f"always naming the commonest class ({findings.commonest:.1%} of the {[*findings.curves][-1]} set)"
-    return f"No network is shown to beat {guess}, so agreement says little here. {sentences}"
+        return f"{warning}After epoch {t + 1}, {there}"
+    below = ", below chance" if excess[-1] < -1e-9 else ""
+    furthest = f"After epoch {t + 1}, where they are furthest above chance, {there}"
+    return f"{warning}{furthest} After the last epoch it is {end}{below}."
 
 
 def sweep_headline(orders: pd.DataFrame) -> str:
@@ -189,20 +229,21 @@ def sweep_headline(orders: pd.DataFrame) -> str:
 
 
 def curve_rows(curves: Mapping[str, np.ndarray]) -> Rows:
-    """Epoch and per cent of accuracy, agreement, lower bound, chance and excess agreement, at a few epochs."""
+    """Epoch and per cent of accuracy, agreement, lower bound, chance, chance and excess within classes, at a few epochs."""
     last = len(curves["agreement"])
     chosen = sorted({1, *(max(1, round(last * part)) for part in (0.1, 0.25, 0.5, 0.75)), last})
     return [[str(t), *(percent(curves[name][t - 1]) for name in CURVES)] for t in chosen]
 
 
 def correlation_rows(tables: Mapping[str, pd.DataFrame]) -> Rows:
-    """Statistic, rho with its interval and q, the same within classes, and rho with the others fixed.
+    """Statistic, rho with its interval and q, the same within classes, rho with the others fixed, and within classes by
+    the first epoch right and by the last.
 
     Of the train examples, and below them what only the test examples are annotated with.
     """
     return [
         [name, *(cell for kind in ("", "within_") for cell in (interval(row, kind), small(row[f"{kind}q"]))),
-         marked(row["others_fixed_rho"], row["others_fixed_q"])]
+         *(marked(row[f"{kind}rho"], row[f"{kind}q"]) for kind in ("others_fixed_", "first_within_", "last_within_"))]
         for name, row in correlations_of(tables["train"], tables.get("test", tables["train"]))
     ]  # fmt: skip
 
@@ -253,20 +294,32 @@ def comparison_words(outcome: Outcome, comparisons: Mapping[str, Comparison]) ->
 
 def interval(row: Any, prefix: str) -> str:
     rho, low, high, q = (row[f"{prefix}{name}"] for name in ("rho", "low", "high", "q"))
-    return "does not vary" if np.isnan(rho) else f"{marked(rho, q)} [{low:+.2f}, {high:+.2f}]"
+    if np.isnan(rho):
+        return "does not vary" if np.isnan(row["rho"]) else "-"
+    return f"{marked(rho, q)} [{correlation(low)}, {correlation(high)}]"
 
 
 def marked(rho: float, q: float) -> str:
     """A correlation, with a star where it counts as a discovery."""
-    return "-" if np.isnan(rho) else f"{rho:+.2f}{'*' if q < 0.05 else ' '}"
+    return "-" if np.isnan(rho) else f"{correlation(rho)}{'*' if q < 0.05 else ' '}"
+
+
+def correlation(value: float) -> str:
+    """Without the 0 before the point, as it is never more than 1."""
+    return f"{value:+.2f}".replace("0.", ".", 1) if np.isfinite(value) else "?"
 
 
 def percent(value: float) -> str:
     return "-" if np.isnan(value) else f"{100 * value:.1f}"
 
 
-def share(value: float) -> str:
-    return "an unknown part" if np.isnan(value) else f"{max(value, 0):.1%}"
+def share(row: Any) -> str:
+    """A share of the variance, its interval, and what it is of the reproducible."""
+    if np.isnan(row["share"]):
+        return "an unknown part"
+    words = f"{max(row['share'], 0):.1%} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    part = row["of_reproducible"]
+    return words if np.isnan(part) else f"{words} ({min(max(part, 0), 1):.0%} of the reproducible)"
 
 
 def small(value: float) -> str:

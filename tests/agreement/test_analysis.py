@@ -47,10 +47,12 @@ def test_every_number(tmp_path):
     assert table["label"].tolist() == ["cat", "dog", "dog"] * 2
     assert table["entropy"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["c_score"].isna().tolist() == [False, True, False, True, True, True]
-    assert table["learned_epoch"][:3].tolist() == [3, 2, 3]
-    assert table["learned_epoch_1"][:3].tolist() == [3, 1, 3]
-    assert table["learned_epoch_2"][:3].tolist() == [1, 2, 2]
-    assert table["learned_epoch"][3:].isna().all() and table["never_learned"].tolist() == [False] * 3 + [True] * 3
+    np.testing.assert_allclose(table["learning_time"][:3], [1 / 6, 1 / 6, 1 / 2])
+    assert table["first"][:3].tolist() == [1, 1.5, 2.5]
+    assert table["last"][:3].tolist() == [3, 2, 3]
+    assert table["last_1"][:3].tolist() == [3, 1, 3]
+    assert table["last_2"][:3].tolist() == [1, 2, 2]
+    assert table["last"][3:].isna().all() and table["never_learned"].tolist() == [False] * 3 + [True] * 3
     np.testing.assert_allclose(table["agreement"][:3], [2 / 3, 2 / 3, 1 / 3])
     np.testing.assert_allclose(table["correctness"][:3], [5 / 6, 5 / 6, 1 / 2])
     np.testing.assert_allclose(table["forgetting"][:3], [0.5, 0, 0])
@@ -76,7 +78,7 @@ def test_it_is_the_same_when_read_again(tmp_path, suffix):
 
 def test_all_columns_are_documented(tmp_path):
     documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/columns.md").read_text(), re.MULTILINE)
-    assert [name for name in table_of(tmp_path) if name not in ("entropy", "c_score", "learned_epoch_2")] == documented
+    assert [name for name in table_of(tmp_path) if name not in ("entropy", "c_score", "last_2")] == documented
 
 
 @pytest.mark.parametrize("package", ["pandas", "polars", "datasets", "fiftyone"])

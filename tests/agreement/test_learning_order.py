@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import friedmanchisquare, spearmanr
 
 import agreement
+from agreement.learning_order import COMBINED
 
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 8), st.integers(1, 6))
 corrects = shapes.flatmap(lambda shape: arrays(bool, shape))
@@ -63,69 +63,61 @@ def test_forgetting_by_hand():
     np.testing.assert_allclose(agreement.mean_correctness(correct), [0.6, 0.6, 0, 1])
 
 
-def test_concordance_by_hand():
-    # ranks 1 2 3, 1 2 3, 2 3 1 add up to 4, 7, 7 around a mean of 6: squared deviations 4 + 1 + 1
-    # three equal rankings would add up to 3, 6, 9: squared deviations 9 + 0 + 9
-    learned = np.array([[1, 2, 3], [10, 20, 30], [4, 9, 1]], float)
-    assert agreement.rank_concordance(learned) == pytest.approx(6 / 18)
+def test_the_three_orders_by_hand():
+    correct = np.concatenate([history("0111", "1011", "0000"), history("0011", "0111", "0001")])
+    np.testing.assert_allclose(agreement.learning_time(correct), [3 / 8, 2 / 8, 7 / 8])
+    np.testing.assert_allclose(agreement.first_epoch(correct), [2.5, 1.5, 4.5])  # never counts as epoch 5
+    orders = agreement.orders_by_network(correct)
+    np.testing.assert_array_equal(orders["learning_time"], [[1, 1, 4], [2, 1, 3]])
+    np.testing.assert_array_equal(orders["first"], [[2, 1, 5], [3, 2, 4]])
+    np.testing.assert_array_equal(orders["last"], [[2, 3, np.inf], [3, 2, 4]])
 
 
-def test_concordance_counts_ties_and_never_as_last():
-    order = np.array([1, 2, 2, 5, np.inf, np.inf])
-    assert agreement.rank_concordance(np.array([order, order, order])) == pytest.approx(1)
-    assert agreement.rank_concordance(np.array([order, np.where(order == np.inf, 99, order)])) == pytest.approx(1)
-    reverse = np.array([[1, 2, np.inf], [np.inf, 2, 1]])
-    assert agreement.rank_concordance(reverse) == pytest.approx(0)
+@given(corrects)
+def test_the_orders_are_those_of_the_networks_combined(correct):
+    combined = {name: COMBINED[name](order, axis=0) for name, order in agreement.orders_by_network(correct).items()}
+    np.testing.assert_allclose(combined["learning_time"] / correct.shape[1], agreement.learning_time(correct))
+    np.testing.assert_allclose(combined["learning_time"] / correct.shape[1], 1 - agreement.mean_correctness(correct))
+    np.testing.assert_allclose(combined["first"], agreement.first_epoch(correct))
+    np.testing.assert_array_equal(combined["last"], agreement.learned_epoch(correct))
 
 
-def test_concordance_equals_friedmans_statistic_rescaled():
-    learned = np.random.default_rng(0).integers(1, 5, (4, 9)).astype(float)
-    friedman = friedmanchisquare(*learned.T).statistic  # chi-square = K (N - 1) W, both corrected for ties
-    assert agreement.rank_concordance(learned) == pytest.approx(friedman / (4 * 8))
+def test_two_networks_correlate_as_spearman_says():
+    learned = np.random.default_rng(0).integers(1, 5, (4, 30)).astype(float)
+    learned[learned == 4] = np.inf
+    rho = [agreement.spearman(learned[a], learned[b]) for a, b in combinations(range(4), 2)]
+    assert agreement.rank_correlation_of_two(learned) == pytest.approx(np.mean(rho))
+    assert agreement.rank_correlation_of_two(np.vstack([learned, np.ones(30)])) == pytest.approx(np.mean(rho))
 
 
-@given(
-    st.tuples(st.integers(2, 5), st.integers(2, 7)).flatmap(
-        lambda shape: arrays(np.int64, shape, elements=st.integers(1, 4))
-    )
-)
-def test_concordance_equals_one_written_out(learned):
-    """Kendall's W from the definition, ranks by counting who comes before and who is level; epoch 4 stands for never."""
-    networks, examples = learned.shape
-    ranks = [[sum(b < a for b in row) + (sum(b == a for b in row) + 1) / 2 for a in row] for row in learned]
-    sums = [sum(column) for column in zip(*ranks, strict=True)]
-    spread = sum((one - sum(sums) / examples) ** 2 for one in sums)
-    level = sum(int(n) ** 3 - int(n) for row in learned for n in np.unique(row, return_counts=True)[1])
-    most = networks**2 * (examples**3 - examples) / 12 - networks * level / 12
-    measured = agreement.rank_concordance(np.where(learned == 4, np.inf, learned))
-    assert np.isnan(measured) if most == 0 else measured == pytest.approx(spread / most)
+def test_two_unrelated_networks_correlate_at_nothing():
+    """Kendall's W, which was printed before, is 0.51 for them."""
+    learned = np.random.default_rng(0).normal(size=(2, 20_000))
+    assert agreement.rank_correlation_of_two(learned) == pytest.approx(0, abs=0.02)
+    assert agreement.reliability(learned) == pytest.approx(0, abs=0.03)
 
 
-def test_concordance_and_spearman_without_ties():
-    rng = np.random.default_rng(0)
-    learned = np.array([rng.permutation(30) for _ in range(4)], float)
-    mean_rho = np.mean([spearmanr(learned[a], learned[b]).statistic for a, b in combinations(range(4), 2)])
-    assert (4 * agreement.rank_concordance(learned) - 1) / 3 == pytest.approx(mean_rho)
+@pytest.mark.parametrize("networks", [2, 3, 5, 8])
+def test_reliability_is_the_correlation_with_as_many_other_networks(networks):
+    rng = np.random.default_rng(1)
+    difficulty = rng.normal(size=4000)
+    one, other = difficulty + 1.5 * rng.normal(size=(2, networks, 4000))
+    found = np.mean([agreement.reliability(each) for each in (one, other)])
+    assert found == pytest.approx(agreement.spearman(one.mean(axis=0), other.mean(axis=0)), abs=0.03)
 
 
-def test_concordance_of_unrelated_orders_is_one_over_networks():
-    rng = np.random.default_rng(0)
-    learned = np.array([rng.permutation(20_000) for _ in range(5)], float)
-    assert agreement.rank_concordance(learned) == pytest.approx(1 / 5, abs=0.01)
-
-
-def test_concordance_undefined():
-    assert np.isnan(agreement.rank_concordance(np.array([[1.0, 2.0]])))
+def test_reliability_undefined():
     with np.errstate(all="raise"):  # not by dividing by nothing
-        assert np.isnan(agreement.rank_concordance(np.full((3, 4), np.inf)))
+        for order in (np.array([[1.0, 2.0]]), np.full((3, 4), np.inf)):
+            assert np.isnan(agreement.reliability(order)) and np.isnan(agreement.rank_correlation_of_two(order))
 
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="int64"):
         agreement.learned_epoch(np.ones((2, 3, 4), int))
     with pytest.raises(ValueError, match="nan"):
-        agreement.rank_concordance(np.array([[1.0, np.nan]]))
+        agreement.rank_correlation_of_two(np.array([[1.0, np.nan]]))
     with pytest.raises(ValueError, match=r"\(2,\)"):
-        agreement.rank_concordance(np.array([1.0, 2.0]))
+        agreement.rank_correlation_of_two(np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match=r"\(2, 0\)"):
-        agreement.rank_concordance(np.empty((2, 0)))
+        agreement.rank_correlation_of_two(np.empty((2, 0)))

@@ -40,7 +40,7 @@ def test_hard_is_positive_whichever_way_a_score_counts():
         Candidate("high", "published", -noisy, True),
         Candidate("own", "measured", -time, True, 5.0, 10, 0.9, half=draw.random(NUMBER)),
     ]
-    table = choice_table(candidates, np.zeros(NUMBER, int), time, time, wrong, resamples=50)
+    table = choice_table(candidates, np.zeros(NUMBER, int), time, time, wrong)
     assert table["easy"].tolist() == ["low", "high", "high"]
     assert table.loc["low", "rho"] == pytest.approx(table.loc["high", "rho"]) and table.loc["low", "rho"] > 0.7
     assert abs(table.loc["own", "rho"]) < 0.05  # of the half, whose values are drawn at random

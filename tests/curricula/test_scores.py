@@ -6,7 +6,7 @@ import pytest
 
 from agreement import LearningRecorder
 from agreement.record import LearningRecord
-from curricula.scores import SCORES, agreement_score, first_score, forgetting_score, loss_score, read_scores
+from curricula.scores import SCORES, agreement_score, first_epoch, forgetting_score, loss_score, read_scores
 
 # two networks, three epochs, four examples: learned at once; learned second; forgotten and learned again; never learned
 CORRECT = np.array(
@@ -86,7 +86,7 @@ def test_a_score_says_what_the_record_lacks(record):
 
 
 def test_what_is_never_right_has_its_first_epoch_after_the_last():
-    assert first_score(CORRECT).tolist() == [1, 1.5, 1, 4]
+    assert first_epoch(CORRECT).tolist() == [1, 1.5, 1, 4]
 
 
 def test_the_loss_of_a_byte_is_finite_and_falls():
@@ -123,12 +123,12 @@ def test_the_name_of_a_files_column_says_what_is_easy(tmp_path, column, descendi
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_column_of_a_measurements_table(tmp_path, kind):
     """Rows of train; what is high for easy examples says so, and never learned is hardest."""
-    table = pd.DataFrame({"id": ["a", "b", "a"], "split": ["train", "train", "test"], "confidence": [0.9, 0.2, 0.4], "learned_epoch": pd.array([3, None, 7], "Int32")})  # fmt: skip
+    table = pd.DataFrame({"id": ["a", "b", "a"], "split": ["train", "train", "test"], "confidence": [0.9, 0.2, 0.4], "last": pd.array([3, None, 7], "Int32")})  # fmt: skip
     path = tmp_path / f"scores.{kind}"
     table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
     confidence, high_is_easy = read_scores(path, ["b", "a"], "confidence")
     assert confidence.tolist() == [0.2, 0.9] and high_is_easy
-    learned, high_is_easy = read_scores(path, ["b", "a"], "learned_epoch")
+    learned, high_is_easy = read_scores(path, ["b", "a"], "last")
     assert learned.tolist() == [np.inf, 3] and high_is_easy is None
     with pytest.raises(ValueError, match="needs the columns id and margin, has 'id', 'split', 'confidence'"):
         read_scores(path, ["a"], "margin")

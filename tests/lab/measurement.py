@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 EPOCHS = 12  # enough that accidents happen in the middle
 RECIPE = [
     "data=folder", "resize=null", "crop=null", "network=lenet5", "networks=3", f"epochs={EPOCHS}", "batch_size=25",
-    "lr=0.004", "schedule=cosine", "min_lr=0.001", "resamples=50", "device=cpu",
+    "lr=0.004", "schedule=cosine", "min_lr=0.001", "device=cpu",
     "statistics=[entropy,frequency,segments]",
 ]  # fmt: skip
 

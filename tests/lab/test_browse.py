@@ -36,7 +36,7 @@ def filled(digits, empty_database, tmp_path_factory):
         for name in ("draw_curves", "draw_examples"):
             patch.setattr(f"lab.report.{name}", lambda *arguments: None)
         for words in (
-            ["--mode", "measure", *SMALL, "networks=2", "resamples=10", "statistics=[segments]"],
+            ["--mode", "measure", *SMALL, "networks=2", "statistics=[segments]"],
             [
                 "--mode",
                 "curriculum",
@@ -92,7 +92,7 @@ def test_show_prints_the_summary_again(here, capsys):
 def test_export(here, capsys, tmp_path):
     run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'new'}")
     table = pd.read_parquet(tmp_path / "new/scores.parquet")
-    assert len(table) == 200 and {"segments", "learned_epoch_2"} <= set(table)
+    assert len(table) == 200 and {"segments", "last_2"} <= set(table)
     assert "<html" in (tmp_path / "new/report.html").read_text()
     alone = pd.read_csv(
         tmp_path / "new/correlations.csv", index_col="statistic"
@@ -205,7 +205,7 @@ def test_the_views_in_mlflow(ui, filled, browser):
         page.get_by_role("columnheader", name="Run Name").first.wait_for()
         page.get_by_role("columnheader", name="headline").first.wait_for()
         seen |= {name.strip() for name in page.get_by_role("columnheader").all_inner_texts()}
-    assert {"train/agreement", "learned/concordance", "comparison/difference_curriculum"} <= seen
+    assert {"train/agreement", "order/reliability", "comparison/difference_curriculum"} <= seen
 
     compared = filled[1][1]["run"]
     experiment = MlflowClient(f"sqlite:///{filled[0]}/mlruns/mlflow.db").get_run(compared).info.experiment_id

@@ -25,7 +25,7 @@ from lab.errors import UserError
 EPOCHS = 60  # enough that the accidents below happen in the middle
 RECIPE = [
     "data=folder", "resize=null", "crop=null", "network=lenet5", "networks=2", f"epochs={EPOCHS}", "batch_size=25",
-    "lr=0.004", "schedule=cosine", "min_lr=0.001", "resamples=10", "device=cpu", "statistics=[entropy]",
+    "lr=0.004", "schedule=cosine", "min_lr=0.001", "device=cpu", "statistics=[entropy]",
 ]  # fmt: skip
 
 

@@ -138,7 +138,7 @@ def test_a_planted_truth_is_recovered_and_random_scores_show_nothing(place, caps
 def test_several_scores_one_of_them_measured_on_the_same_noisy_labels(place, digits, capsys, without_figures):
     """Measurement and comparison share the wrong labels; the order's cost becomes the additional steps of a baseline."""
     noisy = ["label_noise=0.4", f"root={digits}"]
-    measured = ["--mode", "measure", *SMALL[:5], "networks=2", "epochs=3", "statistics=entropy", "resamples=5", *noisy]
+    measured = ["--mode", "measure", *SMALL[:5], "networks=2", "epochs=3", "statistics=entropy", *noisy]
     assert train.main(measured) == 0
     shared = [*SMALL, "metric=agreement,entropy", "matters=40", "variety=none,clusters", "workers=2"]
     assert compare(*shared, f"root={digits}") == 2  # labels without noise are other labels
@@ -440,7 +440,7 @@ def measured(place, digits):
     client = tracking.open_store()
     for seed in (0, 1):
         words = ["data=folder", "resize=null", "crop=null", "batch_size=27", "networks=2", "epochs=1", f"seed={seed}"]
-        assert train.main(["--mode", "measure", *words, "statistics=[entropy]", "resamples=10", f"root={digits}"]) == 0
+        assert train.main(["--mode", "measure", *words, "statistics=[entropy]", f"root={digits}"]) == 0
     experiment = client.get_experiment_by_name("measure-folder").experiment_id
     return client.search_runs([experiment], "tags.phase = 'measure'", order_by=["attributes.start_time ASC"])
 

@@ -69,7 +69,7 @@ def test_metrics_equal_what_the_record_gives(store):
 @pytest.mark.slow
 def test_statistics_and_correlations_equal_what_the_images_give(store, digits):
     record = store.record
-    learned = agreement.learned_epoch(record.correct("train"))
+    times, learned = (of(record.correct("train")) for of in (agreement.learning_time, agreement.learned_epoch))
     for split in ("train", "test"):
         table = pd.read_parquet(store.artifacts / f"statistics-{split}.parquet")
         assert table.index.tolist() == record.ids(split) and list(table.columns) == MEASURED
@@ -84,7 +84,7 @@ def test_statistics_and_correlations_equal_what_the_images_give(store, digits):
     assert correlations.index.tolist() == MEASURED
     train_table = pd.read_parquet(store.artifacts / "statistics-train.parquet")
     for name, rho in correlations["rho"].items():
-        expected = train_table[name].rank().corr(pd.Series(learned, train_table.index).rank())
+        expected = train_table[name].rank().corr(pd.Series(times, train_table.index).rank())
         assert rho == pytest.approx(expected)
         assert store.series(store.parent, f"correlation/{name}") == pytest.approx({EPOCHS: rho})
     explained = json.loads((store.artifacts / "explained_variance.json").read_text())
@@ -117,7 +117,7 @@ def test_every_artifact_is_there_and_nothing_else(store):
 @pytest.mark.slow
 def test_what_is_printed(store, measured):
     place, output = measured
-    for text in ("agreement", "lower bound", "chance", "entropy", "frequency", "segments", "Kendall's W"):
+    for text in ("agreement", "lower bound", "chance", "entropy", "frequency", "segments", "Spearman-Brown"):
         assert text in output
     accuracy = store.series(store.parent, "train/accuracy")[EPOCHS]
     (last,) = re.findall(rf"^\W*{EPOCHS}\s+([\d.]+)\s", output, re.MULTILINE)

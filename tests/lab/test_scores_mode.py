@@ -32,9 +32,7 @@ def scored(measured, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_one_table_of_what_can_be_had(scored, digits, capsys):
-    run, table = scored(
-        f"root={digits}", "statistics=entropy,shallow:fast,neighbours", "resamples=50", "random_labels=0"
-    )
+    run, table = scored(f"root={digits}", "statistics=entropy,shallow:fast,neighbours", "random_labels=0")
     assert list(table.index) == ["entropy", "shallow:fast", "neighbours", *SCORES]
     measured = table.loc[list(SCORES)]
     assert (measured["passes"] == [3 * 12] * (len(SCORES) - 1) + [3 * 1]).all() and (measured["seconds"] > 0).all()

@@ -30,7 +30,7 @@ def test_a_measurement_is_the_same_whatever_is_inherited(tmp_path):
     place.mkdir()
     temporary.mkdir(parents=True)
     (place / "matplotlibrc").write_text("text.usetex: True\n")
-    words = ["networks=2", "epochs=1", "statistics=frequency", "resamples=20", "device=cpu"]
+    words = ["networks=2", "epochs=1", "statistics=frequency", "device=cpu"]
     done = subprocess.run(
         [sys.executable, ROOT / "train.py", "--mode", "measure", *words],
         cwd=place, env=os.environ | INHERITED | {"TMPDIR": str(temporary)}, capture_output=True, text=True,

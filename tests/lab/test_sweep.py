@@ -20,7 +20,6 @@ SMALL = [
     "batch_size=16",
     "lr=0.004",
     "schedule=constant",
-    "resamples=20",
     "device=cpu",
     "statistics=[entropy,frequency,segments]",
 ]

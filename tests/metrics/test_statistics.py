@@ -19,6 +19,12 @@ KEPT = {
     "segments": (1, 3.0),
     "edges": (1, 203.72995968430166),
     "gradient": (1, 4.529206655633731),
+    "brightness": (1, 125.097493359375),
+    "contrast": (1, 27.68831496987829),
+    "colourfulness": (1, 57.2474587191647),
+    "sharpness": (1, 229.8217444782813),
+    "height": (1, 32.0),
+    "width": (1, 32.0),
 }
 
 
@@ -70,7 +76,10 @@ def test_a_constant_image_has_nothing_but_one_segment(shape, value):
     for image in (np.full(shape, value, np.uint8), np.full((*shape, 3), value, np.uint8)):
         found = {name: statistic(image) for name, statistic in STATISTICS.items()}
         assert found.pop("gradient") == pytest.approx(0, abs=1e-12)
-        assert found == {"entropy": 0, "frequency": 0, "segments": 1, "edges": 0}
+        assert found.pop("brightness") == pytest.approx(0.9999 * value)
+        assert (found.pop("height"), found.pop("width")) == shape
+        assert found == {"entropy": 0, "frequency": 0, "segments": 1, "edges": 0, "contrast": 0, "colourfulness": 0,
+                         "sharpness": 0}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ const { columns, sample, labels } = page.examples;
 const never = "–";
 const facts = [
   ...page.statistics.map(({ name, label }, s) => ({ name, label, of: (i) => columns.statistics[i][s] })),
+  { name: "first right", label: "first epoch right", of: (i) => columns.first[i] },
   { name: "confidence", label: "confidence", of: (i) => columns.confidence[i] },
   { name: "variability", label: "variability", of: (i) => columns.variability[i] },
   { name: "forgotten", label: "forgotten (times)", of: (i) => columns.forgotten[i] },
@@ -15,7 +16,12 @@ function element(tag, properties = {}, ...children) {
 }
 
 function inWords(i) {
-  return columns.learned[i] === null ? "never learned by all" : `learned in epoch ${columns.learned[i]}`;
+  const last = columns.learned[i] === null ? "not right in all at the end" : `right in all from epoch ${columns.learned[i]}`;
+  return `wrong in ${percent(columns.time[i])} of networks and epochs, first right in epoch ${columns.first[i].toFixed(1)}, ${last}`;
+}
+
+function percent(part) {
+  return `${(100 * part).toFixed(0)} %`;
 }
 
 function picture(i) {

@@ -1,7 +1,7 @@
 // The rows of the overview, the agreed mistakes, and the gallery with its filters.
 const PER_ROW = 14;
 const PER_PAGE = 48;
-const gallery = Array.from({ length: sample }, (_, i) => i); // from first learned to never learned
+const gallery = Array.from({ length: sample }, (_, i) => i); // in the order of learning
 const has = (i, index) => labels[columns.label[i]].classes.includes(index);
 
 for (const each of page.overview) {
@@ -10,12 +10,12 @@ for (const each of page.overview) {
   const chosen = Array.from({ length: n }, (_, j) => own[n > 1 ? Math.round((j * (own.length - 1)) / (n - 1)) : 0]);
   const list = element("ul");
   for (const i of chosen) {
-    const button = element("button", { type: "button" }, picture(i), String(columns.learned[i] ?? never));
+    const button = element("button", { type: "button" }, picture(i), percent(columns.time[i]));
     button.addEventListener("click", () => show(i));
     list.append(element("li", {}, button));
   }
-  const half = each.median === null ? "half never learned" : `half learned by epoch ${each.median}`;
-  const rest = each.median === null || each.never > 0 ? `, ${(100 * each.never).toFixed(each.never < 0.1 ? 1 : 0)} % never` : "";
+  const half = `median learning time ${percent(each.median)}`;
+  const rest = each.never > 0 ? `, ${(100 * each.never).toFixed(each.never < 0.1 ? 1 : 0)} % not right in all at the end` : "";
   const about = element("small", {}, ` ${each.n.toLocaleString("en")} images, ${half}${rest}`);
   document.getElementById("overview-rows").append(element("div", { className: "row" }, element("h3", {}, each.name, about), list));
 }
@@ -34,8 +34,7 @@ for (const [split, { at, predicted, epoch }] of Object.entries(page.examples.mis
 
 for (const i of page.examples.suspects) {
   const label = element("span", {}, `labelled ${labels[columns.label[i]].name}`);
-  const learned = columns.learned[i];
-  const when = element("span", { className: "said" }, learned === null ? "never learned" : `learned in epoch ${learned}`);
+  const when = element("span", { className: "said" }, `wrong in ${percent(columns.time[i])}`);
   const button = element("button", { type: "button" }, picture(i), label, when);
   button.addEventListener("click", () => show(i));
   document.getElementById("suspects").append(element("li", {}, button));

@@ -1,4 +1,4 @@
-// A statistic, which the reader chooses, against the learned epoch.
+// A statistic, which the reader chooses, against the learning time.
 const chooser = document.getElementById("order-statistic");
 const byRank = document.getElementById("order-ranks");
 page.statistics.forEach(({ label, train }, s) => train && chooser.append(new Option(label, s)));
@@ -7,14 +7,15 @@ function drawOrder() {
   const { name, label } = page.statistics[chooser.value];
   const rows = gallery
     .map((i) => {
-      const shift = (((i + 1) * 0.618034) % 1) - 0.5; // even, and the same each time
-      return { i, x: columns.statistics[i][chooser.value], y: (columns.learned[i] ?? page.never) + 0.7 * shift, never: columns.learned[i] === null };
+      const shift = ((((i + 1) * 0.618034) % 1) - 0.5) / (page.epochs * page.networks.length); // even, and the same each time
+      const y = Math.min(1, Math.max(0, columns.time[i] + 0.7 * shift));
+      return { i, x: columns.statistics[i][chooser.value], y, never: columns.learned[i] === null };
     })
     .filter(({ x }) => x !== null);
   if (byRank.checked) [...rows].sort((a, b) => a.x - b.x).forEach((row, rank) => { row.x = rank + 1; });
   const spec = structuredClone(page.points.order);
   spec.encoding.x.title = byRank.checked ? `rank by ${label}` : label;
-  drawPoints("points-order", spec, rows, `A point per image: ${name} against the learned epoch.`, "order-help");
+  drawPoints("points-order", spec, rows, `A point per image: ${name} against the learning time.`, "order-help");
 }
 for (const control of [chooser, byRank]) control.addEventListener("change", drawOrder);
 drawOrder();

@@ -39,7 +39,7 @@ def plots_of_all_kinds(name: str = "entropy") -> dict[str, Any]:
         "histogram": plots.histogram(draw.normal(5, 1, 500), name),
         "mistakes": plots.mistakes({"train": CURVES, "test": CURVES}),
         "sweep": plots.sweep({each: CURVES for each in NAMES}),
-        "order": plots.order(60),
+        "order": plots.order(),
         "map": plots.cartography(),
         "arms": plots.arms(STEPS, {arm: draw.uniform(0.5, 0.9, (8, 5)) for arm in plots.ARMS}),
         "pacing": plots.pacing(np.arange(51), {each: np.linspace(20, 100, 51) for each in NAMES}, 100),
@@ -197,12 +197,6 @@ def test_styles_differ_by_dash_and_by_colour():
     styles = list(plots.styles_of(map(str, range(56))).values())
     assert len({str(dash) for _, dash in styles[:7]}) == 7 and len({colour for colour, _ in styles[:8]}) == 8
     assert len({str(style) for style in styles}) == 56
-
-
-def test_never_lies_above_the_last_epoch():
-    axis = plots.order(60).to_dict()["encoding"]["y"]["axis"]
-    assert axis["values"][-1] == plots.never_level(60) > 60 and axis["values"][-2] == 60
-    assert plots.order(1).to_dict()["encoding"]["y"]["axis"]["values"] == [1, plots.never_level(1)]
 
 
 def test_arms_have_one_colour_and_dash_each_with_their_interval():

@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agreement import Findings, analyse
+from agreement.record import LearningRecord
+from agreement.recorder import RecordWriter, begin_record
 from lab.report import summary
-from lab.report.summary import as_text
+from lab.report.summary import as_text, headline, reversed_signs
+
+SPLITS = ("train", "test")
 
 
 @pytest.mark.parametrize("measurements", [2, 6, 19])
@@ -38,3 +43,57 @@ def test_long_names_of_statistics():
     text = as_text(lambda console: console.print(summary.table(heads, [row])))
     assert all(cell in text for cell in row[1:])
     assert "".join(line.split()[0] for line in text.splitlines()[-2:]) == name
+
+
+def findings_of(folder, predicted: np.ndarray, labels: np.ndarray) -> Findings:
+    """Of networks that predict so on train and test, (K, T, N)."""
+    ids = [str(i) for i in range(len(labels))]
+    begin_record(folder, ["x"] * len(predicted), ["a", "b"], {s: labels for s in SPLITS}, {s: ids for s in SPLITS})
+    for k, network in enumerate(predicted):
+        writer = RecordWriter(folder / f"network-{k + 1}", dict.fromkeys(SPLITS, len(labels)), 2)
+        for line in network:
+            for split in SPLITS:
+                writer.update(split, np.arange(len(labels)), line, np.full(len(labels), 0.5))
+            writer.end_epoch(**{f"{split}/loss": 1.0 for split in SPLITS})
+    values = np.random.default_rng(0).normal(size=len(labels))
+    tables = {split: pd.DataFrame({"entropy": values, "edges": values**2}) for split in SPLITS}
+    return analyse(LearningRecord(folder), tables, {split: {} for split in SPLITS}, ["entropy", "edges"])
+
+
+LABELS = np.arange(200) % 2
+RIGHT = np.tile(LABELS, (1, 2, 1))
+OPPOSED = np.array(
+    [np.where(np.arange(200) < 150, LABELS, 1 - LABELS), np.where(np.arange(200) >= 50, LABELS, 1 - LABELS)]
+)
+CASES = {
+    "One network has no other to agree with; after the last epoch it gets 100% of": RIGHT,
+    "In the end each network gives all test images one and the same class": np.zeros((3, 2, 200), int),
+    "No network is shown to beat always naming the commonest class (50.0%": np.random.default_rng(0).integers(0, 2, (3, 2, 200)),
+    "No more than by chance: in no epoch do all networks get right more": np.repeat(OPPOSED[:, None], 2, axis=1),
+    "After epoch 1, where they are furthest above chance, all networks get right 100%": np.stack(
+        [np.concatenate([np.where(np.arange(200) < 150, LABELS, 1 - LABELS)[None], OPPOSED[k][None]]) for k in range(2)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", list(CASES))
+def test_the_headline_says_what_is_the_case(tmp_path, words):
+    findings = findings_of(tmp_path / "record", CASES[words], LABELS)
+    found = headline(findings)
+    assert words in found
+    assert ("below chance" in found) == ("furthest above" in found)
+    text = " ".join(as_text(lambda console: summary.print_measurement(console, findings, "run")).split())
+    networks = len(CASES[words])
+    assert ("are over examples only" in text) == (networks < 3) and ("cover other examples" in text) == (networks > 2)
+    assert "edges is measured with noise" in text and ("Spearman-Brown" in text) == np.isfinite(findings.reliability)
+
+
+def test_a_sign_that_depends_on_the_definition_is_said():
+    row = {
+        f"{order}{kind}{name}": value
+        for order, sign in (("", -1), ("first_", -1), ("last_", 1))
+        for kind, size in (("", 0.01), ("within_", 0.5), ("others_fixed_", np.nan))
+        for name, value in (("rho", sign * size), ("low", sign * size - 0.1), ("high", sign * size + 0.1))
+    }
+    (sentence,) = reversed_signs(pd.DataFrame([row], ["segments"]))
+    assert sentence == "segments within classes: -.50 by learning time, -.50 by first, +.50 by last"
