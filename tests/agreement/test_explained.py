@@ -38,7 +38,7 @@ def draw(n: int, seed: int, effect: float = 0.28) -> tuple[dict[str, np.ndarray]
 @pytest.mark.slow
 @pytest.mark.parametrize("effect", [0, 0.28])
 def test_seven_statistics_of_few_examples_are_neither_more_nor_less_than_of_many(effect):
-    """What 35 coefficients predict of examples held out was 0 in 96 % of such draws, where the statistics explain 8 %."""
+    """What 35 coefficients predict of examples held out was 0 or less in 85 of 100 such draws, where the statistics explain 8 %."""
     truth = agreement.explained_variance(*draw(100_000, 10**6, effect))["share"]
     tables = [agreement.explained_variance(*draw(380, seed, effect)) for seed in range(60)]
     shares = np.array([table["share"] for table in tables])

@@ -91,7 +91,7 @@ def test_two_networks_correlate_as_spearman_says():
 
 
 def test_two_unrelated_networks_correlate_at_nothing():
-    """Kendall's W, which was printed before, is 0.51 for them."""
+    """Kendall's W, which was printed before, is about a half for them."""
     learned = np.random.default_rng(0).normal(size=(2, 20_000))
     assert agreement.rank_correlation_of_two(learned) == pytest.approx(0, abs=0.02)
     assert agreement.reliability(learned) == pytest.approx(0, abs=0.03)
