@@ -22,7 +22,7 @@ from lab.compared import Compared
 from lab.data import load
 from lab.errors import UserError
 from lab.networks import check_networks
-from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of
+from lab.ordering import Part, arms_of, check_metric, clusters_of, held_out, notes_on, scores_of, withheld
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
@@ -75,6 +75,10 @@ def compare(settings: CompareSettings, console: Any) -> str:
     arms = arms_of(
         settings.arms, seeds, scores[train.index], train.labels, settings.balance, settings.descending, groups
     )
+    if not data.multi_label:
+        kept_back = withheld(arms, train.labels, pacing[1][settings.pacing], settings.batch_size, data.classes)
+        say(*(f"{note}. Continuing." for note in kept_back))
+        notes += kept_back
     config = SimpleNamespace(**(vars(settings) | {"device": device, "precision": precision, "steps": steps}))
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
