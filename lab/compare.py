@@ -39,6 +39,7 @@ from lab.ordering import (
     scores_of,
     tries_of,
     with_label_noise,
+    withheld,
     wrong_labels_last,
 )  # fmt: skip
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
@@ -133,6 +134,11 @@ def compare(settings: CompareSettings, console: Any) -> str:
     for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
         if orders_of([arm.name]):
             notes.append(f"{arm.name}: {wrong_labels_last(arm.order, wrong)}")
+    if not data.multi_label:
+        sizes = next(iter(pacing[1].values()))
+        kept_back = withheld(arms, train.labels, sizes, settings.batch_size, data.classes)
+        say(*(f"{note}. Continuing." for note in kept_back))
+        notes += kept_back
     config = SimpleNamespace(
         **(vars(settings) | {"device": device, "precision": precision, "steps": steps, "code": code})
     )

@@ -420,3 +420,25 @@ def picks(arms: Sequence[Arm]) -> list[str]:
                 often = ", ".join(f"{value:g} {count}×" for value, count in sorted(counts.items()))
                 said.append(f"{name} picked {key}={often}")
     return said
+
+
+def withheld(
+    arms: Sequence[Arm], labels: np.ndarray, sizes: np.ndarray, batch_size: int, classes: Sequence[str]
+) -> list[str]:
+    """What to say of classes that an order keeps from most batches, where shuffled training does not: accuracy may not show it.
+
+    labels: (N,) of the examples to train on. sizes: how many of the first are drawn from, at steps spread evenly.
+    """
+    notes = []
+    for name in dict.fromkeys(arm.name for arm in arms if arm.paced):
+        arm = next(each for each in arms if each.name == name)
+        for label in np.unique(labels):
+            among = np.cumsum(labels[arm.order] == label)
+            lacking = (1 - among[np.clip(sizes, batch_size, len(labels)) - 1] / np.clip(sizes, batch_size, len(labels))) ** batch_size  # fmt: skip
+            usual = (1 - among[-1] / len(labels)) ** batch_size
+            if lacking.mean() > 0.5 > usual:
+                notes.append(
+                    f"{name}: about {lacking.mean():.0%} of the batches hold no example of class {classes[label]!r}, "
+                    f"{usual:.0%} where they are drawn from all"
+                )
+    return notes

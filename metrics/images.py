@@ -1,16 +1,17 @@
 """An image as the statistics see it: 8-bit values in an array, and their luminance."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 # of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 LARGEST_STRIP = 2**22  # pixels that are converted at a time
 MOST_SCANS = 100  # of a JPEG file; a progressive one has some ten, and each takes as long as the image
-DECODING = 1  # raised when a file is decoded to other values than before: what was computed from them is then not used
+DECODING = 2  # raised when a file is decoded to other values than before: what was computed from them is then not used
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -18,8 +19,8 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Parameters
     ----------
-    path : the file, of one of FORMATS whatever its name; of one with several frames the first is read. An EXIF rotation
-        is not applied, nor is it by torchvision's loaders.
+    path : the file, of one of FORMATS whatever its name; of one with several frames the first is read. The
+        orientation that a camera noted (EXIF) is applied, as viewers do.
 
     Returns
     -------
@@ -79,6 +80,32 @@ def _kind_of_tiff(file: IO[bytes]) -> str:
 
 def eight_bit(image: Image.Image) -> np.ndarray:
     """An opened image as `read_image` returns it. Raises ValueError where its values have no 8-bit form."""
+    image.load()  # by which a TIFF is turned already
+    turn = _TURNS.get(_orientation(image))
+    pixels = _pixels(image)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # of damaged EXIF, of many types: the pixels are there all the same
+        return 1
+
+
+# from rows and columns as they are stored to those that are seen, by the number in EXIF (JEITA CP-3451, Orientation)
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined 8-bit form")
     if image.mode.startswith("I"):  # I;16 in its byte orders, and I, as which some 16-bit files are opened

@@ -24,6 +24,7 @@ from lab.data.pixels import Images as Images
 from lab.data.split import Data as Data
 from lab.data.split import Split as Split
 from lab.data.torchvision import torchvision as load_torchvision
+from lab.data.traps import traps
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
 from lab.settings import Settings, base
@@ -78,7 +79,7 @@ def load(settings: Settings) -> Data:
         raise UserError(
             f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples"
         )
-    return data
+    return replace(data, notes=(*data.notes, *traps(data.train, data.test)))
 
 
 def check_labels(name: str, data: Data) -> None:

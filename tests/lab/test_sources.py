@@ -88,7 +88,28 @@ def test_a_folder_that_is_left_out_is_told(tmp_path):
     for part in ("train", "val", "test"):
         for label in ("cat", "dog"):
             write(tmp_path / "pets" / part / label, pictures(3))
-    assert loaded("folder", tmp_path / "pets").notes == ("val is left out; the test set is test",)
+    assert loaded("folder", tmp_path / "pets").notes[0] == "val is left out; the test set is test"
+
+
+# traps
+
+
+def test_copies_are_counted_within_and_across_splits_and_with_other_labels(tmp_path):
+    images = pictures(8)
+    for part, label, which in (("train", "a", [0, 1, 1]), ("train", "b", [0, 2, 3]), ("test", "a", [1, 4]), ("test", "b", [5, 6])):  # fmt: skip
+        write(tmp_path / "pets" / part / label, images[which])
+    assert loaded("folder", tmp_path / "pets").notes == (
+        "5 images are exact copies of one another, in 2 groups; 1 of the test set is in the train set too; "
+        "1 group has different labels; the first: a/0.png",
+    )
+
+
+def test_sixteen_bit_files_of_twelve_bits_are_told(tmp_path):
+    wide = np.random.default_rng(0).integers(4096, size=(12, 9, 9), dtype=np.uint16)
+    for part, which in (("train", slice(0, 8)), ("test", slice(8, 12))):
+        for label in range(2):
+            write(tmp_path / "cells" / part / str(label), wide[which][label::2])
+    assert "the brightest value is 15 of 255" in loaded("folder", tmp_path / "cells").notes[-1]
 
 
 # tables

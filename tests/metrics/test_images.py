@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from metrics import luminance, read_image
 
@@ -279,3 +279,22 @@ def test_luminance_is_added_from_left_to_right():
     assert (left_to_right != 0.2989 * red + (0.5870 * green + 0.1140 * blue)).any()  # else the test shows nothing
     np.testing.assert_array_equal(luminance(image), left_to_right)
     assert np.unique(luminance(np.arange(256, dtype=np.uint8).reshape(16, 16))).size == 256
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_seen_as_the_camera_was_held(tmp_path, suffix, orientation):
+    """As Pillow turns them."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 100} if suffix in ("jpg", "webp") else {}
+    path = saved(tmp_path / f"turned.{suffix}", Image.fromarray(COLOUR), exif=exif, **options)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(read_image(path), expected)
+    assert read_image(path).shape[:2] == (GREY.shape if orientation < 5 else GREY.shape[::-1])
+
+
+def test_damaged_exif_does_not_cost_the_image(tmp_path):
+    path = saved(tmp_path / "x.jpg", Image.fromarray(COLOUR), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01", quality=100)
+    assert read_image(path).shape == COLOUR.shape
