@@ -3,8 +3,6 @@
 import hashlib
 from collections import defaultdict
 
-import numpy as np
-
 from lab.data.pixels import Images
 from lab.data.split import Split
 
@@ -47,7 +45,7 @@ def same_images(parts: list[Images]) -> list[list[tuple[int, int]]]:
     groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
     for key, members in alike.items():
         for part, i in members if len(members) > 1 else ():
-            groups[key + hashlib.sha256(np.ascontiguousarray(parts[part][i])).digest()].append((part, i))
+            groups[key + hashlib.sha256(parts[part][i].tobytes()).digest()].append((part, i))
     return [members for members in groups.values() if len(members) > 1]
 
 
