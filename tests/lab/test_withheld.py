@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curricula.comparison import Arm
+from curricula import Arm
 from lab.ordering import withheld
 
 
