@@ -99,7 +99,7 @@ def test_every_artifact_is_there_and_nothing_else(store):
     figures = {f"{split}-agreement{'' if name is None else f'-{name}'}" for split in ("train", "test") for name in (None, *MEASURED)}  # fmt: skip
     figures |= {"false-positive-agreement", "train-examples", "test-examples", "train-statistics", "test-statistics"}
     figures |= {f"{split}-histogram-{name}" for split in ("train", "test") for name in MEASURED}
-    arrays = {f"record/network-{k}/{split}-{kind}.npy" for k in (1, 2, 3) for split in ("train", "test") for kind in ("predictions", "probability")}  # fmt: skip
+    arrays = {f"record/network-{k}/{split}-{kind}.npy" for k in (1, 2, 3) for split in ("train", "test") for kind in KINDS}  # fmt: skip
     assert found == {
         *(f"figures/{name}.{suffix}" for name in figures for suffix in ("png", "svg")),
         *arrays, *(f"record/network-{k}/epochs.jsonl" for k in (1, 2, 3)), "record/record.json",
