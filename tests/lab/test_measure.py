@@ -11,6 +11,7 @@ from PIL import Image
 
 import agreement
 import train
+from agreement.record import KINDS
 from lab.settings import PROGRAM
 from metrics import STATISTICS
 from metrics import table as statistics_of
