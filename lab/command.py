@@ -126,6 +126,9 @@ def run(options: argparse.Namespace, console: Any) -> None:
         from lab.browse import browse
 
         return browse(options.mode, options.settings, console, options.json)
+    for word in options.settings:
+        if word in (*MODES, *BROWSING):
+            raise UserError(f"{word} is a mode: give --mode {word}")
     words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
     if options.imports:
         words.append(
@@ -133,9 +136,11 @@ def run(options: argparse.Namespace, console: Any) -> None:
         )
         import_own(options.imports)
     if any(word.startswith("sweep.") for word in words):
-        if options.mode != "measure" or options.print_config or options.show_pacing:
+        if options.mode != "measure" or options.show_pacing:
             raise UserError("sweep.key=: only --mode measure sweeps; give one value for the rest")
         sweep = compose_sweep(words, options.config)
+        if options.print_config:
+            return print("".join(f"--- # {name}\n{as_yaml(settings)}" for name, settings in sweep.items()), end="")
         from lab.sweep import run_sweep
 
         found = run_sweep(sweep, console)
