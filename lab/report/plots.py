@@ -20,6 +20,7 @@ import pandas as pd
 import vl_convert
 
 from curricula import Comparison, mean_interval
+from curricula.sentences import within_bounds
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLUE, VERMILION, ORANGE, GREY, INK, LINE, PAPER = (
@@ -34,6 +35,7 @@ SPLITS = {"train": (BLUE, [1, 0]), "test": (VERMILION, [7, 4])}
 FEW = alt.ExprRef("ceil(width / 90)")  # ticks, on a phone
 WIDTH = 520  # of a file's panel, in pixels before SCALE
 SCALE = 2
+FEWEST = 5  # seeds that have a band; fewer are drawn one by one
 LABELS = {  # what statistics and annotations are called on axes, with their units
     "entropy": "mean local entropy (bits)",
     "frequency": "important DCT coefficients (%)",
@@ -317,11 +319,13 @@ def arms(
     style: str = "%",
     step: str = "optimiser step",
 ) -> Layers:
-    """A curve per arm over steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E).
+    """A curve per arm over steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E); of few seeds, each as a point.
 
     what, style: the numbers are, and how they are written, fractions as per cent by default. step: what a step is.
     """
     found = {arm: np.array([mean_interval(column) for column in values.T]) for arm, values in validation.items()}
+    if style == "%":  # the intervals of few seeds go beyond
+        found = {arm: np.clip(table, 0, 1) for arm, table in found.items()}
     rows = [
         {"name": arm, "at": step} | dict(zip(("value", "low", "high"), map(number, line), strict=True))
         for arm, table in found.items()
@@ -341,7 +345,19 @@ def arms(
     mean = base.mark_line(strokeWidth=2.2, point={"size": 14}).encode(
         y=y, strokeDash=dashed(styles), tooltip=[alt.Tooltip(field="name", title="arm"), tooltip("at", "step", "d"), *pointed]
     )  # fmt: skip
-    return alt.layer(band(base, "low", "high", y, 0.18), mean).properties(
+    if any(len(values) < FEWEST for values in validation.values()):
+        each = [
+            {"name": arm, "at": step, "value": number(value)}
+            for arm, values in validation.items()
+            for one in values
+            for step, value in zip(steps.tolist(), one, strict=True)
+        ]
+        seeds = alt.Chart(alt.InlineData(values=each)).mark_point(size=16, strokeWidth=1, opacity=0.6, aria=False)
+        x, y = steps_axis(steps, title=step), scaled(alt.Y, "value", what, format=style)
+        around: Any = seeds.encode(x=x, y=y, color=coloured(styles))
+    else:
+        around = band(base, "low", "high", y, 0.18)
+    return alt.layer(around, mean).properties(
         height=320,
         description=f"{what[0].upper()}{what[1:]} over steps, mean over seeds. At the last evaluation: {ends}.",
     )
@@ -367,7 +383,8 @@ def effects(
     rows = [
         {"name": f"{c.arm} − {c.baseline}", "with": c.baseline, "full": int(c.shown),
          "p": number(c.corrected_p)}
-        | {key: number(scale * value) for key, value in (("value", c.difference), ("low", c.low), ("high", c.high))}
+        | {key: number(scale * value)
+           for key, value in zip(("value", "low", "high"), (c.difference, *(within_bounds(c) if scale == 100 else (c.low, c.high))), strict=True)}
         for c in sorted(comparisons.values(), key=lambda c: -c.difference)
     ]  # fmt: skip
     known = {"shuffled": BLUE, "random": ORANGE}
@@ -432,8 +449,13 @@ def drawn(steps: np.ndarray, share: np.ndarray, top: float, arm: str) -> alt.Cha
     early, late = (int(np.argmax(line)) / parts for line in (share[0], share[-1]))
     colours = alt.Scale(scheme="cividis", domain=[0, top])
     legend = alt.Legend(title="share of the draws", format=".0%", tickCount=4)
-    chart = alt.Chart(alt.InlineData(values=rows)).mark_rect(aria=False, tooltip=True)
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_rect(aria=False)
+    pointed = [
+        tooltip("from", "after step", "d"), tooltip("to", "to step", "d"), tooltip("low", "from, of the order", ".0%"),
+        tooltip("high", "to, of the order", ".0%"), tooltip("share", "share of the draws", ".1%"),
+    ]  # fmt: skip
     return chart.encode(
+        tooltip=pointed,
         x=steps_axis(steps, "from"),
         x2=alt.X2(field="to"),
         y=scaled(alt.Y, "low", "part of the order", [0, 1], format="%", grid=False),
@@ -510,7 +532,10 @@ def fractions(title: str | None, top: float = 1) -> alt.Y:
 
 
 def epochs_axis(last: int) -> alt.X:
-    return scaled(alt.X, "at", "epoch", [1, max(last, 2)], tickMinStep=1, format="d")
+    # given one by one: Vega would also put some between two epochs and round their labels
+    step = next(size * 10**power for power in range(9) for size in (1, 2, 5) if last <= 10 * size * 10**power)
+    values = [1, *range(max(step, 2), max(last, 2) + 1, step)]
+    return scaled(alt.X, "at", "epoch", [1, max(last, 2)], values=values, format="d")
 
 
 def steps_axis(steps: np.ndarray, field: str = "at", title: str = "optimiser step") -> alt.X:

@@ -72,7 +72,10 @@ def test_json_is_one_object_with_the_runs_numbers(here):
     assert 0 <= measured["metrics"]["train/agreement"] <= 1
     assert {"comparison/test_at_best_shuffled", "comparison/difference_curriculum"} <= set(compared["metrics"])
     assert "all networks get right" in measured["headline"]
-    assert compared["headline"] == "These seeds show no difference from shuffled training."
+    assert re.fullmatch(
+        r"Too few seeds \(2\) to tell; curriculum came out [\d.]+ points (lower|higher) than shuffled training\.",
+        compared["headline"],
+    )
 
 
 def test_list(here, capsys):

@@ -11,6 +11,7 @@ import pytest
 import vl_convert
 from PIL import Image
 
+from curricula import compare
 from lab.report import plots
 
 EPOCHS = 12
@@ -150,6 +151,13 @@ def test_a_curve_without_numbers_has_no_entry_in_the_legend():
     assert legend_of(chart) == ["all examples", "left"]
 
 
+@pytest.mark.parametrize(
+    ("last", "ticks"), [(1, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 6, 8, 10, 12, 14, 16]), (60, [1, 10, 20, 30, 40, 50, 60])]
+)  # fmt: skip
+def test_ticks_are_epochs(last, ticks):
+    assert plots.epochs_axis(last).to_dict()["axis"]["values"] == ticks
+
+
 def test_kinds_beside_the_whole():
     agreed = {"frontal": np.array([0.1, 0.2]), 4.0: np.array([0.3, 0.5])}
     chart = plots.kinds("illumination", agreed, np.array([0.2, 0.3]), "train")
@@ -200,7 +208,7 @@ def test_styles_differ_by_dash_and_by_colour():
 
 
 def test_arms_have_one_colour_and_dash_each_with_their_interval():
-    validation = {"anti": np.array([[0.5, 0.6], [0.7, 0.8]]), "shuffled": np.array([[0.5, 0.6], [0.5, 0.6]])}
+    validation = {"anti": np.tile([[0.5, 0.6], [0.7, 0.8]], (3, 1)), "shuffled": np.tile([0.5, 0.6], (6, 1))}
     chart = plots.arms(np.array([10, 20]), validation)
     (band, mean) = rows_of(chart)
     assert band == mean and legend_of(chart) == list(validation)
@@ -209,6 +217,15 @@ def test_arms_have_one_colour_and_dash_each_with_their_interval():
     for part in parts_of(chart.to_dict()):
         assert part["encoding"]["color"]["scale"]["range"] == [plots.ARMS[arm][0] for arm in validation]
     assert len({str(style) for style in plots.ARMS.values()}) == 4
+
+
+def test_few_seeds_are_drawn_one_by_one_and_accuracies_stay_between_0_and_100_per_cent():
+    validation = {"shuffled": np.array([[0.9, 0.4], [0.1, 0.4]])}
+    seeds, mean = rows_of(plots.arms(np.array([10, 20]), validation))
+    assert [row["value"] for row in seeds] == [0.9, 0.4, 0.1, 0.4]
+    assert (mean[0]["low"], mean[0]["high"]) == (0, 1)
+    two = compare({"shuffled": np.array([0.9, 0.8]), "curriculum": np.array([0.7, 0.75])})
+    assert {row["low"] for rows in rows_of(plots.effects(two)) for row in rows if "low" in row} == {-100}
 
 
 def test_pacing():
