@@ -74,7 +74,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
     settings = replace(settings, arms=kinds, seeds=number)
     say(*too_few(number, len(pairs)))
-    data = load(settings)
+    with console.status("reading the images"):
+        data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
     code = check_networks(
@@ -354,6 +355,7 @@ def train_arms(
             recipe = Recipe.of(config)
             recipe = replace(recipe, lr=arm.lr or recipe.lr)
             tasks[folder.name] = (plan, config.network, recipe, size, threads)
+    progress.begin()
     train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)
 
 

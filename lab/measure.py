@@ -52,7 +52,8 @@ def measure(
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     trained = replace(settings, device=device, precision=precision)
     start_server(train)  # which imports torch while this process imports MLflow
-    client = tracking.open_store()
+    with console.status("importing MLflow, opening its store"):
+        client = tracking.open_store()
     # on another device, precision or number of threads or processes, or by other code, it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
     terms = [*KINDS, f"{threads} threads", f"{ranks_of_torchrun()} processes", code]
@@ -182,4 +183,5 @@ def train_networks(
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
+    progress.begin()
     train_all(train, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)

@@ -92,6 +92,19 @@ def test_show_prints_the_summary_again(here, capsys):
     assert json.loads(run_mode(capsys, "show", f"run={here[0]['run']}", "--json")) == here[0]
 
 
+def test_the_report_page_is_named_and_opened(here, capsys, monkeypatch):
+    said = run_mode(capsys, "show", f"run={here[0]['run']}")
+    address = re.search(r"The report page: (file://\S+/report.html)\n", said)[1]
+    assert here[0]["run"] in address and "<html" in urllib.request.urlopen(address).read().decode()
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not opened.append(address))
+    run_mode(capsys, "show", f"run={here[0]['run']}", "--open")
+    assert opened == [address]
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    assert train.main(["--mode", "show", "--open"]) == 2
+    assert "there is no browser to open" in capsys.readouterr().err
+
+
 def test_export(here, capsys, tmp_path):
     run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'new'}")
     table = pd.read_parquet(tmp_path / "new/scores.parquet")
