@@ -114,29 +114,58 @@ def agreement(curves: Curves, split: str) -> Layers:
     )
 
 
-def statistic(name: str, curves: Curves, everywhere: Mapping[str, float]) -> Layers:
-    """The mean of a statistic over the examples agreed on in each epoch, and over all examples (thin lines).
+def statistic(
+    name: str, curves: Curves, values: Mapping[str, np.ndarray], agreed: Curves, reach: float | None = None
+) -> Layers:
+    """The mean of a statistic over the examples agreed on in each epoch, in standard deviations from the mean of all, ± its standard error.
 
-    curves: split to (T,), in the statistic's unit, as from `shown`. everywhere: split to the mean over all its examples.
-    Figures 4 to 7 and 16 to 18 of the paper.
+    curves: split to (T,), in the statistic's unit, as from `shown`. values: split to (N,), of all its examples. agreed: split
+    to (T,), the fraction of them agreed on. reach: where the axis ends, for one scale of several statistics, see `reach_of`.
+    Figures 4 to 7 and 16 to 18 of the paper, which have the unit; the tip has both.
     """
+    drawn = with_numbers(curves)
     length = len(next(iter(curves.values())))
-    y = scaled(alt.Y, "value", LABELS.get(name, name))
-    flat = {split: np.full(length, mean) for split, mean in everywhere.items()}
-    x = epochs_axis(length)
+    rows = [
+        {"name": split, "at": t + 1, "own": number(curve[t])}
+        | dict(zip(("value", "low", "high"), map(number, deviations), strict=True))
+        for split, curve in drawn.items()
+        for t, deviations in enumerate(in_deviations(curve, values[split], agreed[split]).T)
+    ]
+    reach = reach or reach_of([(curve, values[split], agreed[split]) for split, curve in drawn.items()])
+    label, styles = LABELS.get(name, name), {split: SPLITS[split] for split in drawn or curves}
+    y = scaled(alt.Y, "value", "standard deviations from all", [-reach, reach])
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=epochs_axis(length), color=coloured(styles))
+    zero = alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color=GREY, strokeWidth=1).encode(y=y)
+    pointed = [tooltip("value", "deviations", "+.3f"), tooltip("own", label, ".4~g")]
+    line = base.mark_line(strokeWidth=2.2, point={"size": 12}).encode(
+        y=y, strokeDash=dashed(styles), tooltip=[alt.Tooltip(field="name", title="split"), tooltip("at", "epoch", "d"), *pointed]
+    )  # fmt: skip
     ends = ", ".join(
-        f"{mean:.3g} on the {split} set" if np.isfinite(mean) else f"unknown on the {split} set"
-        for split, mean in everywhere.items()
+        f"{np.nanmean(each):.3g} on the {split} set" if np.isfinite(each).any() else f"unknown on the {split} set"
+        for split, each in values.items()
     )
-    styles = {split: SPLITS[split] for split in with_numbers(curves) | with_numbers(flat)}
-    return alt.layer(
-        lines(with_numbers(flat), x, y, styles, pointed=None, width=0.8, dots=0),
-        lines(with_numbers(curves), x, y, styles, pointed=("split", name, ".4~g")),
-    ).properties(
+    return alt.layer(zero, band(base, "low", "high", y, 0.2), line).properties(
         height=200,
-        description=f"Mean {name} of the examples that all networks get right, over epochs. The mean of all examples is "
-        f"{ends}.",
+        description=f"Mean {name} of the examples that all networks get right, over epochs, in standard deviations from the "
+        f"mean of all examples. That is {ends}.",
     )
+
+
+def in_deviations(curve: np.ndarray, values: np.ndarray, agreed: np.ndarray) -> np.ndarray:
+    """Mean over those agreed on (T,), and it less and plus its standard error, in deviations of all values (N,): (3, T)."""
+    known = values[np.isfinite(values)]
+    if not known.size or not known.std():
+        return np.full((3, len(curve)), np.nan)
+    mean = (curve - known.mean()) / known.std()
+    with np.errstate(divide="ignore"):
+        error = 1 / np.sqrt(agreed * len(known))
+    return np.array([mean, mean - error, mean + error])
+
+
+def reach_of(drawn: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    """Where an axis ends that holds all of these curves, see `in_deviations`: at 0.1 deviations at least."""
+    ends = [np.abs(found[np.isfinite(found)]) for each in drawn for found in [in_deviations(*each)]]
+    return max([0.1, *(float(1.05 * end.max()) for end in ends if end.size)])
 
 
 def with_numbers(curves: Curves) -> dict[str, np.ndarray]:

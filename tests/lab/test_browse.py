@@ -165,7 +165,7 @@ def test_the_run_is_described_in_mlflow(here):
     run = client.get_run(here[0]["run"])
     assert "Do the networks learn the same examples?" in run.data.tags["mlflow.note.content"]
     (given,) = run.inputs.dataset_inputs
-    assert given.dataset.name == "folder" and json.loads(given.dataset.profile) == {"train": 150, "test": 50}
+    assert given.dataset.name == "digits" and json.loads(given.dataset.profile) == {"train": 150, "test": 50}
 
 
 @pytest.mark.parametrize(
