@@ -1,7 +1,7 @@
 """What a comparison found, in sentences that claim no more than tests and intervals allow."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from curricula.comparison import Comparison, orders_of
@@ -35,8 +35,9 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
         return f"{sentence[:-1]}: negligible, less than {c.matters * scale:g} {unit}." if c.negligible else sentence
     if c.low == c.high == 0:
         return f"{nothing}: with each of {c.seeds} seeds both gave the same number."
-    digits = _digits((c.high - c.low) * scale / 2, math.inf)
-    between = f"between {_signed(c.low * scale, digits)} and {_signed(c.high * scale, digits)} {unit}"
+    low, high = (scale * end for end in (within_bounds(c) if unit == "points" else (c.low, c.high)))
+    digits = _digits((high - low) / 2, math.inf)
+    between = f"between {_signed(low, digits)} and {_signed(high, digits)} {unit}"
     if c.practically_none:
         within = f"the interval lies within ±{c.matters * scale:g} {unit}"
         return (
@@ -50,6 +51,11 @@ def verdict(comparison: Comparison, unit: str = "points", scale: float = 100.0, 
         )
     found = f"{c.detectable * scale:.{_digits(c.detectable * scale, math.inf)}f}"
     return f"{nothing} a difference of {found} {unit} would have been found with 80 % probability."
+
+
+def within_bounds(c: Comparison) -> tuple[float, float]:
+    """The interval of a difference of accuracies: of two seeds, Student's goes beyond what accuracies can differ by."""
+    return max(c.low, -1.0), min(c.high, 1.0)
 
 
 def answer(comparisons: Mapping[str, Comparison], table: "pd.DataFrame", guess: float, cost: str = "") -> str:
@@ -67,7 +73,9 @@ def answer(comparisons: Mapping[str, Comparison], table: "pd.DataFrame", guess: 
     if claimed and table.loc["shuffled", "test_at_best_low"] <= guess:
         return f"These trainings cannot tell: shuffled is not shown to beat naming the commonest class, {guess:.1%}."
     against = {c.arm: c for c in comparisons.values() if c.baseline.startswith("random")}
-    if len(orders) > 1:
+    if all(math.isinf(gains[arm].detectable) and not gains[arm].practically_none for arm in orders):
+        sentence = _too_few([gains[arm] for arm in orders])
+    elif len(orders) > 1:
         sentence = _of_several({arm: (gains[arm], against.get(arm)) for arm in orders})
     else:
         sentence = _of_one(gains[orders[0]], against.get(orders[0]))
@@ -100,6 +108,15 @@ def _against_longer(c: Comparison) -> str:
     if c.negligible or c.practically_none:
         return "was practically the same"
     return "is not shown to differ"
+
+
+def _too_few(gains: Sequence[Comparison]) -> str:
+    """What came out where the test cannot reject whatever comes out."""
+    came = [
+        f"{c.arm} came out {100 * abs(c.difference):.1f} points {'higher' if c.difference > 0 else 'lower'}"
+        for c in gains
+    ]
+    return f"Too few seeds ({gains[0].seeds}) to tell; {', '.join(came)} than shuffled training."
 
 
 def _of_one(gain: Comparison, order: Comparison | None) -> str:

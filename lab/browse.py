@@ -10,10 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import webbrowser
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from rich import box
 from rich.markup import escape
@@ -42,8 +45,11 @@ runpy.run_module("mlflow", run_name="__main__")
 """
 
 
-def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
-    """Run one of the modes in BROWSING with its key=value words. Raises UserError in one line."""
+def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: bool = False) -> None:
+    """Run one of the modes in BROWSING with its key=value words. Raises UserError in one line.
+
+    opened: whether to open the page of the run that is shown, or was made, in the browser.
+    """
     given = dict(word.partition("=")[::2] for word in words)
     for key in given:
         if key not in BROWSING[mode]:
@@ -59,13 +65,16 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool) -> None:
         from lab.own_record import report
 
         made = report(given, console)
-        return print(json.dumps(described(tracking.open_store().get_run(made)))) if as_json else None
+        if as_json:
+            print(json.dumps(described(tracking.open_store().get_run(made))))
+        return show_page(made, console, opened)
     client = tracking.open_store(make=False)
     if mode == "list":
         return show_list(client, console, as_json)
     run = find(client, given.get("run", ""))
     if mode == "show":
-        return show(client, run, console, as_json)
+        show(client, run, console, as_json)
+        return show_page(run.info.run_id, console, opened)
     export(client, run, Path(given.get("to", f"export-{run.info.run_id[:8]}")).expanduser(), console)
 
 
@@ -137,6 +146,29 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         print(printable(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8")), end="")
 
 
+def show_page(run: str, console: Any, opened: bool) -> None:
+    """Say where the report page of a run lies, if on this machine, and open it in the browser where that is wanted."""
+    client = tracking.open_store()
+    with tracking.store_errors():
+        uri = client.get_run(run).info.artifact_uri
+    page = Path(url2pathname(urlparse(uri).path), "report.html")
+    if not uri.startswith(("file:", "/")) or not page.is_file():
+        if opened:
+            raise UserError(
+                f"--open: run {run[:8]} has no report page on this machine; {PROGRAM} --mode ui shows the run"
+            )
+        return
+    console.print(
+        f"The report page: {page.as_uri()}",
+        style=f"link {page.as_uri()}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if opened and not webbrowser.open(page.as_uri()):
+        raise UserError(f"--open: there is no browser to open {page} with")
+
+
 def without(run: Any, what: str) -> UserError:
     """What to say of a run that lacks something: one that has finished lacks it only where the store was moved."""
     moved = (
@@ -175,9 +207,8 @@ def ui(port: str, console: Any) -> None:
     if store.startswith(("http://", "https://")):
         console.print(f"The store is a server with a UI of its own, {store}", highlight=False)
         return print_tables(client, store, console)
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", int(port))) == 0:
-            raise UserError(f"port={port}: something answers there already; give another, such as port={int(port) + 1}")
+    if is_open(int(port)):
+        raise UserError(f"port={port}: something answers there already; give another, such as port={int(port) + 1}")
     address = f"http://127.0.0.1:{port}"
     console.print(f"MLflow's UI comes up at {address} in some seconds; Ctrl-C ends it.", highlight=False)
     print_tables(client, address, console)
@@ -193,8 +224,11 @@ def ui(port: str, console: Any) -> None:
             env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},  # eight processes that nothing here uses
         )
         try:
+            answers = False
             while server.poll() is None:  # not one long wait: a signal is seen between two short ones
                 time.sleep(0.2)
+                if not answers and (answers := is_open(int(port))):
+                    console.print(f"It answers now: {address}", highlight=False)
             if server.returncode:
                 told.seek(0)
                 last = (told.read().strip().splitlines() or [f"status {server.returncode}"])[-1]
@@ -209,6 +243,12 @@ def ui(port: str, console: Any) -> None:
                 except subprocess.TimeoutExpired:  # it waits for browsers that hold a connection
                     os.killpg(server.pid, signal.SIGKILL)
             server.wait(10)
+
+
+def is_open(port: int) -> bool:
+    """Whether something listens there on this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def print_tables(client: Any, address: str, console: Any) -> None:

@@ -33,6 +33,7 @@ from lab.own import import_own
 from lab.processes import ranks_of_torchrun
 from lab.settings import MODES, as_yaml, compose, compose_sweep
 
+IMPORTING = "importing PyTorch"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,6 +75,7 @@ def parser() -> Parser:
     made.add_argument("--print-config", action="store_true", help="show the composed settings and stop")
     made.add_argument("--quiet", action="store_true", help="print nothing but errors")
     made.add_argument("--json", action="store_true", help="print what was found as JSON, and nothing else")
+    made.add_argument("--open", action="store_true", help="open the report page in the browser at the end")
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")
     made.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the preset")
     return made
@@ -125,7 +127,10 @@ def run(options: argparse.Namespace, console: Any) -> None:
     if options.mode in BROWSING:
         from lab.browse import browse
 
-        return browse(options.mode, options.settings, console, options.json)
+        return browse(options.mode, options.settings, console, options.json, options.open)
+    for word in options.settings:
+        if word in (*MODES, *BROWSING):
+            raise UserError(f"{word} is a mode: give --mode {word}")
     words = [*([f"metric={options.metric}"] if options.metric is not None else []), *options.settings]
     if options.imports:
         words.append(
@@ -133,10 +138,13 @@ def run(options: argparse.Namespace, console: Any) -> None:
         )
         import_own(options.imports)
     if any(word.startswith("sweep.") for word in words):
-        if options.mode != "measure" or options.print_config or options.show_pacing:
+        if options.mode != "measure" or options.show_pacing:
             raise UserError("sweep.key=: only --mode measure sweeps; give one value for the rest")
         sweep = compose_sweep(words, options.config)
-        from lab.sweep import run_sweep
+        if options.print_config:
+            return print("".join(f"--- # {name}\n{as_yaml(settings)}" for name, settings in sweep.items()), end="")
+        with console.status(IMPORTING):
+            from lab.sweep import run_sweep
 
         found = run_sweep(sweep, console)
     else:
@@ -148,15 +156,18 @@ def run(options: argparse.Namespace, console: Any) -> None:
 
             return show_pacing(console, settings.a, settings.b)
         if options.mode == "curriculum":
-            from lab.compare import compare
+            with console.status(IMPORTING):
+                from lab.compare import compare
 
             found = compare(settings, console)
         elif options.mode == "scores":
-            from lab.scores import scores
+            with console.status(IMPORTING):
+                from lab.scores import scores
 
             found = scores(settings, console)
         else:
-            from lab.measure import measure
+            with console.status(IMPORTING):
+                from lab.measure import measure
 
             found = measure(settings, console)
     if options.json:
@@ -164,6 +175,9 @@ def run(options: argparse.Namespace, console: Any) -> None:
         from lab.tracking import open_store
 
         print(json.dumps(described(open_store().get_run(found))))
+    from lab.browse import show_page
+
+    show_page(found, console, options.open)
 
 
 def trains() -> bool:

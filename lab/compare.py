@@ -46,7 +46,7 @@ from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side,
 from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.summary import print_comparison
-from lab.settings import CompareSettings, nearest, plain
+from lab.settings import CompareSettings, known_as, nearest, plain
 from lab.teacher import register
 from lab.training import Recipe, train
 from lab.views import describe
@@ -74,7 +74,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
     settings = replace(settings, arms=kinds, seeds=number)
     say(*too_few(number, len(pairs)))
-    data = load(settings)
+    with console.status("reading the images"):
+        data = load(settings)
     say(*data.notes)
     size = data.size(settings.crop)
     code = check_networks(
@@ -154,11 +155,13 @@ def compare(settings: CompareSettings, console: Any) -> str:
         lines = [folder / "evaluations.jsonl" for folder in folders]
         runs = runs_for(settings, arms, terms, reused)
         with (
-            tracking.Tracked(client, work, f"curriculum-{settings.data}", runs, lines) as tracked,
+            tracking.Tracked(
+                client, work, f"curriculum-{known_as(settings.data, settings.root)}", runs, lines
+            ) as tracked,
             Progress(console, trainings, settings.evaluations) as progress,
         ):
             say(*tracked.notes)
-            tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
+            tracking.log_data(client, tracked.parent, known_as(settings.data, settings.root), settings.root, data)
             share(work, train, validation, Part(data.test.images, data.test.labels, np.arange(len(data.test))))
 
             def look() -> None:
@@ -179,7 +182,10 @@ def compare(settings: CompareSettings, console: Any) -> str:
             paid = price(cost, steps / batches, more / batches, against) if cost else ""
             message = answer(comparisons, table, commonest(data.test.labels), paid)
             by = " or ".join([", ".join(metrics[:-1]), metrics[-1]] if len(metrics) > 1 else metrics)
-            title = f"{settings.network} on {settings.data}, ordered by {by}, {number} seeds"
+            title = (
+                settings.name
+                or f"{settings.network} on {known_as(settings.data, settings.root)}, ordered by {by}, {number} seeds"
+            )
             summary = write_comparison(
                 work / "findings", outcome, table, comparisons, message, pacing, by, title, notes,
                 plain(settings), tracked.parent,
@@ -287,7 +293,8 @@ def runs_for(
     settings: CompareSettings, arms: Sequence[Arm], terms: Sequence[str], reused: Sequence[str]
 ) -> list[tracking.Run]:
     """The run of a comparison, and one for each training. reused: the run that its result is taken from, if there is one."""
-    shared = {key: str(getattr(settings, key)) for key in ("metric", "pacing", "data", "network")}
+    shared = {key: str(getattr(settings, key)) for key in ("metric", "pacing", "network")}
+    shared["data"] = known_as(settings.data, settings.root)
     name = settings.name or f"{settings.metric}, {settings.network}, {settings.seeds} seeds"
     children: list[tracking.Run] = []
     for arm, key, other in zip(arms, terms, reused, strict=True):
@@ -348,6 +355,7 @@ def train_arms(
             recipe = Recipe.of(config)
             recipe = replace(recipe, lr=arm.lr or recipe.lr)
             tasks[folder.name] = (plan, config.network, recipe, size, threads)
+    progress.begin()
     train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)
 
 

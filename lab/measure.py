@@ -19,7 +19,7 @@ from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side,
 from lab.progress import Progress
 from lab.report import write_measurement
 from lab.report.summary import headline, print_measurement
-from lab.settings import MeasureSettings, plain
+from lab.settings import MeasureSettings, known_as, plain
 from lab.statistics import annotated, check_names, kinds_of, statistics_of, varying
 from lab.training import Measured, Recipe, train
 from lab.views import describe
@@ -52,20 +52,21 @@ def measure(
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     trained = replace(settings, device=device, precision=precision)
     start_server(train)  # which imports torch while this process imports MLflow
-    client = tracking.open_store()
+    with console.status("importing MLflow, opening its store"):
+        client = tracking.open_store()
     # on another device, precision or number of threads or processes, or by other code, it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
     terms = [*KINDS, f"{threads} threads", f"{ranks_of_torchrun()} processes", code]
     with unfinished("measure", trained, data, terms) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
-        experiment = f"measure-{settings.data}"
+        experiment = f"measure-{known_as(settings.data, settings.root)}"
         with (
             tracking.Tracked(client, work, experiment, runs_for(settings, tags), lines, sweep) as tracked,
             Progress(console, len(names), settings.epochs) as progress,
         ):
             for note in tracked.notes:
                 console.print(printable(note), highlight=False, markup=False)
-            tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
+            tracking.log_data(client, tracked.parent, known_as(settings.data, settings.root), settings.root, data)
             splits = {"train": data.train, "test": data.test}
             cache, resize = settings.cache, settings.statistics_resize
             statistics = {
@@ -89,7 +90,7 @@ def measure(
             of_examples = [name for name in settings.statistics if name in EXAMPLE_STATISTICS]
             findings = agreement.analyse(record, statistics, kinds, of_images, of_examples)
             progress.say("writing report, figures and tables")
-            title = f"{', '.join(dict.fromkeys(names))} on {settings.data}"
+            title = settings.name or f"{', '.join(dict.fromkeys(names))} on {known_as(settings.data, settings.root)}"
             summary = write_measurement(
                 work / "findings", findings, record, splits, title, plain(settings), settings.seed, tracked.parent
             )
@@ -117,7 +118,12 @@ def runs_for(settings: MeasureSettings, tags: Mapping[str, str]) -> list[trackin
     """The run of a measurement, with more tags if it is part of a sweep, and one for each network."""
     names = settings.architectures
     mixed = "+".join(dict.fromkeys(names))
-    shared = {"phase": "measure", "data": settings.data, "network": mixed, "seed": str(settings.seed)}
+    shared = {
+        "phase": "measure",
+        "data": known_as(settings.data, settings.root),
+        "network": mixed,
+        "seed": str(settings.seed),
+    }
     name = settings.name or f"{len(names)} × {mixed}, seed {settings.seed}"
     children: list[tracking.Run] = [
         (f"network {k + 1}: {name}", {"network": name}, {**shared, "phase": "network", "network": name})
@@ -177,4 +183,5 @@ def train_networks(
         for k, (name, path) in enumerate(zip(names, folders, strict=True))
         if len(read_epochs(path)) < config.epochs  # not finished by an attempt that was cut off
     }
+    progress.begin()
     train_all(train, tasks, look, workers, config.device == "cuda", folder.parent, config.scheduler)

@@ -21,7 +21,7 @@ from lab.browse import find
 from lab.data import ANNOTATIONS, Data, Images, Split
 from lab.errors import UserError
 from lab.progress import Progress
-from lab.settings import PROGRAM, nearest
+from lab.settings import PROGRAM, known_as, nearest
 from lab.statistics import Resized, statistics_of
 from lab.teacher import PREFIX
 from metrics import EXAMPLE_STATISTICS, STATISTICS, clusters
@@ -111,7 +111,7 @@ def scores_of(
             columns.append(train.annotations[part].astype(float))
             declared = ANNOTATIONS[part]
             if declared is None and descending is None:
-                declared, why = measured_direction(part, data, digest, len(train), client)
+                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client)
                 if not why:
                     raise UserError(
                         f"metric={part}: whether high or low is easy is not known; give descending=true or false"
@@ -135,7 +135,7 @@ def scores_of(
             columns.append(table[part].to_numpy())
             declared = False
             if part in STATISTICS and descending is None:
-                declared, why = measured_direction(part, data, digest, len(train), client)
+                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client)
         high.append(bool(declared) if descending is None else descending)
         notes.append(f"easy is {'high' if high[-1] else 'low'} {part}{why}")
     if len(columns) == 1:
@@ -180,12 +180,13 @@ def measured_direction(name: str, data: str, digest: str, examples: int, client:
 
 
 def finished(client: Any, data: str) -> list[Any]:
-    """The finished measurements of a data set, the latest first."""
-    experiment = client.get_experiment_by_name(f"measure-{data}")
-    if not experiment:
+    """The finished measurements of a data set, by what it is known as, the latest first."""
+    names = dict.fromkeys((f"measure-{data}", "measure-folder"))  # older versions called all folders so
+    experiments = [found for name in names if (found := client.get_experiment_by_name(name))]
+    if not experiments:
         return []
     return client.search_runs(
-        [experiment.experiment_id],
+        [experiment.experiment_id for experiment in experiments],
         "tags.phase = 'measure' and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=50,
@@ -212,7 +213,7 @@ def record_of(
         return record_in(Path(folder).expanduser(), train, data), f"the record in {folder}", []
     elsewhere = "" if root == "data" else f" root={root}"
     command = f"{PROGRAM} --mode measure data={data}{elsewhere}{noise}"
-    record, run, gone = matching_record(measurement, train, data, client, noise)
+    record, run, gone = matching_record(measurement, train, known_as(data, root), client, noise)
     if record is None:
         told = f" ({'; '.join(gone)})" if gone else ""
         raise UserError(f"metric={metric} needs a measurement of these examples; make one: {command}{told}")
@@ -246,7 +247,7 @@ def matching_record(
             gone.append(f"{name} is passed over, its record cannot be read: {error}")
     if measurement:
         labels = f" with{noise}" if noise else ""
-        raise UserError(f"{others[0]} than data={data}{labels}" if others else gone[0].replace("is passed over, ", ""))
+        raise UserError(f"{others[0]} than {data}{labels}" if others else gone[0].replace("is passed over, ", ""))
     return None, "", gone
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 LINE_SECONDS = 30
@@ -19,6 +19,7 @@ class Progress:
         self.console, self.rounds = console, rounds
         self.done = [0] * trainings
         self.bars = Bars(
+            SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[detail]}"),
@@ -42,9 +43,10 @@ class Progress:
         if name != self.name:
             if self.current is not None:
                 self.bars.remove_task(self.current)
-            self.name, self.current = name, self.bars.add_task(name, detail=detail)
+            self.name, self.current = name, self.bars.add_task(name, total=total or None, detail=detail)
             self.said = time.monotonic() if total else 0.0
-        self.bars.update(self.current, completed=done, total=total, detail=detail)
+        # without a total the bar runs to and fro: it must not stand at "0:00:00" left
+        self.bars.update(self.current, completed=done, total=total or None, detail=detail)
         if not self.console.is_terminal and time.monotonic() - self.said >= LINE_SECONDS:
             count = f": {done} of {total} {detail}" if total else ""
             self.console.print(f"{name}{count}".rstrip(), highlight=False)
@@ -54,6 +56,10 @@ class Progress:
         """Training k has done so many of its rounds."""
         self.done[k] = done
         self.step(f"training {len(self.done)} networks", sum(self.done), self.rounds * len(self.done), detail)
+
+    def begin(self) -> None:
+        """The trainings begin, or go on: until a first round is done, say what there is to wait for."""
+        self.trained(0, self.done[0], "starting processes, compiling")
 
     def say(self, name: str) -> None:
         self.step(name, 0, 0)

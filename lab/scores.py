@@ -20,7 +20,7 @@ from lab.ordering import matching_record, measured_direction, with_label_noise
 from lab.progress import Progress
 from lab.report import write_scores
 from lab.report.summary import print_scores
-from lab.settings import ScoreSettings, plain, with_effect
+from lab.settings import ScoreSettings, known_as, plain, with_effect
 from lab.statistics import check_names, statistics_of
 from lab.views import describe
 from lab.work import discard, work_folder
@@ -36,17 +36,17 @@ def scores(settings: ScoreSettings, console: Any) -> str:
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     for note in data.notes:
         console.print(printable(note), highlight=False, markup=False)
-    client = tracking.open_store()
-    record, run, gone = matching_record(settings.measurement, data.train, settings.data, client)
+    client, known = tracking.open_store(), known_as(settings.data, settings.root)
+    record, run, gone = matching_record(settings.measurement, data.train, known, client)
     for note in gone:
         console.print(printable(note), highlight=False, markup=False)
     wrong, source = wrong_labels(clean.train, data.train)
     candidates: list[Candidate] = []
     with (
         work_folder("scores", settings.data, [with_effect(settings), data.digest, run]) as work,
-        tracking.Tracked(client, work, f"scores-{settings.data}", [run_of(settings)]) as tracked,
+        tracking.Tracked(client, work, f"scores-{known}", [run_of(settings)]) as tracked,
     ):
-        tracking.log_data(client, tracked.parent, settings.data, settings.root, data)
+        tracking.log_data(client, tracked.parent, known, settings.root, data)
         with Progress(console, 1, 1) as progress:
             candidates += before_training(settings, data, client, progress)
             candidates += published(data.train)
@@ -61,7 +61,7 @@ def scores(settings: ScoreSettings, console: Any) -> str:
             table = choice_table(candidates, labels, *times, wrong)
         headline = answer(table, run)
         about = {"run": run[:8], "wrong": source, "networks": len(record.networks) if record else 0}
-        title = f"scores of {settings.data}"
+        title = settings.name or f"scores of {known}"
         summary = write_scores(work / "findings", table, headline, about, title, plain(settings), tracked.parent)
         tracked.publish([(0, time.time(), numbers_of(table))])
         describe(client, tracked.parent, headline, summary)
@@ -71,8 +71,9 @@ def scores(settings: ScoreSettings, console: Any) -> str:
 
 
 def run_of(settings: ScoreSettings) -> tracking.Run:
-    name = settings.name or f"scores of {settings.data}"
-    return name, plain(settings), {"phase": "scores", "data": settings.data, "seed": str(settings.seed)}
+    known = known_as(settings.data, settings.root)
+    name = settings.name or f"scores of {known}"
+    return name, plain(settings), {"phase": "scores", "data": known, "seed": str(settings.seed)}
 
 
 def before_training(settings: ScoreSettings, data: Data, client: Any, progress: Progress) -> Iterator[Candidate]:
@@ -94,7 +95,10 @@ def before_training(settings: ScoreSettings, data: Data, client: Any, progress: 
             steady = spearman(values, again[name].to_numpy()) if name in drawn else np.nan
             yield Candidate(name, "examples", values, False, seconds[name], 0, steady)
         else:
-            high = name in STATISTICS and measured_direction(name, settings.data, data.digest, len(train), client)[0]
+            high = (
+                name in STATISTICS
+                and measured_direction(name, known_as(settings.data, settings.root), data.digest, len(train), client)[0]
+            )
             yield Candidate(name, "images", values, high, seconds[name], 0)
 
 

@@ -350,9 +350,13 @@ def compose(words: list[str], mode: str = "measure", file: Path | None = None) -
     given = [pair(re.sub(r"^tune\.", "tune_", word)) for word in words]
     own = layers_of(read_layer(file, str(file)), str(file), mode) if file else []
 
+    stated = dict([*(each for _, pairs in own for each in pairs), *given])
+    if "root" in stated and "data" not in stated:  # images of one's own: the default set has no folder
+        stated["data"] = "folder"
+        given.insert(0, ("data", "folder"))
+
     def chosen(name: str) -> Any:
-        stated = [*(each for _, pairs in own for each in pairs), *given]
-        return next((value for key, value in reversed(stated) if key == name), default[name])
+        return stated.get(name, default[name])
 
     data, recipe, layers = chosen("data"), chosen("recipe"), []
     layers += layers_of(read_preset(data), f"lab/presets/{base(data)}.yaml", mode)
@@ -376,6 +380,14 @@ def compose(words: list[str], mode: str = "measure", file: Path | None = None) -
     if number and dict(given).get("networks", number) != number:
         raise UserError(f"networks={dict(given)['networks']}: network= lists {number}, one network each")
     return settings
+
+
+def known_as(data: str, root: str) -> str:
+    """What a data set is called in experiments, titles and tables: one of one's own by its folder or file."""
+    if data not in ("folder", "csv", "npz"):
+        return data
+    place = Path(root).expanduser().resolve()
+    return re.sub(r"[^\w .-]", "_", place.name if data == "folder" else place.stem) or data
 
 
 def base(data: Any) -> str:

@@ -11,7 +11,7 @@ from lab.data import load
 from lab.measure import measure
 from lab.report import write_sweep
 from lab.report.summary import print_sweep, sweep_headline
-from lab.settings import plain, with_effect
+from lab.settings import known_as, plain, with_effect
 from lab.views import describe
 from lab.work import discard, work_folder
 
@@ -24,9 +24,13 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
     client = tracking.open_store()
     first, records = next(iter(configs.values())), {}
     settings = {name: with_effect(config) for name, config in configs.items()}
-    run = (first.name or " / ".join(configs), {"values": list(configs)}, {"phase": "sweep", "data": first.data})
+    run = (
+        first.name or " / ".join(configs),
+        {"values": list(configs)},
+        {"phase": "sweep", "data": known_as(first.data, first.root)},
+    )
     with work_folder("sweep", first.data, settings) as work:
-        with tracking.Tracked(client, work, f"measure-{first.data}", [run]) as tracked:
+        with tracking.Tracked(client, work, f"measure-{known_as(first.data, first.root)}", [run]) as tracked:
             for number, (name, config) in enumerate(configs.items()):
                 measured = work / f"measurement-{number + 1}"
                 if (
@@ -39,7 +43,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
                     measure(config, console, tracked.parent, {"sweep_value": name}, measured)
                 records[name] = LearningRecord(measured / "record")
             curves, orders = agreement.compare_orders(records)
-            title = f"{first.data}, train set"
+            title = f"{first.name or known_as(first.data, first.root)}, train set"
             summary = write_sweep(work / "findings", curves, orders, title, plain(first), tracked.parent)
             tracked.publish()
             describe(client, tracked.parent, sweep_headline(orders), summary)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -64,6 +65,10 @@ def line_of(capsys, *words: str) -> str:
         (["lr=nan"], ["lr=nan", "above 0"]),
         (["data=mnist5k"], ["data=mnist5k", "called digits now"]),
         (["epochs"], ["'epochs'", "key=value"]),
+        (["measure"], ["measure is a mode", "--mode measure"]),
+        (["data=digits", "root=/my/images"], ["root=/my/images", "data=digits does not read it", "data=folder"]),
+        (["root=/my/images"], ["/my/images", "no such folder"]),
+        (["test_sample=b"], ["test_sample=b", "data=kth_tips2b reads it"]),
         (["network=lenet4"], ["lenet4", "lenet5"]),
         (["network=[]"], ["network=[]"]),
         (["statistics=[entropie]"], ["entropie", "entropy"]),
@@ -173,6 +178,12 @@ def test_print_config_shows_the_composed_configuration_and_does_nothing_else(now
     assert shown == OmegaConf.create(plain(compose(["data=cifar10", "epochs=7", "network=[lenet5,vgg16]"])))
     assert shown.epochs == 7 and shown.network == ["lenet5", "vgg16"] and shown.batch_size == 128
     assert list(nowhere.iterdir()) == []
+
+
+def test_print_config_of_a_sweep_shows_each_of_its_configurations(nowhere, capsys):
+    assert train.main(["--print-config", "sweep.batch_size=16,32"]) == 0
+    shown = capsys.readouterr().out
+    assert [each["batch_size"] for each in yaml.safe_load_all(shown)] == [16, 32] and "# batch_size=16" in shown
 
 
 def test_help_lists_every_setting_and_imports_nothing_large():

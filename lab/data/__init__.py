@@ -7,7 +7,7 @@ A data set is one function, whose parameters are named as the settings it reads,
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ ANNOTATIONS: dict[str, bool | None] = {
     **PUBLISHED,
 }
 
+OF_DATA = ("root", "resize", "skip_bad_images", "test_sample")  # settings that only data sets read, and not all of them
 DIFFICULTIES = ("search_difficulty", "c_score", *PUBLISHED)  # of these, difficulties that others published
 
 
@@ -67,6 +68,7 @@ def load(settings: Settings) -> Data:
             f"data={name}: lab/presets/{name}.yaml is there, but lab.data.DATASETS has no function of that name"
         )
     function = DATASETS[name]
+    check_read(settings, function)
     values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
     data = function(**values | paths)
@@ -80,6 +82,19 @@ def load(settings: Settings) -> Data:
             f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples"
         )
     return replace(data, notes=(*data.notes, *traps(data.train, data.test)))
+
+
+def check_read(settings: Settings, function: Callable[..., Data]) -> None:
+    """Raise UserError for a setting of another data set, which this one does not read and which is not at its default."""
+    read = inspect.signature(function).parameters
+    default = {entry.name: entry.default for entry in fields(Settings)}
+    for name in (name for name in OF_DATA if name not in read):
+        if (value := getattr(settings, name)) != default[name]:
+            readers = [each for each in DATASETS if name in inspect.signature(DATASETS[each]).parameters]
+            raise UserError(
+                f"{name}={value}: data={settings.data} does not read it; leave it out, or give another data set: "
+                f"{', '.join(f'data={each}' for each in readers)} read{'s' if len(readers) == 1 else ''} it"
+            )
 
 
 def check_labels(name: str, data: Data) -> None:

@@ -82,10 +82,9 @@ def draw_curves(findings: Findings, split: str, title: str, folder: Path) -> Non
     for name, values in findings.statistics[split].items():
         if values.notna().any():
             shown = plots.shown(curves[f"agreed_{name}"], curves["agreement"])
-            both = plots.under(own, plots.statistic(name, {split: shown}, {split: float(values.mean())}))
-            plots.save(
-                both, folder, f"{split}-agreement-{name}", title, "below: mean of the examples agreed on; thin: of all"
-            )
+            below = plots.statistic(name, {split: shown}, {split: values.to_numpy(float)}, {split: curves["agreed"]})
+            note = f"below: {plots.LABELS.get(name, name)} of the examples agreed on, ± standard error"
+            plots.save(plots.under(own, below), folder, f"{split}-agreement-{name}", title, note)
             plots.save(plots.histogram(values.to_numpy(), name), folder, f"{split}-histogram-{name}", title)
     for name, agreed in findings.by_kind[split].items():
         plots.save(plots.kinds(name, agreed, curves["agreed"], split), folder, f"{split}-agreement-{name}", title, name)

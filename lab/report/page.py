@@ -49,13 +49,17 @@ def measurement_page(
     names = list(dict.fromkeys(name for split in known for name in known[split]))  # those of the train examples first
     drawn = {f"agreement-{split}": plots.agreement(curves[split], split) for split in curves}
     spread: list[tuple[str, str]] = []  # what stands beside each statistic's plot
+    means: dict[str, Any] = {}
     for name in names:
         having = [split for split in tables if name in tables[split]]
         shown = {split: plots.shown(curves[split][f"agreed_{name}"], curves[split]["agreement"]) for split in having}
         if any(np.isfinite(curve).any() for curve in shown.values()):
-            everywhere = {split: float(tables[split][name].mean()) for split in having}
-            drawn[f"statistic-{len(spread)}"] = plots.statistic(name, shown, everywhere)
+            values = {split: tables[split][name].to_numpy(float) for split in having}
+            means[name] = shown, values, {split: curves[split]["agreed"] for split in having}
             spread.append((name, spread_in_words(tables, name)))
+    reach = plots.reach_of((a[split], b[split], c[split]) for a, b, c in means.values() for split in a)
+    for i, (name, (shown, values, agreed)) in enumerate(means.items()):
+        drawn[f"statistic-{i}"] = plots.statistic(name, shown, values, agreed, reach)
     kinds = [(split, name) for split, found in findings.by_kind.items() for name in found]
     for i, (split, name) in enumerate(kinds):
         drawn[f"kinds-{i}"] = plots.kinds(name, findings.by_kind[split][name], curves[split]["agreed"], split)

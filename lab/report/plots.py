@@ -20,6 +20,7 @@ import pandas as pd
 import vl_convert
 
 from curricula import Comparison, mean_interval
+from curricula.sentences import within_bounds
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLUE, VERMILION, ORANGE, GREY, INK, LINE, PAPER = (
@@ -34,6 +35,7 @@ SPLITS = {"train": (BLUE, [1, 0]), "test": (VERMILION, [7, 4])}
 FEW = alt.ExprRef("ceil(width / 90)")  # ticks, on a phone
 WIDTH = 520  # of a file's panel, in pixels before SCALE
 SCALE = 2
+FEWEST = 5  # seeds that have a band; fewer are drawn one by one
 LABELS = {  # what statistics and annotations are called on axes, with their units
     "entropy": "mean local entropy (bits)",
     "frequency": "important DCT coefficients (%)",
@@ -112,29 +114,58 @@ def agreement(curves: Curves, split: str) -> Layers:
     )
 
 
-def statistic(name: str, curves: Curves, everywhere: Mapping[str, float]) -> Layers:
-    """The mean of a statistic over the examples agreed on in each epoch, and over all examples (thin lines).
+def statistic(
+    name: str, curves: Curves, values: Mapping[str, np.ndarray], agreed: Curves, reach: float | None = None
+) -> Layers:
+    """The mean of a statistic over the examples agreed on in each epoch, in standard deviations from the mean of all, ± its standard error.
 
-    curves: split to (T,), in the statistic's unit, as from `shown`. everywhere: split to the mean over all its examples.
-    Figures 4 to 7 and 16 to 18 of the paper.
+    curves: split to (T,), in the statistic's unit, as from `shown`. values: split to (N,), of all its examples. agreed: split
+    to (T,), the fraction of them agreed on. reach: where the axis ends, for one scale of several statistics, see `reach_of`.
+    Figures 4 to 7 and 16 to 18 of the paper, which have the unit; the tip has both.
     """
+    drawn = with_numbers(curves)
     length = len(next(iter(curves.values())))
-    y = scaled(alt.Y, "value", LABELS.get(name, name))
-    flat = {split: np.full(length, mean) for split, mean in everywhere.items()}
-    x = epochs_axis(length)
+    rows = [
+        {"name": split, "at": t + 1, "own": number(curve[t])}
+        | dict(zip(("value", "low", "high"), map(number, deviations), strict=True))
+        for split, curve in drawn.items()
+        for t, deviations in enumerate(in_deviations(curve, values[split], agreed[split]).T)
+    ]
+    reach = reach or reach_of([(curve, values[split], agreed[split]) for split, curve in drawn.items()])
+    label, styles = LABELS.get(name, name), {split: SPLITS[split] for split in drawn or curves}
+    y = scaled(alt.Y, "value", "standard deviations from all", [-reach, reach])
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=epochs_axis(length), color=coloured(styles))
+    zero = alt.Chart(alt.InlineData(values=[{"value": 0}])).mark_rule(color=GREY, strokeWidth=1).encode(y=y)
+    pointed = [tooltip("value", "deviations", "+.3f"), tooltip("own", label, ".4~g")]
+    line = base.mark_line(strokeWidth=2.2, point={"size": 12}).encode(
+        y=y, strokeDash=dashed(styles), tooltip=[alt.Tooltip(field="name", title="split"), tooltip("at", "epoch", "d"), *pointed]
+    )  # fmt: skip
     ends = ", ".join(
-        f"{mean:.3g} on the {split} set" if np.isfinite(mean) else f"unknown on the {split} set"
-        for split, mean in everywhere.items()
+        f"{np.nanmean(each):.3g} on the {split} set" if np.isfinite(each).any() else f"unknown on the {split} set"
+        for split, each in values.items()
     )
-    styles = {split: SPLITS[split] for split in with_numbers(curves) | with_numbers(flat)}
-    return alt.layer(
-        lines(with_numbers(flat), x, y, styles, pointed=None, width=0.8, dots=0),
-        lines(with_numbers(curves), x, y, styles, pointed=("split", name, ".4~g")),
-    ).properties(
+    return alt.layer(zero, band(base, "low", "high", y, 0.2), line).properties(
         height=200,
-        description=f"Mean {name} of the examples that all networks get right, over epochs. The mean of all examples is "
-        f"{ends}.",
+        description=f"Mean {name} of the examples that all networks get right, over epochs, in standard deviations from the "
+        f"mean of all examples. That is {ends}.",
     )
+
+
+def in_deviations(curve: np.ndarray, values: np.ndarray, agreed: np.ndarray) -> np.ndarray:
+    """Mean over those agreed on (T,), and it less and plus its standard error, in deviations of all values (N,): (3, T)."""
+    known = values[np.isfinite(values)]
+    if not known.size or not known.std():
+        return np.full((3, len(curve)), np.nan)
+    mean = (curve - known.mean()) / known.std()
+    with np.errstate(divide="ignore"):
+        error = 1 / np.sqrt(agreed * len(known))
+    return np.array([mean, mean - error, mean + error])
+
+
+def reach_of(drawn: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    """Where an axis ends that holds all of these curves, see `in_deviations`: at 0.1 deviations at least."""
+    ends = [np.abs(found[np.isfinite(found)]) for each in drawn for found in [in_deviations(*each)]]
+    return max([0.1, *(float(1.05 * end.max()) for end in ends if end.size)])
 
 
 def with_numbers(curves: Curves) -> dict[str, np.ndarray]:
@@ -317,11 +348,13 @@ def arms(
     style: str = "%",
     step: str = "optimiser step",
 ) -> Layers:
-    """A curve per arm over steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E).
+    """A curve per arm over steps (E,): mean and 95 % t-interval over seeds of `validation` (S, E); of few seeds, each as a point.
 
     what, style: the numbers are, and how they are written, fractions as per cent by default. step: what a step is.
     """
     found = {arm: np.array([mean_interval(column) for column in values.T]) for arm, values in validation.items()}
+    if style == "%":  # the intervals of few seeds go beyond
+        found = {arm: np.clip(table, 0, 1) for arm, table in found.items()}
     rows = [
         {"name": arm, "at": step} | dict(zip(("value", "low", "high"), map(number, line), strict=True))
         for arm, table in found.items()
@@ -341,7 +374,19 @@ def arms(
     mean = base.mark_line(strokeWidth=2.2, point={"size": 14}).encode(
         y=y, strokeDash=dashed(styles), tooltip=[alt.Tooltip(field="name", title="arm"), tooltip("at", "step", "d"), *pointed]
     )  # fmt: skip
-    return alt.layer(band(base, "low", "high", y, 0.18), mean).properties(
+    if any(len(values) < FEWEST for values in validation.values()):
+        each = [
+            {"name": arm, "at": step, "value": number(value)}
+            for arm, values in validation.items()
+            for one in values
+            for step, value in zip(steps.tolist(), one, strict=True)
+        ]
+        seeds = alt.Chart(alt.InlineData(values=each)).mark_point(size=16, strokeWidth=1, opacity=0.6, aria=False)
+        x, y = steps_axis(steps, title=step), scaled(alt.Y, "value", what, format=style)
+        around: Any = seeds.encode(x=x, y=y, color=coloured(styles))
+    else:
+        around = band(base, "low", "high", y, 0.18)
+    return alt.layer(around, mean).properties(
         height=320,
         description=f"{what[0].upper()}{what[1:]} over steps, mean over seeds. At the last evaluation: {ends}.",
     )
@@ -367,7 +412,8 @@ def effects(
     rows = [
         {"name": f"{c.arm} − {c.baseline}", "with": c.baseline, "full": int(c.shown),
          "p": number(c.corrected_p)}
-        | {key: number(scale * value) for key, value in (("value", c.difference), ("low", c.low), ("high", c.high))}
+        | {key: number(scale * value)
+           for key, value in zip(("value", "low", "high"), (c.difference, *(within_bounds(c) if scale == 100 else (c.low, c.high))), strict=True)}
         for c in sorted(comparisons.values(), key=lambda c: -c.difference)
     ]  # fmt: skip
     known = {"shuffled": BLUE, "random": ORANGE}
@@ -432,8 +478,13 @@ def drawn(steps: np.ndarray, share: np.ndarray, top: float, arm: str) -> alt.Cha
     early, late = (int(np.argmax(line)) / parts for line in (share[0], share[-1]))
     colours = alt.Scale(scheme="cividis", domain=[0, top])
     legend = alt.Legend(title="share of the draws", format=".0%", tickCount=4)
-    chart = alt.Chart(alt.InlineData(values=rows)).mark_rect(aria=False, tooltip=True)
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_rect(aria=False)
+    pointed = [
+        tooltip("from", "after step", "d"), tooltip("to", "to step", "d"), tooltip("low", "from, of the order", ".0%"),
+        tooltip("high", "to, of the order", ".0%"), tooltip("share", "share of the draws", ".1%"),
+    ]  # fmt: skip
     return chart.encode(
+        tooltip=pointed,
         x=steps_axis(steps, "from"),
         x2=alt.X2(field="to"),
         y=scaled(alt.Y, "low", "part of the order", [0, 1], format="%", grid=False),
@@ -510,7 +561,10 @@ def fractions(title: str | None, top: float = 1) -> alt.Y:
 
 
 def epochs_axis(last: int) -> alt.X:
-    return scaled(alt.X, "at", "epoch", [1, max(last, 2)], tickMinStep=1, format="d")
+    # given one by one: Vega would also put some between two epochs and round their labels
+    step = next(size * 10**power for power in range(9) for size in (1, 2, 5) if last <= 10 * size * 10**power)
+    values = [1, *range(max(step, 2), max(last, 2) + 1, step)]
+    return scaled(alt.X, "at", "epoch", [1, max(last, 2)], values=values, format="d")
 
 
 def steps_axis(steps: np.ndarray, field: str = "at", title: str = "optimiser step") -> alt.X:

@@ -274,7 +274,8 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
         if np.isnan(row.get("difference", np.nan)):
             cells += ["", "", ""]
         else:
-            bounds = f"{100 * row['low']:+.2f}, {100 * row['high']:+.2f}"
+            # of accuracies: Student's interval of two seeds goes beyond
+            bounds = f"{max(100 * row['low'], -100):+.2f}, {min(100 * row['high'], 100):+.2f}"
             cells += [f"{100 * row['difference']:+.2f}", bounds, small(row["corrected_p"])]
         rows.append(cells)
     return rows

@@ -193,6 +193,15 @@ def test_every_pattern_has_its_sentence(gain, order, anti, sentence):
     assert answer(found, table, guess=0.1) == sentence
 
 
+def test_two_seeds_cannot_tell_and_their_interval_stays_within_what_accuracies_can_differ_by():
+    found = compare({"shuffled": np.array([0.9, 0.8]), "curriculum": np.array([0.7, 0.75])})
+    assert found["curriculum"].low < -1
+    assert "between −100 and +83 points" in verdict(found["curriculum"])
+    table = pd.DataFrame({"test_at_best_low": [0.6]}, index=["shuffled"])
+    said = answer(found, table, guess=0.1)
+    assert said == "Too few seeds (2) to tell; curriculum came out 12.5 points lower than shuffled training."
+
+
 def test_verdict_of_too_few_seeds():
     results = {arm: values[:5] for arm, values in ARMS.items()}
     text = verdict(compare(results)["curriculum"])

@@ -441,7 +441,7 @@ def measured(place, digits):
     for seed in (0, 1):
         words = ["data=folder", "resize=null", "crop=null", "batch_size=27", "networks=2", "epochs=1", f"seed={seed}"]
         assert train.main(["--mode", "measure", *words, "statistics=[entropy]", f"root={digits}"]) == 0
-    experiment = client.get_experiment_by_name("measure-folder").experiment_id
+    experiment = client.get_experiment_by_name(f"measure-{digits.name}").experiment_id
     return client.search_runs([experiment], "tags.phase = 'measure'", order_by=["attributes.start_time ASC"])
 
 
@@ -468,7 +468,7 @@ def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
     # files that are gone, of the newer one: the older one serves, and that is said
     shutil.rmtree(url2pathname(urlparse(newer.info.artifact_uri).path))
     split = load(compose([*SMALL, f"root={digits}"], "curriculum")).train
-    found = record_of(None, None, "agreement", split, "folder", "data", tracking.open_store())
+    found = record_of(None, None, "agreement", split, "folder", str(digits), tracking.open_store())
     assert (
         found[1] == f"measurement {older.info.run_id}"
         and f"measurement={newer.info.run_id} is passed over" in found[2][0]

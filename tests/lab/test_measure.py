@@ -26,8 +26,8 @@ def test_runs_and_parameters(store, digits):
     parameters = store.parent.data.params
     assert parameters["root"] == str(digits) and parameters["networks"] == "3" and parameters["seed"] == "0"
     assert parameters["lr"] == "0.004" and parameters["record"] == "during"
-    assert store.parent.data.tags["data"] == "folder"
-    assert store.client.get_experiment(store.parent.info.experiment_id).name == "measure-folder"
+    assert store.parent.data.tags["data"] == digits.name
+    assert store.client.get_experiment(store.parent.info.experiment_id).name == f"measure-{digits.name}"
 
 
 @pytest.mark.slow

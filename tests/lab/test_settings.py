@@ -33,6 +33,7 @@ from lab.settings import (
     MeasureSettings,
     compose,
     compose_sweep,
+    known_as,
     type_of,
 )
 
@@ -54,6 +55,19 @@ def test_words_come_before_the_preset_and_the_preset_before_the_defaults():
     assert config.lr == preset.lr != default.lr
     assert config.momentum == default.momentum
     assert compose(["lr=0.5", "data=folder"]).lr == 0.5  # wherever data= stands
+
+
+def test_a_root_alone_means_a_folder_of_ones_own(tmp_path):
+    assert compose(["root=~/pets"]).data == "folder" and compose(["root=~/pets"]).crop == compose(["data=folder"]).crop
+    assert compose(["root=x", "data=cifar10"]).data == "cifar10" and compose([]).data == "digits"
+    (tmp_path / "my.yaml").write_text("data: voc\n")
+    assert compose(["root=x"], file=tmp_path / "my.yaml").data == "voc"
+
+
+def test_images_of_ones_own_are_known_by_their_folder():
+    assert known_as("folder", "/data/my pets/") == "my pets" and known_as("folder", "/data/a:b#c") == "a_b_c"
+    assert known_as("csv", "/data/table.csv") == "table" and known_as("cifar10", "/data/x") == "cifar10"
+    assert known_as("folder", "/") == "folder"
 
 
 def test_later_words_win():

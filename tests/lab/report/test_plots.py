@@ -11,6 +11,7 @@ import pytest
 import vl_convert
 from PIL import Image
 
+from curricula import compare
 from lab.report import plots
 
 EPOCHS = 12
@@ -24,6 +25,7 @@ CURVES = {
     "false_positive_agreement": AGREEMENT / 5,
 }
 STATISTIC = np.linspace(4, 6, EPOCHS)
+VALUES = {"train": np.linspace(4, 7, 50), "test": np.linspace(5, 7, 50)}
 NAMES = ["a.b", "x[0]", "n:Q", 'it\'s "so" \\', "$1_2$", "<b>"]  # what Vega-Lite would read as more than a name
 STEPS = np.arange(10, 60, 10)
 
@@ -34,7 +36,7 @@ def plots_of_all_kinds(name: str = "entropy") -> dict[str, Any]:
     named = {each: draw.random(EPOCHS) for each in NAMES}
     return {
         "agreement": plots.agreement(CURVES, "train"),
-        "statistic": plots.statistic(name, shown, {"train": 5.5, "test": 5.8}),
+        "statistic": plots.statistic(name, shown, VALUES, {split: AGREEMENT for split in VALUES}),
         "kinds": plots.kinds(name, named, AGREEMENT, "train"),
         "histogram": plots.histogram(draw.normal(5, 1, 500), name),
         "mistakes": plots.mistakes({"train": CURVES, "test": CURVES}),
@@ -107,7 +109,7 @@ def test_names_are_values_and_never_fields(name):
         return own.union(*map(fields, below))
 
     spec = plots_of_all_kinds("a.b[0]:Q")[name].to_dict()
-    assert fields(spec) <= {*["at", "name", "value", "low", "high", "lower_bound", "agreement", "chance_agreement", "accuracy", "examples", "share", "from", "to", "x", "y", "i", "never", "shade"]}  # fmt: skip
+    assert fields(spec) <= {*["at", "name", "value", "low", "high", "lower_bound", "agreement", "chance_agreement", "accuracy", "examples", "share", "from", "to", "x", "y", "i", "never", "shade", "own"]}  # fmt: skip
 
 
 def test_agreement():
@@ -131,23 +133,32 @@ def test_agreement():
 def test_a_statistic_is_shown_where_agreement_is_high():
     """As the paper does: from epoch 5 on, where agreement exceeds 20 %."""
     shown = plots.shown(np.arange(8.0), np.array([0.9] * 6 + [0.2, 0.21]))
-    chart = plots.statistic("entropy", {"train": shown}, {"train": np.nan})
-    (everywhere, lines) = rows_of(chart)
-    assert everywhere == [] and curve_of(lines, "train") == [None] * 4 + [4, 5, None, 7]
-    assert "unknown" in chart.to_dict()["description"]
-    for name, label in {"entropy": "mean local entropy (bits)", "a.b[0]:Q": "a.b[0]:Q"}.items():
-        chart = plots.statistic(name, {"train": STATISTIC}, {"train": 5.5})
-        assert {part["encoding"]["y"]["title"] for part in parts_of(chart.to_dict())} == {label}
-        assert set(curve_of(rows_of(chart)[0], "train")) == {5.5}
+    chart = plots.statistic(
+        "entropy", {"train": shown}, {"train": np.array([3.0, 5, np.nan])}, {"train": np.full(8, 0.5)}
+    )
+    _, band, line = rows_of(chart)
+    assert curve_of(line, "train") == [None] * 4 + [0, 1, None, 3] and [row["own"] for row in line][-1] == 7
+    assert [(row["low"], row["high"]) for row in band if row["value"] == 3] == [(2, 4)]  # of one example in two
+    assert {str(part["encoding"]["y"]["scale"]["domain"]) for part in parts_of(chart.to_dict())} == {"[-4.2, 4.2]"}
+    assert "That is 4 on the train set" in chart.to_dict()["description"]
+    nothing = plots.statistic("entropy", {"train": shown}, {"train": np.full(3, np.nan)}, {"train": np.full(8, 0.5)})
+    assert "unknown" in nothing.to_dict()["description"]
 
 
 def test_a_curve_without_numbers_has_no_entry_in_the_legend():
     nothing = np.full(EPOCHS, np.nan)
     assert legend_of(plots.agreement(CURVES | {"chance_agreement": nothing}, "train")) == ["agreement", "accuracy"]
-    chart = plots.statistic("entropy", {"train": STATISTIC, "test": nothing}, {"train": 5.5, "test": np.nan})
+    chart = plots.statistic("entropy", {"train": STATISTIC, "test": nothing}, VALUES, {"train": AGREEMENT})
     assert legend_of(chart) == ["train"]
     chart = plots.kinds("side", {"left": AGREEMENT, "right": nothing}, AGREEMENT, "test")
     assert legend_of(chart) == ["all examples", "left"]
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"), [(1, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 6, 8, 10, 12, 14, 16]), (60, [1, 10, 20, 30, 40, 50, 60])]
+)  # fmt: skip
+def test_ticks_are_epochs(last, ticks):
+    assert plots.epochs_axis(last).to_dict()["axis"]["values"] == ticks
 
 
 def test_kinds_beside_the_whole():
@@ -200,7 +211,7 @@ def test_styles_differ_by_dash_and_by_colour():
 
 
 def test_arms_have_one_colour_and_dash_each_with_their_interval():
-    validation = {"anti": np.array([[0.5, 0.6], [0.7, 0.8]]), "shuffled": np.array([[0.5, 0.6], [0.5, 0.6]])}
+    validation = {"anti": np.tile([[0.5, 0.6], [0.7, 0.8]], (3, 1)), "shuffled": np.tile([0.5, 0.6], (6, 1))}
     chart = plots.arms(np.array([10, 20]), validation)
     (band, mean) = rows_of(chart)
     assert band == mean and legend_of(chart) == list(validation)
@@ -209,6 +220,15 @@ def test_arms_have_one_colour_and_dash_each_with_their_interval():
     for part in parts_of(chart.to_dict()):
         assert part["encoding"]["color"]["scale"]["range"] == [plots.ARMS[arm][0] for arm in validation]
     assert len({str(style) for style in plots.ARMS.values()}) == 4
+
+
+def test_few_seeds_are_drawn_one_by_one_and_accuracies_stay_between_0_and_100_per_cent():
+    validation = {"shuffled": np.array([[0.9, 0.4], [0.1, 0.4]])}
+    seeds, mean = rows_of(plots.arms(np.array([10, 20]), validation))
+    assert [row["value"] for row in seeds] == [0.9, 0.4, 0.1, 0.4]
+    assert (mean[0]["low"], mean[0]["high"]) == (0, 1)
+    two = compare({"shuffled": np.array([0.9, 0.8]), "curriculum": np.array([0.7, 0.75])})
+    assert {row["low"] for rows in rows_of(plots.effects(two)) for row in rows if "low" in row} == {-100}
 
 
 def test_pacing():
@@ -259,7 +279,7 @@ def test_one_epoch_and_nothing_to_draw(tmp_path):
     for number, chart in enumerate(
         [
             plots.agreement(one, "train"),
-            plots.statistic("entropy", {"train": nothing}, {"train": 5.5}),
+            plots.statistic("entropy", {"train": nothing}, VALUES, {"train": AGREEMENT}),
             plots.histogram(np.ones(10), "segments"),
         ]
     ):
