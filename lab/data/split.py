@@ -43,6 +43,12 @@ class Split:
         image = self.originals[i]
         return image if isinstance(image, np.ndarray) else read_image(image)
 
+    def take(self, index: np.ndarray) -> "Split":
+        """The examples `index`, in that order."""
+        whole, known = self.originals, {name: values[index] for name, values in self.annotations.items()}
+        originals = whole[index] if isinstance(whole, np.ndarray) else [whole[i] for i in index]
+        return Split(self.images.take(index), self.labels[index], [self.ids[i] for i in index], originals, known)
+
     @cached_property
     def digest(self) -> str:
         """A digest of the images before resizing: with equal ids, whether two splits are of the same images."""
