@@ -31,6 +31,7 @@ from agreement.measures import accuracy_deviation as accuracy_deviation
 from agreement.measures import agreement_by_kind as agreement_by_kind
 from agreement.measures import beats_commonest as beats_commonest
 from agreement.measures import chance_agreement as chance_agreement
+from agreement.measures import class_accuracy as class_accuracy
 from agreement.measures import commonest as commonest
 from agreement.measures import exact_match as exact_match
 from agreement.measures import excess_agreement as excess_agreement

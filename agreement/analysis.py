@@ -27,6 +27,7 @@ from agreement.measures import (
     agreement_by_kind,
     beats_commonest,
     chance_agreement,
+    class_accuracy,
     commonest,
     excess_agreement,
     false_positive_agreement,
@@ -172,6 +173,8 @@ def curves_of(
     } | {f"agreed_{name}": statistic_curve(correct, column.to_numpy()) for name, column in statistics.items()}
     with suppress(ValueError):  # a loop of one's own need not note a loss
         curves["loss"] = record.series(f"{split}/loss").mean(axis=0)
+    if not record.multi_label:
+        curves["balanced_accuracy"] = class_accuracy(correct, record.labels(split)).mean(axis=1)
     if not record.is_complete(split):
         curves["known"] = record.known(split).mean(axis=(0, 2))
     return curves
@@ -182,6 +185,27 @@ def examples_table(record: LearningRecord, statistics: Mapping[str, "pd.DataFram
     import pandas as pd  # here: see `agreement`
 
     return pd.concat([split_table(record, split, table) for split, table in statistics.items()], ignore_index=True)
+
+
+def classes_table(record: LearningRecord) -> "pd.DataFrame":
+    """The accuracy in every class after every epoch, averaged over networks: columns split, class, examples, epoch, accuracy.
+
+    Without rows where examples have sets of labels.
+    """
+    import pandas as pd  # here: see `agreement`
+
+    tables = []
+    for split in () if record.multi_label else record.splits:
+        labels, counts = np.unique(record.labels(split), return_counts=True)
+        found = class_accuracy(record.correct(split), record.labels(split))
+        columns = {
+            "class": np.repeat([record.label_name(label) for label in labels], len(found)),
+            "examples": np.repeat(counts, len(found)),
+            "epoch": np.tile(np.arange(1, len(found) + 1), len(labels)),
+            "accuracy": found.T.ravel(),
+        }
+        tables.append(pd.DataFrame({"split": split, **columns}))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") -> "pd.DataFrame":

@@ -27,6 +27,23 @@ def mean_accuracy(correct: np.ndarray) -> np.ndarray:
     return accuracy(correct).mean(axis=0)
 
 
+def class_accuracy(correct: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Accuracy in each of the C classes that `labels` (N,) has, sorted, averaged over networks, (T, C), from `correct` (K, T, N).
+
+    Its mean over classes is the balanced accuracy (Brodersen et al., "The Balanced Accuracy and Its Posterior Distribution",
+    2010), which a large class does not rule. Raises ValueError unless there is a label for each example.
+
+    >>> class_accuracy(np.array([[[True, True, False]]]), np.array([0, 0, 7]))
+    array([[1., 0.]])
+    """
+    correct, labels = check_correct(correct), np.asarray(labels)
+    if labels.shape != correct.shape[2:]:
+        raise ValueError(f"there must be {correct.shape[2]} labels, one an example, not shape {labels.shape}")
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    by_class = [np.bincount(which, right.sum(axis=0, dtype=np.int32)) for right in _by_epoch(correct)]
+    return np.array(by_class) / (counts * len(correct))
+
+
 def accuracy_deviation(correct: np.ndarray) -> np.ndarray:
     """Standard deviation of the accuracy over networks, (T,), from `correct` (K, T, N).
 

@@ -6,6 +6,7 @@ when it is first used, because torch takes long to import.
 
 from typing import TYPE_CHECKING, Any
 
+from curricula.by_class import class_table as class_table
 from curricula.comparison import Comparison as Comparison
 from curricula.comparison import compare as compare
 from curricula.comparison import detectable_difference as detectable_difference

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agreement.record import read_lines
+from curricula.by_class import balanced_interval
 from curricula.comparison import Comparison, orders_of
 from curricula.significance import mean_interval
 
@@ -99,13 +100,16 @@ def picked(arms: Sequence[Arm], folders: Sequence[Path]) -> list[int]:
     return [number for _, number in best.values()]
 
 
-def table_of(outcome: Outcome, comparisons: Mapping[str, Comparison]) -> "pd.DataFrame":
+def table_of(
+    outcome: Outcome, comparisons: Mapping[str, Comparison], labels: np.ndarray | None = None
+) -> "pd.DataFrame":
     """A row for each arm: means with 95 % intervals, and the paired differences from the baseline; below it a row for each
     other comparison of the arm, named as in `compare`, with the differences alone.
 
     Of several orders the one with the largest gain comes first; the baseline is above all. Test accuracies and the
     area under the validation curve are fractions; `steps_until` is the median over seeds of the first step at which the
-    validation accuracy reaches what the baseline of the same seed ends with.
+    validation accuracy reaches what the baseline of the same seed ends with. With the labels (N,) of the test examples there
+    is the balanced accuracy, `balanced_at_best`, too.
     """
     import pandas as pd  # here, because it takes long to import
 
@@ -122,6 +126,10 @@ def table_of(outcome: Outcome, comparisons: Mapping[str, Comparison]) -> "pd.Dat
             numbers["validation_area"] = area_under_curve(outcome.steps, curve)
         for name, values in numbers.items():
             row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
+        if labels is not None:
+            row["balanced_at_best"], row["balanced_at_best_low"], row["balanced_at_best_high"] = balanced_interval(
+                outcome.at_best[arm], labels
+            )
         if curve is not None:
             row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
         rows[arm] = row

@@ -92,6 +92,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     labels = data.classes_of(given.train.labels)
     noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
     noise = noise if settings.label_noise else ""
+    if settings.imbalance != 1:
+        noise = f"{noise or f' seed={settings.seed}'} imbalance={settings.imbalance:g}"
     scores, descending, notes, cost = {}, {}, [], 0
     with Progress(console, trainings, settings.evaluations) as progress:
         for metric in metrics:
@@ -177,7 +179,11 @@ def compare(settings: CompareSettings, console: Any) -> str:
             comparisons = (
                 curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
             )
-            table = table_of(outcome, comparisons)
+            one_label = None if data.multi_label else data.test.labels
+            table = table_of(outcome, comparisons, one_label)
+            by_class = None
+            if one_label is not None:
+                by_class = curricula.class_table(outcome.at_best, one_label, train.labels, data.classes)
             against = [c for c in comparisons.values() if c.baseline == "shuffled_longer"]
             paid = price(cost, steps / batches, more / batches, against) if cost else ""
             message = answer(comparisons, table, commonest(data.test.labels), paid)
@@ -188,11 +194,11 @@ def compare(settings: CompareSettings, console: Any) -> str:
             )
             summary = write_comparison(
                 work / "findings", outcome, table, comparisons, message, pacing, by, title, notes,
-                plain(settings), tracked.parent,
+                plain(settings), tracked.parent, by_class,
             )  # fmt: skip
             tracked.publish([point_of(table, tracked.times()[-1])])
             describe(client, tracked.parent, message, summary, list(named))
-        print_comparison(console, outcome, table, comparisons, message, by, notes, tracked.parent)
+        print_comparison(console, outcome, table, comparisons, message, by, notes, tracked.parent, by_class)
         discard(work)
     return tracked.parent
 
@@ -361,7 +367,7 @@ def train_arms(
 
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
     """The comparison's numbers, found at that time; at step 0, as single numbers, which MLflow's charts draw as bars."""
-    wanted = [name for name in ("test_at_best", "difference", "corrected_p") if name in table]
+    wanted = [name for name in ("test_at_best", "balanced_at_best", "difference", "corrected_p") if name in table]
     names = {arm: re.sub(r"[^\w. :-]", "_", str(arm)) for arm in table.index}  # MLflow takes no + and no path
     return (
         0,

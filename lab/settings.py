@@ -107,6 +107,12 @@ class Settings:
         at_least=0,
         at_most=1,
     )
+    imbalance: float = setting(
+        1.0,
+        "train examples of the first class for one of the last: a long tail is drawn from the seed, the test set stays whole; "
+        "1 keeps all examples",
+        at_least=1,
+    )
     validation: float = setting(
         0.1,
         "fraction of the train set that a comparison holds out to choose the best step by; no label noise there",

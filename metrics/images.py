@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from metrics._libtiff import damage_told
+
+T = TypeVar("T")
 # of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 LARGEST_STRIP = 2**22  # pixels that are converted at a time
@@ -14,20 +17,21 @@ MOST_SCANS = 100  # of a JPEG file; a progressive one has some ten, and each tak
 DECODING = 2  # raised when a file is decoded to other values than before: what was computed from them is then not used
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, bits: int = 16) -> np.ndarray:
     """Decode an image file to 8 bits per channel.
 
     Parameters
     ----------
     path : the file, of one of FORMATS whatever its name; of one with several frames the first is read. The
         orientation that a camera noted (EXIF) is applied, as viewers do.
+    bits : of 16-bit files, how many bits their values have, 8 to 16, see `value_bits`; a value beyond is white.
 
     Returns
     -------
     uint8 array, (H, W) for grey files and (H, W, 3) RGB for all others:
 
     - black and white become 0 and 255;
-    - 16-bit values keep their high byte, which undoes the usual widening ``257 * v``;
+    - 16-bit values keep the high 8 of their bits, which undoes the usual widening ``257 * v``;
     - a palette is looked up; transparency, of whatever kind, is composited over white, as a viewer shows it;
     - CMYK, YCbCr, HSV and Lab are converted to RGB by Pillow, without a colour profile.
 
@@ -40,16 +44,39 @@ def read_image(path: str | Path) -> np.ndarray:
     FileNotFoundError, PermissionError, IsADirectoryError
         As ``open`` does.
     """
+    return _read(path, lambda image: eight_bit(image, bits))
+
+
+def brightest_value(path: str | Path) -> int:
+    """The largest value of a 16-bit grey file, 0 to 65,535. Raises as `read_image`."""
+
+    def largest(image: Image.Image) -> int:
+        image.load()
+        return int(_wide(image).max())
+
+    return _read(path, largest)
+
+
+def value_bits(largest: int) -> int:
+    """How many bits the values of a camera have whose 16-bit files hold no larger one: 8, 10, 12, 14 or 16.
+
+    >>> value_bits(4095), value_bits(4096)
+    (12, 14)
+    """
+    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 1 << bits)
+
+
+def _read(path: str | Path, look: Callable[[Image.Image], T]) -> T:
     with Path(path).open("rb") as file:
         try:
-            with Image.open(file, formats=FORMATS) as image:
+            with damage_told(), Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
                 if image.format in ("JPEG", "MPO"):
                     file.seek(0)
                     if (scans := file.read().count(b"\xff\xda")) > MOST_SCANS:
                         raise ValueError(f"{scans} scans are more than the {MOST_SCANS} allowed")
-                return eight_bit(image)
+                return look(image)
         except UnidentifiedImageError as error:
             kind = _kind_of_tiff(file)
             why = f"{kind} is not read" if kind else f"it is not {', '.join(FORMATS)}, or is damaged"
@@ -78,11 +105,11 @@ def _kind_of_tiff(file: IO[bytes]) -> str:
     return f"a TIFF of {bands} band{'s' if bands > 1 else ''} of {values} values of {bits} bits" if whole else ""
 
 
-def eight_bit(image: Image.Image) -> np.ndarray:
+def eight_bit(image: Image.Image, bits: int = 16) -> np.ndarray:
     """An opened image as `read_image` returns it. Raises ValueError where its values have no 8-bit form."""
     image.load()  # by which a TIFF is turned already
     turn = _TURNS.get(_orientation(image))
-    pixels = _pixels(image)
+    pixels = _pixels(image, bits)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
@@ -105,14 +132,11 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
+def _pixels(image: Image.Image, bits: int) -> np.ndarray:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined 8-bit form")
     if image.mode.startswith("I"):  # I;16 in its byte orders, and I, as which some 16-bit files are opened
-        wide = np.asarray(image)
-        if wide.min() < 0 or wide.max() > 65535:
-            raise ValueError(f"integer pixels from {wide.min()} to {wide.max()} do not fit 16 bits")
-        return (wide >> 8).astype(np.uint8)
+        return np.minimum(_wide(image) >> (bits - 8), 255).astype(np.uint8)
     grey = image.mode in ("1", "L", "LA", "La")
     image.load()
     width, height = image.size
@@ -125,6 +149,13 @@ def _pixels(image: Image.Image) -> np.ndarray:
             strip = Image.alpha_composite(white, _with_alpha(strip))
         values[top : top + rows] = np.asarray(strip.convert("L" if grey else "RGB"))
     return values
+
+
+def _wide(image: Image.Image) -> np.ndarray:
+    wide = np.asarray(image)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise ValueError(f"integer pixels from {wide.min()} to {wide.max()} do not fit 16 bits")
+    return wide
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:

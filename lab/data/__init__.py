@@ -18,6 +18,7 @@ from lab.data.csv import csv as load_csv
 from lab.data.digits import digits as load_digits
 from lab.data.folder import folder as load_folder
 from lab.data.huggingface import huggingface as load_huggingface
+from lab.data.imbalance import long_tailed
 from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
 from lab.data.npz import npz as load_npz
 from lab.data.pixels import Images as Images
@@ -73,6 +74,7 @@ def load(settings: Settings) -> Data:
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
     data = function(**values | paths)
     check_labels(settings.data, data)
+    data = long_tailed(data, settings.imbalance, settings.seed)
     if data.multi_label and settings.label_smoothing:
         raise UserError(f"label_smoothing={settings.label_smoothing}: the examples have sets of labels; give 0")
     if len(np.unique(data.train.labels)) == 1:

@@ -1,5 +1,6 @@
 """Image files as the images of a split: decoded and resized once, into a file of pixels in the cache."""
 
+import contextlib
 import hashlib
 import json
 from collections import deque
@@ -14,10 +15,11 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
+from agreement.record import replace_text
 from lab.data.pixels import Images, begins_of
-from lab.data.split import Split
+from lab.data.split import Narrow, Split
 from lab.errors import UserError
-from metrics.images import DECODING, FORMATS, read_image
+from metrics.images import DECODING, FORMATS, brightest_value, read_image, value_bits
 from metrics.table import cores
 
 DOWNLOAD_ERRORS = (OSError, ValueError, RuntimeError, HTTPException, TarError)  # of torchvision's downloads
@@ -45,8 +47,10 @@ def read_splits(
     Every file is decoded before any training. Raises UserError naming a bad one; with `skip_bad_images` it is left out.
     """
     glances = [[glance(path) for path in part.paths] for part in parts]
+    wide = [file for of_part in glances for file in of_part if file.wide]
+    bits = used_bits(wide, cache / "pixels") if wide else 16
     channels = 1 if all(file.grey for of_part in glances for file in of_part) else 3
-    read = [decoded(of_part, channels, resize, cache / "pixels") for of_part in glances]
+    read = [decoded(of_part, channels, resize, cache / "pixels", bits) for of_part in glances]
     bad = [why for _, _, of_part in read for why in of_part]
     if bad and not skip_bad_images:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -63,21 +67,34 @@ def read_splits(
             if name != name.encode(errors="replace").decode():
                 raise UserError(f"{files.folder}: {name!r} has letters that are not UTF-8; rename the file or folder")
         annotations = {name: values[kept] for name, values in files.annotations.items()}
-        splits.append(Split(images, files.labels[kept].astype(np.int64), ids, paths, annotations))
-    notes = (f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}",) if bad else ()
-    return splits, notes
+        originals = paths if bits == 16 else Narrow(paths, bits)
+        splits.append(Split(images, files.labels[kept].astype(np.int64), ids, originals, annotations))
+    notes = [f"{len(bad)} unreadable image{'s' if len(bad) > 1 else ''} left out, the first: {bad[0]}"] if bad else []
+    if bits < 16:
+        high = ", of which the high 8 are kept" if bits > 8 else ""
+        notes.append(
+            f"{len(wide):,} 16-bit files hold no value above {2**bits - 1:,}: they are taken for {bits} bits{high}"
+        )
+    sizes = [file.pixels for of_part in glances for file in of_part if file.pixels]
+    if max(sizes) >= 2 * min(sizes):
+        notes.append(
+            f"the images have {min(sizes):,} to {max(sizes):,} pixels, on which statistics depend; statistics_resize= takes "
+            "entropy and frequency of squares of one size"
+        )
+    return splits, tuple(notes)
 
 
 @dataclass(frozen=True)
 class Glance:
     """What there is to know of an image file before it is decoded.
 
-    grey: whether its header says that it decodes to grey. pixels: their number. Of one that cannot be read, True and 0.
+    grey: whether its header says that it decodes to grey. wide: whether its values have 16 bits. pixels: their number. Of one that cannot be read, True and 0.
     mark: changes when the file does, even where another file gets its name, size and date, and when it becomes readable.
     """
 
     path: Path
     grey: bool
+    wide: bool
     pixels: int
     mark: list[str | int]
 
@@ -93,21 +110,47 @@ def glance(path: Path) -> Glance:
             mark.append(hashlib.sha256(ends + file.read(ENDS)).hexdigest())
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")  # I: 16 bits
-                return Glance(path, grey, image.width * image.height, mark)
+                wide = image.mode.startswith("I")
+                return Glance(
+                    path, wide or image.mode in ("1", "L", "LA", "La"), wide, image.width * image.height, mark
+                )
     except Exception:  # Pillow meets bad bytes with errors of many types
-        return Glance(path, True, 0, mark)
+        return Glance(path, True, False, 0, mark)
+
+
+def used_bits(files: Sequence[Glance], folder: Path) -> int:
+    """How many bits the values of 16-bit files have, by the largest of all, see `metrics.images.value_bits`.
+
+    What was found once is kept in `folder` while the files are the same. Files that cannot be read do not count.
+    """
+    key = hashlib.sha256(json.dumps(["brightest", *(file.mark for file in files)]).encode()).hexdigest()
+    kept = folder / f"{key[:32]}.brightest"
+    with contextlib.suppress(OSError, ValueError):
+        return value_bits(int(kept.read_text("ascii")))
+
+    def look(file: Glance) -> int:
+        try:
+            return brightest_value(file.path)
+        except (ValueError, OSError):
+            return 0
+
+    with ThreadPoolExecutor(cores()) as threads:
+        largest = max(threads.map(look, files))
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(kept, str(largest))
+    return value_bits(largest)
 
 
 def decoded(
-    files: Sequence[Glance], channels: int, resize: int | None, folder: Path
+    files: Sequence[Glance], channels: int, resize: int | None, folder: Path, bits: int = 16
 ) -> tuple[Images, np.ndarray, list[str]]:
     """Images as networks see them, in a file of `folder`; indices (n,) of those that can be read; what is wrong with the others.
 
     The file is made once and used again while the image files are the same, unless one could not be read then and can
     be now. Whoever comes while another process makes it waits.
     """
-    key = hashlib.sha256(json.dumps([channels, resize, [file.mark for file in files], DECODING]).encode()).hexdigest()
+    about_all = [channels, resize, [file.mark for file in files], DECODING, *([bits] if bits < 16 else [])]
+    key = hashlib.sha256(json.dumps(about_all).encode()).hexdigest()
     pixels, about = folder.absolute() / f"{key[:32]}.npy", folder.absolute() / f"{key[:32]}.npz"
     folder.mkdir(parents=True, exist_ok=True)
     found = read_pixels(pixels, about, files)
@@ -115,7 +158,7 @@ def decoded(
         with FileLock(pixels.with_suffix(".lock")):
             found = read_pixels(pixels, about, files)
             if found is None:
-                found = write_pixels(pixels, about, files, channels, resize)
+                found = write_pixels(pixels, about, files, channels, resize, bits)
     return found
 
 
@@ -135,18 +178,18 @@ def read_pixels(pixels: Path, about: Path, files: Sequence[Glance]) -> tuple[Ima
 
 
 def write_pixels(
-    pixels: Path, about: Path, files: Sequence[Glance], channels: int, resize: int | None
+    pixels: Path, about: Path, files: Sequence[Glance], channels: int, resize: int | None, bits: int = 16
 ) -> tuple[Images, np.ndarray, list[str]]:
     """Write the images, block by block, and at last `about`: with it the file of pixels is whole."""
     shapes: list[tuple[int, ...]] = []
-    kept, bad, source = [], [], hashlib.sha256(bytes([DECODING]))
+    kept, bad, source = [], [], hashlib.sha256(bytes([DECODING, bits] if bits < 16 else [DECODING]))
     about.unlink(missing_ok=True)
     draft = pixels.with_suffix(".tmp")  # always the same, so that what killed attempts leave does not add up
     header = {"descr": "|u1", "fortran_order": False}
     try:
         with draft.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {**header, "shape": (0, channels)})
-            for i, (image, said) in enumerate(decode(files, channels, resize)):
+            for i, (image, said) in enumerate(decode(files, channels, resize, bits)):
                 if image is None:
                     bad.append(said)
                     continue
@@ -169,7 +212,7 @@ def write_pixels(
 
 
 def decode(
-    files: Sequence[Glance], channels: int = 3, resize: int | None = None
+    files: Sequence[Glance], channels: int = 3, resize: int | None = None, bits: int = 16
 ) -> Iterator[tuple[np.ndarray | None, str]]:
     """Every image as a network sees it and the digest of its file, or None and what is wrong with it.
 
@@ -179,7 +222,7 @@ def decode(
     def one(file: Glance) -> tuple[np.ndarray | None, str]:
         try:
             content = hashlib.sha256(file.path.read_bytes()).hexdigest()
-            return as_network_input(read_image(file.path), channels, resize), content
+            return as_network_input(read_image(file.path, bits), channels, resize), content
         except (ValueError, OSError) as error:
             return None, str(error)
 

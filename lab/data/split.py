@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,19 @@ TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev")
 TEST_SHARE = 0.2  # of examples that come without splits
 
 
+class Narrow(Sequence):
+    """The images of files whose 16-bit values have fewer bits, read when they are looked at."""
+
+    def __init__(self, paths: list[Path], bits: int):
+        self.paths, self.bits = paths, bits
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]  # nobody takes slices
+        return read_image(self.paths[i], self.bits)
+
+
 @dataclass(frozen=True)
 class Split:
     """Labelled images of one split.
@@ -25,14 +39,14 @@ class Split:
     images: what the networks see before cropping.
     labels: int64 (N,) class indices; of a multi-label set, sets of classes: bit c is set where class c is there.
     ids: N stable names, the index in the original order or the path below the split's folder.
-    originals: what the statistics are measured on: uint8 (N, H, W[, 3]), or the paths of N files.
+    originals: what the statistics are measured on: uint8 (N, H, W[, 3]), a sequence of N such images, or the paths of N files.
     annotations: numbers (N,), NaN where there is none, or kinds (N,), strings, that are known of the examples.
     """
 
     images: Images
     labels: np.ndarray
     ids: list[str]
-    originals: np.ndarray | list[Path]
+    originals: np.ndarray | Sequence[Path] | Sequence[np.ndarray]
     annotations: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -42,6 +56,16 @@ class Split:
         """The image of an example before resizing, uint8 (H, W[, 3]), decoded where it is a file."""
         image = self.originals[i]
         return image if isinstance(image, np.ndarray) else read_image(image)
+
+    def take(self, index: np.ndarray) -> "Split":
+        """The examples `index`, in that order."""
+        whole, known = self.originals, {name: values[index] for name, values in self.annotations.items()}
+        originals: Any = whole[index] if isinstance(whole, np.ndarray) else None
+        if isinstance(whole, Narrow):
+            originals = Narrow([whole.paths[i] for i in index], whole.bits)
+        elif originals is None:
+            originals = [whole[i] for i in index]
+        return Split(self.images.take(index), self.labels[index], [self.ids[i] for i in index], originals, known)
 
     @cached_property
     def digest(self) -> str:

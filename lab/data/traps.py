@@ -50,11 +50,10 @@ def same_images(parts: list[Images]) -> list[list[tuple[int, int]]]:
 
 
 def dark(train: Split, test: Split) -> tuple[str, ...]:
-    """Whether no pixel of a set is as bright as a quarter of white: 16-bit files of 12 bits, of which 4 are left."""
+    """Whether no pixel of a set is as bright as a quarter of white, as of 16-bit images of 12 bits that no file tells of."""
     brightest = max(int(split.images.pixels.max()) for split in (train, test))
     if brightest >= 64:
         return ()
     return (
-        f"all images are dark: the brightest value is {brightest} of 255. 16-bit files keep their high 8 bits; files of 10 or 12 bits "
-        "must be scaled to 16 before",
+        f"all images are dark: the brightest value is {brightest} of 255; if they were made of 10 or 12 bits, scale them to 8 or 16",
     )

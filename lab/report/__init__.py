@@ -12,6 +12,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from agreement import Findings, examples_table, same_wrong_class
+from agreement.analysis import classes_table
 from agreement.record import LearningRecord
 from curricula import PACING, Comparison, Outcome, verdict
 from lab.data import Split
@@ -67,6 +68,8 @@ def write_record(
     examples = examples_table(record, findings.statistics)
     examples.to_parquet(folder / "scores.parquet")
     examples.to_csv(folder / "scores.csv", index=False)
+    if not record.multi_label:
+        classes_table(record).to_csv(folder / "classes.csv", index=False)
     write_page(folder, measurement_page(findings, record, examples, images, title, settings))
     plots.save(plots.mistakes(findings.curves), folder / "figures", "false-positive-agreement", title)
     for name in findings.curves:
@@ -119,19 +122,23 @@ def write_comparison(
     notes: Sequence[str],
     settings: Mapping[str, Any],
     run: str,
+    by_class: pd.DataFrame | None = None,
 ) -> str:
     """Write everything that a comparison leaves into a new folder. Returns the summary.
 
     answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
     them by pacing function, and the number of examples. metric: what orders the examples. notes: what the reader must
-    know of the scores. settings, run: as in `write_measurement`.
+    know of the scores. settings, run: as in `write_measurement`. by_class: of
+    `curricula.class_table`; None where examples have sets of labels.
     """
     empty(folder)
     table.to_csv(folder / "comparison.csv")
+    if by_class is not None:
+        by_class.to_csv(folder / "classes.csv", index=False)
     (folder / "verdict.txt").write_text(
         "".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()), encoding="utf-8"
     )
-    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings))
+    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings, by_class))
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
     curves = plots.arms(outcome.steps, outcome.validation)
@@ -145,7 +152,7 @@ def write_comparison(
         plots.save(chart, folder / "figures", name, title)
 
     def show(console: Any) -> None:
-        summary.print_comparison(console, outcome, table, comparisons, answer, metric, notes, run)
+        summary.print_comparison(console, outcome, table, comparisons, answer, metric, notes, run, by_class)
 
     return finish(folder, settings, show)
 

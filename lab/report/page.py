@@ -20,6 +20,7 @@ from lab.report import plots
 from lab.report.gallery import class_facts, example_facts
 from lab.report.summary import (
     SCORE_HEADS,
+    class_words,
     comparison_rows,
     comparison_words,
     correlation_rows,
@@ -99,6 +100,7 @@ def comparison_page(
     metric: str,
     title: str,
     settings: Mapping[str, Any],
+    by_class: pd.DataFrame | None = None,
 ) -> str:
     """The html text of a comparison's report, about 1 MB. Arguments: see `lab.report.write_comparison`."""
     steps, shares = outcome.steps, outcome.drawn
@@ -115,6 +117,7 @@ def comparison_page(
         seeds=len(outcome.at_best["shuffled"]),
         **comparison_words(outcome, comparisons),
         arms=list(shares),
+        **class_words(table, by_class, CLASSES),
         settings=settings,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},
     )

@@ -68,11 +68,16 @@ def print_comparison(
     metric: str,
     notes: Sequence[str],
     run: str,
+    by_class: pd.DataFrame | None = None,
 ) -> None:
     """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words."""
     heads = ("arm", "test\nacc.", "±", "at the\nend", "area", "steps to\nmatch", "differ-\nence", "95 %\ninterval", "p")
-    values = {"answer": answer, "metric": metric, "notes": notes, "run": run}
-    tables = {"ARMS": table(heads, comparison_rows(arms))}
+    values: dict[str, Any] = {"answer": answer, "metric": metric, "notes": notes, "run": run}
+    tables = {
+        "ARMS": table(heads, comparison_rows(arms)),
+        "CLASSES": table(CLASS_HEADS, lowest_rows(arms, by_class), 2),
+    }
+    values["unequal"] = by_class is not None and unequal(by_class)
     words = comparison_words(outcome, comparisons)
     if len(orders_of(outcome.at_best)) > 1:  # so many sentences that nobody would read them
         clear = [verdict(c) for c in comparisons.values() if c.shown or c.practically_none]
@@ -164,8 +169,19 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
         "never": f"{findings.never_learned:.1%}",
         "reversed": list(reversed_signs(table)),
         "noisy": "edges" in table.index,
+        "balanced": balanced_words(findings),
         "small": bool((table["within_rho"].isna() & table["rho"].notna()).any()),
     }
+
+
+def balanced_words(findings: Findings) -> str:
+    """A sentence on the balanced accuracy in the end, where it is not the accuracy: classes are unequal, and not learned alike."""
+    split = "test" if "test" in findings.curves else "train"
+    curves = findings.curves[split]
+    if "balanced_accuracy" not in curves or abs(curves["accuracy"][-1] - curves["balanced_accuracy"][-1]) < 0.01:
+        return ""
+    found = f"{curves['balanced_accuracy'][-1]:.1%}, against {curves['accuracy'][-1]:.1%} over examples"
+    return f"Classes are unequal: in the end the {split} accuracy, as the mean over classes, is {found}; classes.csv has each class."
 
 
 def reversed_signs(table: pd.DataFrame) -> Iterator[str]:
@@ -279,6 +295,52 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
             cells += [f"{100 * row['difference']:+.2f}", bounds, small(row["corrected_p"])]
         rows.append(cells)
     return rows
+
+
+CLASS_HEADS = ("arm", "lowest class", "its\nacc.", "trained\non", "balanced\nacc.", "±")
+UNEQUAL = (
+    1.5  # times as many examples in the largest class as in the smallest, from which the terminal tells of classes
+)
+
+
+def unequal(by_class: pd.DataFrame) -> bool:
+    """Whether classes have unequal numbers of examples, to train on or to test on; by_class: of `curricula.class_table`."""
+    return any(by_class[of].max() >= UNEQUAL * by_class[of].min() for of in ("trained", "examples"))
+
+
+def lowest_rows(arms: pd.DataFrame, by_class: pd.DataFrame | None) -> Rows:
+    """Arm; its class of the lowest accuracy, that accuracy, and how many there are to train on; balanced accuracy, half of its interval."""
+    rows: Rows = []
+    if by_class is None:
+        return rows
+    for arm, row in arms.iterrows():
+        own = by_class[by_class["arm"] == arm]
+        if len(own):
+            low = own.loc[own["accuracy"].idxmin()]
+            reach = (row["balanced_at_best_high"] - row["balanced_at_best_low"]) / 2
+            found = f"{100 * low['accuracy']:.2f}", f"{low['trained']:,}", f"{100 * row['balanced_at_best']:.2f}"
+            rows.append([str(arm), str(low["class"]), *found, f"{100 * reach:.2f}"])
+    return rows
+
+
+def class_words(arms: pd.DataFrame, by_class: pd.DataFrame | None, most: int) -> dict[str, Any]:
+    """The page's table of classes: a row for each, how many there are to train on, and the accuracy of every arm; the balanced one first.
+
+    Of more than `most` classes those on which the shuffled baseline is worst.
+    """
+    if by_class is None:
+        return {"class_heads": [], "class_rows": [], "classes_left": 0}
+    names = [arm for arm in arms.index if arm in set(by_class["arm"])]
+    wide = {arm: by_class[by_class["arm"] == arm].reset_index(drop=True) for arm in names}
+    first = wide["shuffled"]
+    shown = first["accuracy"].sort_values(kind="stable").index[:most]
+    balanced = [f"{100 * arms.loc[arm, 'balanced_at_best']:.2f}" for arm in names]
+    rows = [["balanced", f"{first['trained'].sum():,}", f"{first['examples'].sum():,}", *balanced]]
+    for i in shown:
+        each = [f"{100 * wide[arm].loc[i, 'accuracy']:.2f}" for arm in names]
+        rows.append([first.loc[i, "class"], f"{first.loc[i, 'trained']:,}", f"{first.loc[i, 'examples']:,}", *each])
+    heads = ["class", "trained on", "tested on", *map(str, names)]
+    return {"class_heads": heads, "class_rows": rows, "classes_left": len(first) - len(shown)}
 
 
 def comparison_words(outcome: Outcome, comparisons: Mapping[str, Comparison]) -> dict[str, Any]:

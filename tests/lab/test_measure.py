@@ -106,7 +106,7 @@ def test_every_artifact_is_there_and_nothing_else(store):
         *arrays, *(f"record/network-{k}/epochs.jsonl" for k in (1, 2, 3)), "record/record.json",
         *(f"record/{split}-{what}" for split in ("train", "test") for what in ("labels.npy", "ids.json")),
         *(f"statistics-{split}.parquet" for split in ("train", "test")),
-        "correlations.csv", "correlations-test.csv", "explained_variance.json", "config.yaml",
+        "correlations.csv", "classes.csv", "correlations-test.csv", "explained_variance.json", "config.yaml",
         "scores.csv", "scores.parquet", "report.html", "summary.txt",
     }  # fmt: skip
     for name in figures:

@@ -80,7 +80,7 @@ def test_no_more_is_decoded_at_once_than_fits(photographs, monkeypatch, limit, v
     """Neither in number nor in bytes; and what waits is resized."""
     path, held = photographs / "train/cat/1.png", []
 
-    def watched(path: Path) -> np.ndarray:
+    def watched(path: Path, bits: int) -> np.ndarray:
         held.append(path)
         return read_image(path)
 
@@ -162,7 +162,7 @@ def test_a_bad_image_is_named_before_training_or_left_out(photographs, loaded):
 def test_an_image_that_could_not_be_read_is_tried_again(photographs, loaded, monkeypatch):
     """A share that was away for a moment, say: the file itself has not changed."""
 
-    def away(path: Path) -> np.ndarray:
+    def away(path: Path, bits: int) -> np.ndarray:
         if path.name == "2.png":
             raise OSError(f"{path}: stale file handle")
         return read_image(path)
@@ -200,7 +200,7 @@ def test_processes_at_once_decode_every_image_once(loaded, tmp_path, monkeypatch
 
 def test_what_another_version_wrote_is_not_used(loaded, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(files, "read_image", lambda path: 255 - read_image(path))
+        patch.setattr(files, "read_image", lambda path, bits: 255 - read_image(path))
         patch.setattr(files, "DECODING", 0)
         other = loaded().train.images[0]
     assert np.abs(loaded().train.images[0].astype(int) - (255 - other)).max() <= 1  # rounded in resizing

@@ -14,6 +14,7 @@ from lab.data import Data, load
 from lab.data.split import TEST_NAMES, halves, taken
 from lab.errors import UserError
 from lab.settings import compose
+from metrics import STATISTICS, statistics_table
 
 
 def loaded(data: str, root: Path, *words: str) -> Data:
@@ -104,12 +105,38 @@ def test_copies_are_counted_within_and_across_splits_and_with_other_labels(tmp_p
     )
 
 
-def test_sixteen_bit_files_of_twelve_bits_are_told(tmp_path):
-    wide = np.random.default_rng(0).integers(4096, size=(12, 9, 9), dtype=np.uint16)
+@pytest.mark.parametrize(("bits", "suffix"), [(8, "png"), (10, "tif"), (12, "png"), (16, "tif")])
+def test_sixteen_bit_files_are_scaled_by_the_range_that_the_set_uses(tmp_path, bits, suffix):
+    """Networks, statistics and pictures see the same 8 bits, and so does whoever comes again; the brightest is in one file alone."""
+    wide = np.random.default_rng(0).integers(2**bits // 5, size=(12, 9, 9)).astype(np.uint16)
+    wide[11, 0, 0] = 2**bits - 1
     for part, which in (("train", slice(0, 8)), ("test", slice(8, 12))):
         for label in range(2):
-            write(tmp_path / "cells" / part / str(label), wide[which][label::2])
-    assert "the brightest value is 15 of 255" in loaded("folder", tmp_path / "cells").notes[-1]
+            folder = tmp_path / "cells" / part / str(label)
+            folder.mkdir(parents=True)
+            for i, image in enumerate(wide[which][label::2]):
+                Image.fromarray(image).save(folder / f"{i}.{suffix}")
+    for _ in range(2):
+        data = loaded("folder", tmp_path / "cells")
+        told = [note for note in data.notes if "16-bit" in note]
+        assert [f"12 16-bit files hold no value above {2**bits - 1:,}" in note for note in told] == [True] * (bits < 16)
+        for i, name in enumerate(data.train.ids):
+            label, _, number = name.removesuffix(f".{suffix}").partition("/")
+            expected = wide[:8][int(label) :: 2][int(number)] >> (bits - 8)
+            np.testing.assert_array_equal(data.train.images[i][..., 0], expected)
+            np.testing.assert_array_equal(data.train.original(i), expected)
+        means = statistics_table(data.train.originals, data.train.ids, ["brightness"])["brightness"]
+        assert means.iloc[0] == STATISTICS["brightness"](data.train.original(0))
+        taken_part = data.train.take(np.array([2, 0]))
+        np.testing.assert_array_equal(taken_part.original(1), data.train.original(0))
+
+
+def test_images_of_different_sizes_are_told(tmp_path):
+    for part in ("train", "test"):
+        for label, side in (("a", 9), ("b", 20)):
+            write(tmp_path / "set" / part / label, pictures(2, side, side))
+    notes = loaded("folder", tmp_path / "set", "resize=9").notes
+    assert any(note.startswith("the images have 81 to 400 pixels") for note in notes)
 
 
 # tables

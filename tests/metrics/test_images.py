@@ -298,3 +298,18 @@ def test_images_are_seen_as_the_camera_was_held(tmp_path, suffix, orientation):
 def test_damaged_exif_does_not_cost_the_image(tmp_path):
     path = saved(tmp_path / "x.jpg", Image.fromarray(COLOUR), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01", quality=100)
     assert read_image(path).shape == COLOUR.shape
+
+
+def test_what_libtiff_finds_wrong_is_an_error_and_not_printed(tmp_path, capfd):
+    """It goes on after bad code words of fax compression, with wrong pixels, and prints a line for each."""
+    path = tmp_path / "fax.tif"
+    Image.fromarray(np.random.default_rng(0).random((40, 40)) < 0.5).save(path, compression="group4")
+    whole = read_image(path)
+    content = bytearray(path.read_bytes())
+    directory = int.from_bytes(content[4:8], "little")
+    for place in np.random.default_rng(1).choice(directory - 12, 12) + 8:
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"fax.tif': Fax4Decode: Bad code word at line \.\.\. of"):
+        read_image(path)
+    assert whole.shape == (40, 40) and capfd.readouterr() == ("", "")

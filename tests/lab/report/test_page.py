@@ -17,7 +17,7 @@ from agreement.learning_order import shared_mistakes
 from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
 from agreement.suspicion import suspects
-from curricula import Outcome, compare, table_of
+from curricula import Outcome, class_table, compare, table_of
 from lab.data import Images, Split
 from lab.report import gallery, write_page
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
@@ -94,13 +94,15 @@ def comparison() -> str:
     steps = np.arange(10, 60, 10)
     validation = {arm: np.sort(draw.uniform(0.5, 0.9, (seeds, 5))) for arm in arms}
     drawn = {arm: draw.dirichlet(np.ones(4), 5) for arm in arms}
-    at_best = {arm: draw.normal(0.8 - 0.1 * (arm == "anti"), 0.01, seeds) for arm in arms}
+    at_best = {arm: draw.random((seeds, 300)) < 0.8 - 0.1 * (arm == "anti") for arm in arms}
+    labels = draw.permutation(np.repeat([0, 1, 2], [10, 90, 200]))
     outcome = Outcome(steps, validation, drawn, at_best, at_best)
     comparisons = compare(at_best)
     pacing = (np.arange(51), {"linear": np.linspace(20, 100, 51)}, 100)
-    table = table_of(outcome, comparisons)
+    table, by_class = table_of(outcome, comparisons, labels), class_table(at_best, labels, labels, CLASSES)
+    title = f"ordered by {SCRIPT}"
     return comparison_page(
-        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", f"ordered by {SCRIPT}", {"a": 1}
+        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", title, {"a": 1}, by_class
     )
 
 
