@@ -81,7 +81,8 @@ def record_of(place: Path) -> dict[str, object]:
     What was stopped under an engine= and went on under another has a run of its own for what came before.
     """
     records = place.glob("mlruns/artifacts/*/*/artifacts/record")
-    (folder,) = [each for each in records if len(read_epochs(each / "network-2")) == EPOCHS]
+    done = [each for each in records if all(len(read_epochs(each / f"network-{k}")) == EPOCHS for k in (1, 2))]
+    (folder,) = done
     return {
         path.relative_to(folder).as_posix(): [line | {"seconds": 0, "time": 0} for line in read_epochs(path.parent)]
         if path.name == "epochs.jsonl"

@@ -79,7 +79,7 @@ def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_us
     assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
     for run in runs.values():
         assert {key: run.data.tags[key] for key in ("metric", "pacing", "data", "network")} == {
-            "metric": "entropy", "pacing": "linear", "data": "folder", "network": "lenet5",
+            "metric": "entropy", "pacing": "linear", "data": "digits", "network": "lenet5",
         }  # fmt: skip
         # 150 digits less a tenth of each class, in six batches, twice
         assert [step for step, _ in history(client, run.info.run_id, "validation/accuracy")] == [4, 8, 12]
