@@ -119,19 +119,20 @@ def write_comparison(
     notes: Sequence[str],
     settings: Mapping[str, Any],
     run: str,
+    ends: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Write everything that a comparison leaves into a new folder. Returns the summary.
 
     answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
     them by pacing function, and the number of examples. metric: what orders the examples. notes: what the reader must
-    know of the scores. settings, run: as in `write_measurement`.
+    know of the scores. settings, run: as in `write_measurement`. ends: of the orders, see `lab.report.ends.ends_of`.
     """
     empty(folder)
     table.to_csv(folder / "comparison.csv")
     (folder / "verdict.txt").write_text(
         "".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()), encoding="utf-8"
     )
-    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings))
+    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings, ends))
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
     curves = plots.arms(outcome.steps, outcome.validation)

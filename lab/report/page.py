@@ -5,7 +5,7 @@ needs is in it, and its content security policy forbids it to ask for more. The 
 the run, the names of classes and files above all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,7 @@ def comparison_page(
     metric: str,
     title: str,
     settings: Mapping[str, Any],
+    ends: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The html text of a comparison's report, about 1 MB. Arguments: see `lab.report.write_comparison`."""
     steps, shares = outcome.steps, outcome.drawn
@@ -115,6 +116,7 @@ def comparison_page(
         seeds=len(outcome.at_best["shuffled"]),
         **comparison_words(outcome, comparisons),
         arms=list(shares),
+        ends=ends,
         settings=settings,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},
     )
