@@ -370,5 +370,5 @@ def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
     return (
         0,
         seconds,
-        {f"comparison/{name}_{names[arm]}": row[name] for arm, row in table.iterrows() for name in wanted},
+        {f"comparison/{name}_{names[arm]}": round(row[name], 10) for arm, row in table.iterrows() for name in wanted},
     )

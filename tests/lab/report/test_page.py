@@ -126,7 +126,10 @@ def test_one_file_that_fetches_nothing(name, request):
     html = request.getfixturevalue(name)
     own = html.replace(plot_script(), "")
     assert "default-src 'none'" in own
-    assert not re.search(r"<\w[^<>]* src=(?!\"data:image/webp)", own) and own.count("<link") == own.count('href="data:,"') == 1
+    assert (
+        not re.search(r"<\w[^<>]* src=(?!\"data:image/webp)", own)
+        and own.count("<link") == own.count('href="data:,"') == 1
+    )
     assert 0.9e6 < len(html) < 2.5e6
 
 
