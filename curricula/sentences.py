@@ -113,10 +113,12 @@ def _against_longer(c: Comparison) -> str:
 def _too_few(gains: Sequence[Comparison]) -> str:
     """What came out where the test cannot reject whatever comes out."""
     came = [
-        f"{c.arm} came out {100 * abs(c.difference):.1f} points {'higher' if c.difference > 0 else 'lower'}"
+        f"{c.arm} came out {100 * abs(c.difference):.1f} points {'higher' if c.difference > 0 else 'lower'} than"
+        if c.difference
+        else f"{c.arm} came out equal to"
         for c in gains
     ]
-    return f"Too few seeds ({gains[0].seeds}) to tell; {', '.join(came)} than shuffled training."
+    return f"Too few seeds ({gains[0].seeds}) to tell; {' shuffled training, '.join(came)} shuffled training."
 
 
 def _of_one(gain: Comparison, order: Comparison | None) -> str:

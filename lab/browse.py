@@ -75,7 +75,17 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
     if mode == "show":
         show(client, run, console, as_json)
         return show_page(run.info.run_id, console, opened)
-    export(client, run, Path(given.get("to", f"export-{run.info.run_id[:8]}")).expanduser(), console)
+    to = Path(given.get("to", f"export-{run.info.run_id[:8]}")).expanduser()
+    number = given.get("suspects", "0")
+    if not number.isdecimal():
+        raise UserError(
+            f"suspects={number}: expected how many of the most suspect labels to list, such as suspects=200"
+        )
+    if int(number) and run.data.tags["phase"] != "measure":
+        raise UserError(f"suspects={number}: run {run.info.run_id[:8]} is no measurement; give run= one of --mode list")
+    export(client, run, to, console)
+    if int(number):
+        list_suspects(to, int(number), console)
 
 
 def runs(client: Any) -> list[Any]:
@@ -144,6 +154,16 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         if "summary.txt" not in names:
             raise without(run, "a summary")
         print(printable(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8")), end="")
+
+
+def list_suspects(folder: Path, number: int, console: Any) -> None:
+    """Write suspects.csv beside an exported scores.parquet: the train examples with the most doubtful labels, to be judged."""
+    import pandas as pd  # here: nothing else in this file takes it
+
+    table = pd.read_parquet(folder / "scores.parquet", filters=[("split", "==", "train")])
+    chosen = table.sort_values("suspect").head(number)[["suspect", "id", "label", "confidence", "learning_time"]]
+    chosen.to_csv(folder / "suspects.csv", index=False)
+    console.print(f"{len(chosen)} labels to look at are in {folder / 'suspects.csv'}", highlight=False, markup=False)
 
 
 def show_page(run: str, console: Any, opened: bool) -> None:

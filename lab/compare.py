@@ -45,6 +45,7 @@ from lab.ordering import (
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
+from lab.report.ends import ends_of
 from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, known_as, nearest, plain
 from lab.teacher import register
@@ -192,9 +193,12 @@ def compare(settings: CompareSettings, console: Any) -> str:
                 settings.name
                 or f"{settings.network} on {known_as(settings.data, settings.root)}, ordered by {by}, {number} seeds"
             )
+            names = [data.label_name(label) for label in train.labels]
+            first_seed = {arm.name: arm.order for arm in reversed(arms)}
+            orders = {arm: (first_seed[arm], scores[named[arm][1]]) for arm in named if named[arm][0] == "curriculum"}
             summary = write_comparison(
                 work / "findings", outcome, table, comparisons, message, pacing, by, title, notes,
-                plain(settings), tracked.parent, by_class,
+                plain(settings), tracked.parent, by_class, ends_of(orders, train.images, names),
             )  # fmt: skip
             tracked.publish([point_of(table, tracked.times()[-1])])
             describe(client, tracked.parent, message, summary, list(named))
@@ -372,5 +376,5 @@ def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
     return (
         0,
         seconds,
-        {f"comparison/{name}_{names[arm]}": row[name] for arm, row in table.iterrows() for name in wanted},
+        {f"comparison/{name}_{names[arm]}": round(row[name], 10) for arm, row in table.iterrows() for name in wanted},
     )

@@ -109,6 +109,12 @@ class Data:
             digest.update(source if images.source else np.ascontiguousarray(images.pixels).data)
         return digest.hexdigest()
 
+    def label_name(self, label: int) -> str:
+        """The class of a label as a `Split` has it, or its classes joined by commas."""
+        if not self.multi_label:
+            return self.classes[label]
+        return ", ".join(name for c, name in enumerate(self.classes) if label >> c & 1)
+
     def classes_of(self, labels: np.ndarray) -> np.ndarray:
         """Labels as a `Split` has them, as `metrics.shallow` takes them: (N,), or bool (N, classes) where they are sets."""
         if not self.multi_label:

@@ -123,13 +123,14 @@ def write_comparison(
     settings: Mapping[str, Any],
     run: str,
     by_class: pd.DataFrame | None = None,
+    ends: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Write everything that a comparison leaves into a new folder. Returns the summary.
 
     answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
     them by pacing function, and the number of examples. metric: what orders the examples. notes: what the reader must
     know of the scores. settings, run: as in `write_measurement`. by_class: of
-    `curricula.class_table`; None where examples have sets of labels.
+    `curricula.class_table`; None where examples have sets of labels. ends: of the orders, see `lab.report.ends.ends_of`.
     """
     empty(folder)
     table.to_csv(folder / "comparison.csv")
@@ -138,7 +139,8 @@ def write_comparison(
     (folder / "verdict.txt").write_text(
         "".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()), encoding="utf-8"
     )
-    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings, by_class))
+    page = comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings, by_class, ends)
+    write_page(folder, page)
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
     curves = plots.arms(outcome.steps, outcome.validation)

@@ -5,7 +5,7 @@ needs is in it, and its content security policy forbids it to ask for more. The 
 the run, the names of classes and files above all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,7 @@ def comparison_page(
     title: str,
     settings: Mapping[str, Any],
     by_class: pd.DataFrame | None = None,
+    ends: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The html text of a comparison's report, about 1 MB. Arguments: see `lab.report.write_comparison`."""
     steps, shares = outcome.steps, outcome.drawn
@@ -118,6 +119,7 @@ def comparison_page(
         **comparison_words(outcome, comparisons),
         arms=list(shares),
         **class_words(table, by_class, CLASSES),
+        ends=ends,
         settings=settings,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},
     )

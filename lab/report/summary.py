@@ -71,7 +71,17 @@ def print_comparison(
     by_class: pd.DataFrame | None = None,
 ) -> None:
     """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words."""
-    heads = ("arm", "test\nacc.", "±", "at the\nend", "area", "steps to\nmatch", "differ-\nence", "95 %\ninterval", "p")
+    heads = (
+        "arm",
+        "test\nacc.",
+        "±",
+        "at the\nend",
+        "area",
+        "steps\nto\nmatch",
+        "differ-\nence",
+        "95 %\ninterval",
+        "p",
+    )
     values: dict[str, Any] = {"answer": answer, "metric": metric, "notes": notes, "run": run}
     tables = {
         "ARMS": table(heads, comparison_rows(arms)),
@@ -291,7 +301,9 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
             cells += ["", "", ""]
         else:
             # of accuracies: Student's interval of two seeds goes beyond
-            bounds = f"{max(100 * row['low'], -100):+.2f}, {min(100 * row['high'], 100):+.2f}"
+            low, high = max(100 * row["low"], -100), min(100 * row["high"], 100)
+            digits = 1 if max(-low, high) >= 10 else 2  # of few seeds: they have no second one, and the line no room
+            bounds = f"{low:+.{digits}f}, {high:+.{digits}f}"
             cells += [f"{100 * row['difference']:+.2f}", bounds, small(row["corrected_p"])]
         rows.append(cells)
     return rows

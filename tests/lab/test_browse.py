@@ -119,6 +119,23 @@ def test_export(here, capsys, tmp_path):
     assert (tmp_path / "figures/validation-accuracy.png").is_file()
 
 
+def test_the_most_suspect_labels_are_listed(here, capsys, tmp_path):
+    run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path}", "suspects=7")
+    listed = pd.read_csv(tmp_path / "suspects.csv")
+    known = pd.read_parquet(tmp_path / "scores.parquet").query("split == 'train'").set_index("id")
+    assert list(listed["suspect"]) == [1, 2, 3, 4, 5, 6, 7]
+    assert all(known.loc[row["id"], "suspect"] == row["suspect"] for _, row in listed.iterrows())
+    for words, told in (
+        ([f"run={here[1]['run']}", "suspects=7"], "is no measurement"),
+        (["suspects=x"], "such as suspects=200"),
+    ):
+        assert train_main(words) == 2 and told in capsys.readouterr().err
+
+
+def train_main(words: list[str]) -> int:
+    return train.main(["--mode", "export", *words])
+
+
 def test_export_to_a_folder_of_its_own(here, capsys, tmp_path):
     for _ in range(2):
         run_mode(capsys, "export")

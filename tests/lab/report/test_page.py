@@ -20,6 +20,7 @@ from agreement.suspicion import suspects
 from curricula import Outcome, class_table, compare, table_of
 from lab.data import Images, Split
 from lab.report import gallery, write_page
+from lab.report.ends import EACH, ends_of
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
 from lab.report.page import comparison_page, measurement_page
 from lab.report.plots import plot_script
@@ -89,7 +90,7 @@ def measurement(splits, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def comparison() -> str:
+def comparison(splits) -> str:
     draw, arms, seeds = np.random.default_rng(0), ("shuffled", "curriculum", "anti", "random"), 8
     steps = np.arange(10, 60, 10)
     validation = {arm: np.sort(draw.uniform(0.5, 0.9, (seeds, 5))) for arm in arms}
@@ -100,9 +101,12 @@ def comparison() -> str:
     comparisons = compare(at_best)
     pacing = (np.arange(51), {"linear": np.linspace(20, 100, 51)}, 100)
     table, by_class = table_of(outcome, comparisons, labels), class_table(at_best, labels, labels, CLASSES)
+    order, train = np.argsort(splits["train"].labels), splits["train"]
+    names = [CLASSES[label] for label in train.labels]
+    ends = ends_of({SCRIPT: (order, np.arange(len(order)) / 7)}, train.images, names)
     title = f"ordered by {SCRIPT}"
     return comparison_page(
-        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", title, {"a": 1}, by_class
+        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", title, {"a": 1}, by_class, ends
     )
 
 
@@ -124,7 +128,10 @@ def test_one_file_that_fetches_nothing(name, request):
     html = request.getfixturevalue(name)
     own = html.replace(plot_script(), "")
     assert "default-src 'none'" in own
-    assert not re.search(r"<\w[^<>]* src=", own) and own.count("<link") == own.count('href="data:,"') == 1
+    assert (
+        not re.search(r"<\w[^<>]* src=(?!\"data:image/webp)", own)
+        and own.count("<link") == own.count('href="data:,"') == 1
+    )
     assert 0.9e6 < len(html) < 2.5e6
 
 
@@ -320,6 +327,16 @@ def test_all_is_drawn_and_names_are_shown_as_text(watched, measurement):
     assert "</script><script>alert(3)</script>/" in page.locator("#gallery-cards").text_content()
     assert SCRIPT in page.locator("#order-statistic").text_content()
     assert page.locator("script").count() == 4
+
+
+def test_a_comparison_shows_the_first_and_the_last_of_the_order(watched, comparison, splits):
+    page = watched(comparison)
+    rows = page.locator("section[aria-labelledby=ends] .row")
+    expect(rows).to_have_count(2)
+    order = np.argsort(splits["train"].labels)
+    for row, index in zip(rows.all(), (order[:EACH], order[-EACH:]), strict=True):
+        assert row.locator("small").all_inner_texts() == [f"{i / 7:.3g}" for i in index]
+        assert all(image.evaluate("image => image.naturalWidth") > 0 for image in row.locator("img").all())
 
 
 def test_everything_has_a_name_for_those_who_do_not_see(watched, measurement):
