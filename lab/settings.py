@@ -32,7 +32,10 @@ PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "f
 SCORES = (
     "learning_time", "agreement", "first", "last", "forgetting", "confidence", "variability", "loss", "aum", "margin", "el2n",
 )  # fmt: skip
-STATISTICS = ("entropy", "frequency", "segments", "edges", "gradient")
+STATISTICS = (
+    "entropy", "frequency", "segments", "edges", "gradient", "brightness", "contrast", "colourfulness", "sharpness",
+    "height", "width",
+)  # fmt: skip
 EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "neighbours", "typicality")
 ANNOTATIONS = (
     "instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise", "el2n_published",

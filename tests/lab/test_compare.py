@@ -340,7 +340,7 @@ def test_scores_are_told_about_before_the_training(place, digits, monkeypatch, c
 
 
 def test_no_answer_where_nothing_was_learned():
-    at_best = {"shuffled": np.array([0.12, 0.13, 0.11]), "curriculum": np.array([0.05, 0.04, 0.06])}
+    at_best = {"shuffled": np.array([0.12, 0.13, 0.11] * 2), "curriculum": np.array([0.05, 0.04, 0.06] * 2)}
     curves = {arm: values[:, None] for arm, values in at_best.items()}
     outcome = Outcome(np.array([1]), curves, {}, at_best, at_best)
     comparisons = {"curriculum": replace(compare_arms(at_best)["curriculum"], corrected_p=0.01)}

@@ -347,7 +347,7 @@ def test_what_a_mode_does_not_look_at_is_told(word):
 
 
 def test_help_names_every_pacing_function_and_the_mode_of_a_setting():
-    console = Console(width=200, record=True, quiet=False, file=io.StringIO())
+    console = Console(width=240, record=True, quiet=False, file=io.StringIO())
     print_help(console, argparse.ArgumentParser())
     rows = console.export_text().splitlines()
     assert all(name in " ".join(rows) for name in PACING)
