@@ -199,7 +199,7 @@ def test_no_pickle_is_loaded():
                     found.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
     assert set(found) == {
         ("lab/cluster.py", "pickle.loads(pickled)"),  # from the scheduler that the user named: docs/untrusted.md
-        ("lab/settings.py", "OmegaConf.load(preset)"),
+        ("lab/settings.py", "OmegaConf.load(path)"),
     }
 
 

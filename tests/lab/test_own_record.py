@@ -116,7 +116,7 @@ def test_it_orders_a_comparison(place, digits, examples, capsys, without_figures
     client = mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
     summary = " ".join(Path(client.download_artifacts(found["run"], "summary.txt")).read_text().split())
     assert "agreement is that of the record in record (2 × network; 3 epochs)" in summary
-    assert "of confidence in scores.parquet high values are taken for easy" in summary
+    assert "easy is high file:scores.parquet:confidence" in summary
     record(place / "other", examples[0][::-1])
     words = ["--mode", "curriculum", "--metric", "agreement", *SMALL, *few]
     assert "it is of other labels than the 150 train examples" in refused(capsys, *words, "record=other")
@@ -125,5 +125,5 @@ def test_it_orders_a_comparison(place, digits, examples, capsys, without_figures
 
 def test_the_column_of_a_file_of_scores(tmp_path):
     (tmp_path / "a:b.csv").touch()
-    assert file_and_column(f"file:{tmp_path}/a:b.csv") == (tmp_path / "a:b.csv", "score")
-    assert file_and_column("file:a.csv:margin")[1] == "margin" and file_and_column("file:a.csv")[1] == "score"
+    assert file_and_column(f"file:{tmp_path}/a:b.csv") == (tmp_path / "a:b.csv", None)
+    assert file_and_column("file:a.csv:margin")[1] == "margin" and file_and_column("file:a.csv")[1] is None

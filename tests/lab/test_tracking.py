@@ -161,7 +161,8 @@ def test_a_training_that_is_done_is_finished_whatever_happens(client, tmp_path):
         (folder / "evaluations.jsonl").write_text(
             '{"step": 4, "a": 1, "time": 1e9}\n{"step": 8, "a": 2, "time": 1e9}\n'
         )
-    (done / "drawn.npy").touch()
+    for name in ("drawn.npy", "right.npy"):
+        (done / name).touch()
     (done / "result.json").write_text('{"test/accuracy": 0.5}')
     made.trainings = [done / "evaluations.jsonl", going / "evaluations.jsonl"]
     with pytest.raises(ZeroDivisionError), made:
@@ -174,7 +175,7 @@ def test_a_training_that_is_done_is_finished_whatever_happens(client, tmp_path):
     assert [history(client, run) for run in made.children] == [[(4, 1), (8, 2)], [(4, 1)]]
     assert [history(client, run, "test/accuracy") for run in made.children] == [[(8, 0.5)], []]
     found = [{file.path for file in client.list_artifacts(run, "training")} for run in made.children]
-    assert found == [{f"training/{name}" for name in ("evaluations.jsonl", "drawn.npy", "result.json")}, set()]
+    assert found == [{f"training/{name}" for name in tracking.RESULT_FILES}, set()]
 
 
 def test_runs_are_taken_up_again_and_what_is_sent_twice_is_there_once(client, tmp_path):
