@@ -33,7 +33,8 @@ def test_a_tutorial_runs(path, place):
     done = subprocess.run([sys.executable, "steps.py"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     if path.stem == "wrong-labels":
-        assert "47 of the 50 most doubtful labels are wrong" in done.stdout
+        found = re.search(r"(\d+) of the 50 most doubtful labels are wrong", done.stdout)
+        assert found and int(found[1]) >= 44
 
 
 def test_every_tutorial_is_listed():
