@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Combine = Callable[..., np.ndarray]  # np.mean or np.max, over the first axis
+FEWEST_EXAMPLES = 10  # that must differ for an interval
 
 
 def statistic_curve(correct: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -95,7 +96,8 @@ def correlation_table(
       with its exact variance under permutations within classes (Mantel 1963; Landis, Heyman and Koch 1978).
 
     Where the statistic or the order does not vary, the numbers are NaN and `q` passes over them. Intervals are
-    approximations for some dozens of examples or more.
+    approximations for some dozens of examples or more. Where under `FEWEST_EXAMPLES` differ from the commonest value of the
+    statistic or of the order there is none, `low` and `high` are NaN: hardly any resample would tell them from the rest.
 
     Raises ValueError if lengths differ or `order` holds NaN.
     """
@@ -114,10 +116,17 @@ def correlation_table(
             target, without = targets.ranked(known, within=bool(prefix))
             x = rank_within(ordinal_codes(column[known]), targets.classes(known, within=bool(prefix)))
             found[i] = _numbers(x, target, without, len(order), plain=not prefix)
+            if few_differ(column[known]) or few_differ(targets.orders[0][known]):
+                found[i, 1:3] = np.nan
         for name, numbers in zip(("rho", "low", "high", "p"), found.T, strict=True):
             table[f"{prefix}{name}"] = numbers
         table[f"{prefix}q"] = false_discovery_rate(found[:, 3])
     return table
+
+
+def few_differ(values: np.ndarray) -> bool:
+    """Whether under FEWEST_EXAMPLES of (n,) numbers differ from the commonest one."""
+    return len(values) - np.unique(values, return_counts=True)[1].max(initial=0) < FEWEST_EXAMPLES
 
 
 def _numbers(x: Ranking, y: Ranking, without: np.ndarray, networks: int, plain: bool) -> tuple[float, ...]:

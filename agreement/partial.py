@@ -7,7 +7,7 @@ import numpy as np
 
 from agreement._intervals import both, correlation_interval, false_discovery_rate, network_error, p_value
 from agreement._ranks import Ranking, centred, class_sizes, lean, ordinal_codes, rank_residuals, rank_within
-from agreement.correlation import Combine, Targets, check_table
+from agreement.correlation import Combine, Targets, check_table, few_differ
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,8 @@ def partial_correlations(
             fields[key] = _Field(values[held][:, known], classes, *targets.ranked(known, within=True))
         x = rank_within(ordinal_codes(column[known]), classes)
         found[i] = fields[key].numbers(x, held.index(i) if i in held else None, len(order))
+        if few_differ(column[known]) or few_differ(targets.orders[0][known]):
+            found[i, 1:3] = np.nan
     table = pd.DataFrame({"n": n}, index=pd.Index(list(statistics), name="statistic"))
     for name, numbers in zip(("rho", "low", "high", "p"), found.T, strict=True):
         table[name] = numbers

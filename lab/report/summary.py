@@ -180,6 +180,7 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
         "reversed": list(reversed_signs(table)),
         "noisy": "edges" in table.index,
         "balanced": balanced_words(findings),
+        "few": bool((table["low"].isna() & table["rho"].notna()).any()),
         "small": bool((table["within_rho"].isna() & table["rho"].notna()).any()),
     }
 
@@ -371,7 +372,11 @@ def interval(row: Any, prefix: str) -> str:
     rho, low, high, q = (row[f"{prefix}{name}"] for name in ("rho", "low", "high", "q"))
     if np.isnan(rho):
         return "does not vary" if np.isnan(row["rho"]) else "-"
-    return f"{marked(rho, q)} [{correlation(low)}, {correlation(high)}]"
+    return (
+        f"{marked(rho, q)} few differ"
+        if np.isnan(low)
+        else f"{marked(rho, q)} [{correlation(low)}, {correlation(high)}]"
+    )
 
 
 def marked(rho: float, q: float) -> str:

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 import agreement
 from agreement import _intervals as intervals
 from agreement import _ranks as ranks
-from agreement import correlation_table
+from agreement import correlation_table, partial_correlations
 
 
 def within_ranks(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -402,3 +402,18 @@ def test_other_bad_input_is_named():
         agreement.spearman(good, good[:4])
     with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
         agreement.statistic_curve(np.ones((1, 1, 2), bool), np.ones(3))
+
+
+@pytest.mark.parametrize("differ", [1, 3, 9, 10])
+def test_where_few_examples_differ_there_is_no_interval(differ):
+    """With one example of a thousand unlike the others, nine of ten intervals of a random statistic would leave out 0."""
+    draw = np.random.default_rng(differ)
+    order, statistic = np.zeros(1000), draw.normal(size=1000)
+    order[draw.permutation(1000)[:differ]] = 1
+    labels = np.zeros(1000, int)
+    row = correlation_table({"random": statistic}, order, labels).iloc[0]
+    turned = correlation_table({"rare": order}, statistic, labels).iloc[0]
+    partial = partial_correlations({"rare": order, "other": draw.normal(size=1000)}, statistic, labels).iloc[0]
+    for found in (row, turned, partial):
+        assert np.isnan([found["low"], found["high"]]).all() == (differ < 10)
+        assert np.isfinite([found["rho"], found["p"]]).all()
