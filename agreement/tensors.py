@@ -13,11 +13,6 @@ from agreement.outcomes import check_shape
 FINE = 4096  # parts of 1 that margins and errors travel in
 
 
-def elsewhere(values: Any) -> bool:
-    """Whether values are a tensor on another device than the CPU, which to look at would mean to wait for it."""
-    return isinstance(values, torch.Tensor) and values.device.type != "cpu"
-
-
 def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_of: int = 0) -> torch.Tensor:
     """As `agreement.outcomes.outcome`, int64 (7, B) where the logits lie, without waiting for that device.
 

@@ -32,7 +32,8 @@ def metrics_of(metric: str) -> list[str]:
     """The scores that `metric` names, separated by commas: each orders an arm of its own. Raises UserError as `check_metric`."""
     found: list[str] = []
     for part in map(str.strip, metric.split(",")):
-        if found and found[-1].startswith("file:") and not part.startswith("file:") and not is_known(part):
+        after_file = bool(found) and found[-1].startswith("file:") and not part.startswith("file:")
+        if after_file and not all(map(is_known, map(str.strip, part.split("+")))):
             found[-1] += f",{part}"  # a file may be called so
         else:
             found.append(part)
@@ -45,26 +46,29 @@ def metrics_of(metric: str) -> list[str]:
     return found
 
 
-def is_known(metric: str) -> bool:
-    """Whether all parts of a sum are names, or files."""
-    known = {*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES}
-    return all(part.strip() in known or part.strip().startswith("file:") for part in metric.split("+"))
+def known_names() -> list[str]:
+    """The names of scores, and the form of a file of them."""
+    return [*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
+
+
+def is_known(part: str) -> bool:
+    """Whether a part of a metric is a name, a file or a teacher."""
+    return part in known_names() or part.startswith(("file:", PREFIX))
 
 
 def check_metric(metric: str) -> list[str]:
     """The parts of `metric`, joined by +; raises UserError for one that is not known."""
     parts: list[str] = []
-    known = [*STATISTICS, *EXAMPLE_STATISTICS, *ANNOTATIONS, *SCORES, "file:PATH"]
     for part in map(str.strip, metric.split("+")):
-        if parts and parts[-1].startswith("file:") and part not in known and not part.startswith(("file:", PREFIX)):
+        if parts and parts[-1].startswith("file:") and not is_known(part):
             parts[-1] += f"+{part}"  # a file may be called so
         else:
             parts.append(part)
     for part in parts:
         if not part:
             raise UserError(f"metric={metric}: name a score on either side of the +")
-        if part not in known and not part.startswith(("file:", PREFIX)):
-            raise UserError(f"metric={metric}: there is no '{part}'{nearest(part, known)}")
+        if not is_known(part):
+            raise UserError(f"metric={metric}: there is no '{part}'{nearest(part, known_names())}")
     return parts
 
 

@@ -8,7 +8,7 @@ import pytest
 from lab import tracking
 from lab.data import Data, Images, Split
 from lab.errors import UserError
-from lab.ordering import measured_direction, scores_of, too_little
+from lab.ordering import measured_direction, metrics_of, scores_of, too_little
 from lab.progress import Progress
 
 NUMBER = 100
@@ -96,3 +96,12 @@ def test_too_few_epochs_or_networks_are_told():
         too_little("first", 4, 5)
         == "first is worth having from 5 epochs and 4 networks on; this measurement has 4 and 5"
     )
+
+
+def test_what_stands_after_a_file_is_a_score_of_its_own_or_part_of_its_name():
+    assert metrics_of("file:a.csv,teacher:resnet18,entropy+shallow") == [
+        "file:a.csv",
+        "teacher:resnet18",
+        "entropy+shallow",
+    ]
+    assert metrics_of("file:a,b.csv,file:c+d.csv,entropy") == ["file:a,b.csv", "file:c+d.csv", "entropy"]
