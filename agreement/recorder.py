@@ -176,11 +176,16 @@ def begin_record(
     ids: Mapping[str, Sequence[str]],
     multi_label: bool = False,
     images: Mapping[str, str] | None = None,
+    trained: Mapping[str, str] | None = None,
 ) -> None:
-    """Write what all networks share: their names, the classes, and each split's labels (N,), ids (N,) and digest of its images."""
+    """Write what all networks share: their names, the classes, each split's labels (N,), ids (N,) and digest of its images.
+
+    trained: how, such as the device and the precision; kept in record.json and read by nothing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for split in labels:
         replace_array(folder / f"{split}-labels.npy", labels[split])
         replace_text(folder / f"{split}-ids.json", json.dumps(list(ids[split])))
     about = {"format": FORMAT, "networks": list(networks), "classes": list(classes), "multi_label": multi_label}
-    replace_text(folder / "record.json", json.dumps(about | ({"images": dict(images)} if images else {})))
+    about |= {"images": dict(images)} if images else {}
+    replace_text(folder / "record.json", json.dumps(about | ({"trained": dict(trained)} if trained else {})))

@@ -29,7 +29,7 @@ def seconds(
     draw, begun = torch.Generator().manual_seed(0), time.process_time()
     for _ in range(steps):
         index = torch.randint(EXAMPLES, (BATCH,), generator=draw)
-        training_step(network, optimizer, *batches.get(index, draw), bf16)
+        training_step(network, optimizer, *batches.get(index, batches.draws(BATCH, draw)), bf16)
     return (time.process_time() - begun) / steps
 
 

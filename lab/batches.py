@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lab.augment import augmented
+from lab.augment import Draws, augmented, draws
 from lab.data.pixels import Images, begins_of
 
 
@@ -34,7 +34,8 @@ class Batches:
     ):
         self.labels = torch.from_numpy(labels).to(device)
         self.sets_of, self.augment = sets_of, augment
-        self.shift = crop is None or bool((shapes == crop).all())
+        whole = crop is None or bool((shapes == crop).all())
+        self.pad = int(shapes[0, 0]) // 8 if whole else 0  # crops that move need no more room
         if sets_of:
             self.targets = (self.labels[:, None] >> torch.arange(sets_of, device=device) & 1).float()
         else:
@@ -46,7 +47,7 @@ class Batches:
         if crop is None and not (shapes == shapes[0]).all():
             raise ValueError("images of different sizes need a crop")
         in_a_row = len(pixels) == shapes.prod(axis=1).sum() and np.array_equal(begins, begins_of(shapes))
-        if in_a_row and (crop is None or bool((shapes == crop).all())):
+        if in_a_row and whole:
             self.crop = None
             self.images = self.images.view(len(labels), *shapes[0], self.channels)
         else:  # whole images that lie apart, a part of a file, are cut out as crops of their own size
@@ -71,34 +72,38 @@ class Batches:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def get(
-        self, index: Tensor, generator: torch.Generator | None = None, part: slice = slice(None)
-    ) -> tuple[Tensor, Tensor]:
+    @property
+    def can_be_captured(self) -> bool:
+        """Whether a GPU chooses and augments a batch without asking the host."""
+        return self.images.device == self.labels.device and self.augment != "trivial"
+
+    def draws(self, size: int, generator: torch.Generator) -> Draws:
+        """What is random of a batch of `size` in training: where crops lie, and what augmentation does."""
+        drawn = {} if self.crop is None else {"places": torch.rand((size, 2), generator=generator)}
+        return drawn | draws(self.augment, self.pad, size, generator)
+
+    def get(self, index: Tensor, drawn: Draws | None = None) -> tuple[Tensor, Tensor]:
         """Images (B, C, side, side) as float32 in [0, 1] of the examples `index`, and what is to be learned of them: labels
-        (B,), or of sets of classes which are there, float (B, classes). A generator, in training, makes the crops random and
-        augments. part: of the batch, what is wanted; its crops are those of the whole batch."""
+        (B,), or of sets of classes which are there, float (B, classes). drawn: in training, what `draws` gave for them."""
         device = self.labels.device
-        index = index.to(self.images.device, non_blocking=True)
-        chosen = self.images.index_select(0, index[part]) if self.crop is None else self.cut(index, generator, part)
+        here = index.to(self.images.device, non_blocking=True)
+        chosen = self.images.index_select(0, here) if self.crop is None else self.cut(here, drawn)
         chosen = chosen.to(device, non_blocking=True)
-        if generator is not None:
-            chosen = augmented(chosen, self.augment, self.shift, generator, len(index), part)
+        if drawn is not None:
+            chosen = augmented(chosen, self.augment, self.pad, {name: each.to(device) for name, each in drawn.items()})
         # stored row by row of whole pixels, which torch calls channels-last and multiplies fastest
         images = chosen.permute(0, 3, 1, 2).float().div_(255)
-        return images, self.targets.index_select(0, index[part].to(device))
+        return images, self.targets.index_select(0, index.to(device))
 
-    def cut(self, index: Tensor, generator: torch.Generator | None, part: slice) -> Tensor:
+    def cut(self, index: Tensor, drawn: Draws | None) -> Tensor:
         assert self.crop is not None  # `get` has looked
-        shapes = self.shapes[index]
+        shapes = self.shapes.index_select(0, index)
         room = shapes - self.crop
-        if generator is None:
-            corner = room // 2
-        else:
-            corner = (torch.rand(room.shape, generator=generator).to(room.device) * (room + 1)).long()
-        index, shapes, corner = index[part], shapes[part], corner[part]
+        corner = room // 2 if drawn is None else (drawn["places"].to(room.device) * (room + 1)).long()
         steps = torch.arange(self.crop, device=room.device)
         rows, columns = corner[:, :1] + steps, corner[:, 1:] + steps
-        places = self.begins[index][:, None, None] + rows[:, :, None] * shapes[:, 1, None, None] + columns[:, None, :]
+        begins = self.begins.index_select(0, index)
+        places = begins[:, None, None] + rows[:, :, None] * shapes[:, 1, None, None] + columns[:, None, :]
         return self.images.index_select(0, places.flatten()).view(*places.shape, -1)
 
 

@@ -1,7 +1,7 @@
 """The plan of one training of a comparison: an arm with a seed, paced by its order, evaluated as it goes."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from agreement.record import read_lines, replace_text, save_array
 from curricula.sampler import PacedSampler
 from lab.batches import Batches
-from lab.training import Recipe, Seen, evaluate, rates_of
+from lab.passes import Seen
+from lab.training import EVALUATION_BATCH, Recipe, evaluate, look_at, rates_of
 
 PARTS = 10  # of the order, for the picture of what was drawn
 
@@ -64,6 +65,7 @@ class Compared:
             )
             for split in ("train", "validation", "test")
         )
+        self.looks, self.batch_size = {"validation": self.validation}, recipe.batch_size
         order = np.load(self.folder / "order.npy", allow_pickle=False)
         # whole batches on every rank: the training takes its rank's part of each
         self.sampler = PacedSampler(
@@ -86,15 +88,16 @@ class Compared:
             raise ValueError(f"{self.lines} holds {len(kept)} evaluations, not the {done} to resume from")
         replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
-        for _ in range(self.ends[number] - (self.ends[number - 1] if number else 0)):
-            index = next(self.drawing)
-            self.drawn[number] += np.bincount(self.place[index], minlength=PARTS)
-            yield torch.from_numpy(index)
+    def batches(self, number: int, draw: torch.Generator) -> Sequence[Tensor]:
+        steps = range(self.ends[number - 1] if number else 0, self.ends[number])
+        drawn = [torch.from_numpy(next(self.drawing)) for _ in steps]
+        self.drawn[number] = np.bincount(self.place[torch.cat(drawn)], minlength=PARTS)
+        return drawn
 
-    def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
-        step, loss = self.ends[number], torch.stack([losses.mean() for _, _, losses, *_ in seen]).mean().item()
-        validation, right = assess(network, self.validation, bf16)
+    def note(self, number: int, seen: Mapping[str, Seen], network: nn.Module) -> dict[str, float]:
+        step = self.ends[number]
+        loss = torch.stack([part.mean() for part in seen["train"].losses.split(self.batch_size)]).mean().item()
+        validation, right = assessed(seen["validation"], self.validation)
         accuracy = float(right.mean())
         if accuracy > self.best["accuracy"]:
             weights = {key: value.clone() for key, value in network.state_dict().items()}
@@ -124,8 +127,11 @@ class Compared:
 
 def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, np.ndarray]:
     """Mean loss, and which examples are right, boolean (N,), in eval mode."""
-    loss, right = 0.0, np.zeros(len(batches), bool)
-    for index, found, losses, *_ in evaluate(network, batches, bf16):
-        loss += losses.double().sum().item()
-        right[index.numpy()] = (found.cpu() == batches.labels.cpu()[index]).numpy()
-    return loss / len(batches), right
+    look = look_at(batches, network, bf16)
+    evaluate(network, look)
+    return assessed(look.seen(), batches)
+
+
+def assessed(seen: Seen, batches: Batches) -> tuple[float, np.ndarray]:
+    loss = sum(part.double().sum().item() for part in seen.losses.split(EVALUATION_BATCH))
+    return loss / len(batches), (seen.found == batches.labels.cpu()).numpy()

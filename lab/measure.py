@@ -164,6 +164,7 @@ def train_networks(
         {key: split.ids for key, split in splits.items()},
         data.multi_label,
         {key: split.digest for key, split in splits.items()},
+        {"device": config.device, "precision": config.precision},
     )
     folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():

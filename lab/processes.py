@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ from typing import Any
 from lab.errors import UserError
 
 POLL_SECONDS = 0.5
+ON_A_GPU = 8  # trainings at once
+STEADY = 8  # steps until a training has taken what memory it needs, see lab.passes.WARM
 PROCESSES = multiprocessing.get_context("forkserver")
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "TORCHELASTIC_RUN_ID")
 Task = Callable[..., Iterable[None] | None]
@@ -34,16 +36,16 @@ def ranks_of_torchrun() -> int:
 
 
 def side_by_side(tasks: int, asked: int, on_gpu: bool) -> tuple[int, int]:
-    """Processes to use for this many tasks, and torch threads in each.
+    """How many of this many tasks to run at once, and torch threads for each.
 
-    On the CPU every core stays busy to the end when all tasks run at once, unless they fill the cores evenly; beyond three
+    On a GPU they share one process, see `in_turn`. On the CPU each has its own, and every core stays busy to the end when all tasks run at once, unless they fill the cores evenly; beyond three
     tasks a core they queue. The threads depend on the number of tasks alone, so that `workers=` does not change a result.
     """
     from metrics.table import cores as cores_allowed  # here, because it takes long to import
 
     cores = cores_allowed()
     if on_gpu:
-        workers = 1
+        workers = ON_A_GPU
     elif tasks < cores or (tasks % cores and tasks <= 3 * cores):
         workers = tasks
     else:
@@ -62,7 +64,7 @@ def train_all(
 ) -> None:
     """Run a training for the arguments of each task; call `meanwhile` about every half second, and once at the end.
 
-    workers: how many at a time on this machine. scheduler: of the Dask cluster that trains instead. work: folder of files
+    workers: how many at a time on this machine, on a GPU in one process. scheduler: of the Dask cluster that trains instead. work: folder of files
     that the tasks share. The first exception of a task is raised, and ends the others.
     """
     try:
@@ -74,6 +76,8 @@ def train_all(
             from lab.ranks import run_on_ranks
 
             run_on_ranks(task, tasks.values(), meanwhile)
+        elif tasks and on_gpu:
+            run_tasks(in_turn, [(task, list(tasks.values()), workers)], 1, meanwhile)
         elif tasks:
             run_tasks(task, tasks.values(), workers, meanwhile)
     finally:
@@ -119,6 +123,36 @@ def run_through(task: Task, arguments: tuple, meanwhile: Callable[[], None] = la
         if time.monotonic() - looked >= POLL_SECONDS:
             meanwhile()
             looked = time.monotonic()
+
+
+def in_turn(task: Task, arguments: Sequence[tuple], at_once: int) -> Iterator[None]:
+    """Run trainings on one GPU in this process: a step of each in turn, each on a CUDA stream of its own.
+
+    at_once: so many at most, and no more than memory allows: another begins once those that run have taken a few steps and
+    left room for it. Without a GPU they take turns all the same.
+    """
+    import torch
+
+    gpu, waiting, turns = torch.cuda.is_available(), list(arguments), 0
+    going: dict[Iterator[None], Any] = {}
+    while waiting or going:
+        turns += 1
+        steady = turns > STEADY and not (gpu and crowded(len(going)))
+        if waiting and len(going) < at_once and (steady or not going):
+            going[iter(task(*waiting.pop(0)) or ())] = torch.cuda.Stream() if gpu else None
+            turns = 0
+        for training, stream in list(going.items()):
+            with torch.cuda.stream(stream):
+                if next(training, going) is going:
+                    del going[training]
+            yield
+
+
+def crowded(trainings: int) -> bool:
+    """Whether half as much again as each of the trainings takes is no longer free on the GPU."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] < 1.5 * torch.cuda.memory_reserved() / trainings
 
 
 def start_server(task: Callable[..., Any]) -> None:

@@ -6,10 +6,11 @@ killed goes on from there, repeats the round that it was in, and ends as if noth
 """
 
 import io
+import itertools
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +22,13 @@ from torch import Tensor, nn
 from agreement.record import SPLITS, LearningRecord
 from agreement.recorder import RecordWriter
 from lab import ranks
-from lab.batches import Batches, errors_of, losses_of, margins_of, predicted, smoothed
+from lab.batches import Batches, losses_of, smoothed
 from lab.errors import Diverged, UserError
 from lab.networks import build_network
 from lab.own import import_own
+from lab.passes import Pass, Seen, caught_up
 
 EVALUATION_BATCH = 500
-# of batches: index, prediction, loss, margin and error of each example, (B,)
-Seen = list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Recipe:
     weights: str | None
     train: str
     imports: list[str]
+    compile: bool = False
+    graphs: bool = True
     sync_batchnorm: bool = False
 
     @classmethod
@@ -71,20 +73,22 @@ class Plan(Protocol):
     seeds: tuple[int, ...]
     classes: int
     images: Batches  # to train on
+    looks: dict[str, Batches]  # what the network is evaluated on after each round, by name
     ends: list[int]  # the step that each round ends with
     rates: list[float]  # the learning rate of each step
 
     def open(self, recipe: Recipe, device: torch.device) -> None:
-        """Open the images, and set `ends` and `rates`."""
+        """Open the images to train on and to look at, and set `ends` and `rates`."""
 
     def begin(self, done: int, state: dict[str, Any]) -> None:
         """Cut what has been written back to the rounds that are done, and take up the `state` after them. Raises ValueError."""
 
-    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+    def batches(self, number: int, draw: torch.Generator) -> Sequence[Tensor]:
         """The examples of each step of a round, int64 (B,)."""
 
-    def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
-        """The numbers of a round, `train/loss` among them, from what was `seen` while training; on ranks but the first, none."""
+    def note(self, number: int, seen: Mapping[str, Seen], network: nn.Module) -> dict[str, float]:
+        """The numbers of a round, `train/loss` among them, from what was seen of `train` while training and of each of the looks
+        after it; on ranks but the first, none."""
 
     def when(self, number: int) -> str:
         """A round in messages."""
@@ -109,6 +113,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
     torch.set_num_threads(threads)
     kind, precision = settle(recipe.device, recipe.precision)
     device, bf16 = torch.device(kind), precision == "bf16"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     plan.open(recipe, device)
     torch.manual_seed(seed_of(*plan.seeds))  # for the initial weights
     network = build_network(
@@ -130,21 +135,45 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
     except ValueError as error:
         raise damaged(plan.folder) from error
     parallel = ranks.data_parallel(network, recipe.sync_batchnorm)  # when all have read the checkpoint
+    compiled = torch.compile(parallel, dynamic=False) if recipe.compile else parallel
+    graphs, weight = recipe.graphs and ranks.count() == 1, 1.0
+    if device.type == "cuda":
+        ready_for_graphs(optimizer, device)
+
+    def learn(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        whole = compiled if len(images) == recipe.batch_size else parallel  # each size would be compiled by itself
+        return training_step(whole, optimizer, images, targets, bf16, weight, recipe.label_smoothing)
+
+    largest = max(end - begin for begin, end in itertools.pairwise([0, *plan.ends])) * (recipe.batch_size + 1)
+    training = Pass(plan.images, learn, largest, graphs)
+    looks = {name: look_at(batches, network, bf16, graphs) for name, batches in plan.looks.items()}
     step = plan.ends[done - 1] if done else 0
     for number in range(done, len(plan.ends)):
-        began, seen = time.perf_counter(), []
-        torch.manual_seed(seed_of(*plan.seeds, number + 1) + ranks.rank())  # for networks with dropout
-        draw = torch.Generator().manual_seed(seed_of(*plan.seeds, number + 1))
-        for index in plan.batches(number, draw):
-            part = ranks.share(len(index))
-            images, targets = plan.images.get(index, draw, part)
-            optimizer.param_groups[0]["lr"] = plan.rates[step]
+        began = time.perf_counter()
+        seed = seed_of(*plan.seeds, number + 1)
+        torch.manual_seed(seed + ranks.rank())  # for networks with dropout
+        draw = torch.Generator().manual_seed(seed)
+        batches = plan.batches(number, draw)
+        parts = [ranks.share(len(index)) for index in batches]
+        drawn = [plan.images.draws(len(index), draw) for index in batches]
+        training.begin()
+        training.add(
+            [index[part] for index, part in zip(batches, parts, strict=True)],
+            [{name: each[part] for name, each in own.items()} for own, part in zip(drawn, parts, strict=True)],
+        )
+        for index, part in zip(batches, parts, strict=True):
+            set_rate(optimizer, plan.rates[step])
             weight = ranks.weight(len(index), part)
-            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight, recipe.label_smoothing)
-            seen.append((index[part], *outcomes(logits, losses, targets, plan.images.sets_of)))
+            if device.type == "cuda":  # where other trainings draw in between
+                torch.cuda.manual_seed(seed + step + ranks.rank())
+            training.step(part.stop - part.start)
             step += 1
             yield
-        numbers = plan.note(number, seen, network, bf16)
+        for look in looks.values():
+            evaluate(network, look)
+        yield from caught_up(device)
+        seen = {"train": training.seen()} | {name: look.seen() for name, look in looks.items()}
+        numbers = plan.note(number, seen, network)
         if ranks.rank() > 0:
             continue
         if not math.isfinite(numbers["train/loss"]):
@@ -183,6 +212,7 @@ class Measured:
             )
             for split in SPLITS
         )
+        self.looks = {"test": self.test} | ({"train": self.images} if self.after else {})
         self.batch_size = recipe.batch_size
         batches = batches_of(torch.arange(len(self.images)), self.batch_size)
         for index in batches:
@@ -195,23 +225,20 @@ class Measured:
         if ranks.rank() == 0:
             self.writer = RecordWriter(self.folder, sizes, self.record.number_of_labels, done)
 
-    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+    def batches(self, number: int, draw: torch.Generator) -> Sequence[Tensor]:
         return batches_of(torch.randperm(len(self.images), generator=draw), self.batch_size)
 
-    def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
-        if self.after:
-            seen = list(evaluate(network, self.images, bf16))
+    def note(self, number: int, seen: Mapping[str, Seen], network: nn.Module) -> dict[str, float]:
         first = self.ends[number - 1] if number else 0
-        numbers = {"epoch": number + 1, "lr": self.rates[first]} | self.noted("train", seen, self.images)
-        return numbers | self.noted("test", list(evaluate(network, self.test, bf16)), self.test)
+        numbers = {"epoch": number + 1, "lr": self.rates[first]} | self.noted("train", seen["train"], self.images)
+        return numbers | self.noted("test", seen["test"], self.test)
 
     def noted(self, split: str, seen: Seen, batches: Batches) -> dict[str, float]:
-        """Hand a pass over a split to the record, in one transfer from the device. Returns its mean loss and accuracy.
+        """Hand a pass over a split to the record. Returns its mean loss and accuracy.
 
         Under torchrun rank 0, which writes the record, gets what all have seen.
         """
-        here = [tuple(torch.cat(parts).cpu() for parts in zip(*seen, strict=True))] if seen else []
-        everywhere = ranks.gathered(here)
+        everywhere = ranks.gathered([seen])
         if everywhere is None:
             return {}
         index, found, losses, margins, errors = (torch.cat(parts) for parts in zip(*everywhere, strict=True))
@@ -265,27 +292,31 @@ def training_step(
     return logits.detach(), losses.detach()
 
 
-def outcomes(logits: Tensor, losses: Tensor, targets: Tensor, sets_of: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Prediction, loss, margin and error of each example, (B,)."""
-    return predicted(logits, sets_of), losses, margins_of(logits, targets), errors_of(logits, targets)
+def look_at(batches: Batches, network: nn.Module, bf16: bool, graphs: bool = False) -> Pass:
+    """A pass of `evaluate` over a split."""
+
+    def run(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = network(images)
+        logits = logits.float()
+        return logits, losses_of(logits, targets)
+
+    return Pass(batches, run, len(batches), graphs)
 
 
 @torch.inference_mode()
-def evaluate(
-    network: nn.Module, batches: Batches, bf16: bool
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
-    """Index, prediction, loss, margin and error of every example in eval mode, batch by batch; the network is left in training mode.
+def evaluate(network: nn.Module, look: Pass) -> None:
+    """Go through a pass of `look_at` in eval mode; the network is left in training mode.
 
     Under torchrun each rank goes through some of the batches.
     """
     ranks.same_buffers(network)
     network.eval()
-    for index in torch.arange(len(batches)).split(EVALUATION_BATCH)[ranks.rank() :: ranks.count()]:
-        images, targets = batches.get(index)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = network(images)
-        logits = logits.float()
-        yield index, *outcomes(logits, losses_of(logits, targets), targets, batches.sets_of)
+    batches = torch.arange(len(look.batches)).split(EVALUATION_BATCH)[ranks.rank() :: ranks.count()]
+    look.begin()
+    look.add(batches)
+    for index in batches:
+        look.step(len(index))
     network.train()
 
 
@@ -297,6 +328,22 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    group = optimizer.param_groups[0]
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
+def ready_for_graphs(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Let captured steps read the learning rate, and count them, on the device."""
+    group = optimizer.param_groups[0]
+    group["lr"] = torch.zeros((), device=device)
+    if "capturable" in group:
+        group["capturable"] = True
 
 
 def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
@@ -327,14 +374,17 @@ def rates_of(recipe: Recipe, times: int, steps: int) -> list[float]:
 
 
 def settle(device: str, precision: str) -> tuple[str, str]:
-    """device= and precision= as they come to on this machine: cpu or cuda, and fp32 or bf16, the faster one by default.
+    """device= and precision= as they come to on this machine: cpu or cuda, and bf16, fp32 or tf32, by default the faster of
+    the first two.
 
-    Raises UserError where the device is not there.
+    Raises UserError where the device is not there, or does not know the precision.
     """
     gpu = torch.cuda.is_available()
     if device == "cuda" and not gpu:
         raise UserError("device=cuda: torch sees no GPU here; leave device=auto or give device=cpu")
     found = "cuda" if gpu and device != "cpu" else "cpu"
+    if precision == "tf32" and found == "cpu":
+        raise UserError("precision=tf32 is of NVIDIA GPUs; leave precision=auto or give precision=fp32")
     if precision == "auto":
         faster = torch.cuda.is_bf16_supported() if found == "cuda" else cpu_gains_from_bf16()
         precision = "bf16" if faster else "fp32"

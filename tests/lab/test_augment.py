@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.augment import augmented
+from lab.augment import augmented, draws
 from lab.batches import Batches
 from lab.data import Images
 
@@ -18,8 +18,9 @@ def pictures(number: int, channels: int = 3, side: int = 16) -> torch.Tensor:
 
 
 def of(images: torch.Tensor, kind: str, seed: int = 0, part: slice = slice(None), shift: bool = True) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return augmented(images[part], kind, shift, draw, len(images), part)
+    pad = images.shape[1] // 8 if shift else 0
+    drawn = draws(kind, pad, len(images), torch.Generator().manual_seed(seed))
+    return augmented(images[part], kind, pad, {name: each[part] for name, each in drawn.items()})
 
 
 @given(st.integers(1, 6), st.sampled_from([1, 3]), st.integers(0, 1000), st.booleans())
@@ -77,9 +78,10 @@ def test_batches_are_augmented_in_training_alone(tmp_path, kind):
     Images.of(list(images.numpy())).save(tmp_path / "train")
     labels, cpu = np.arange(12), torch.device("cpu")
     plain, changed = (Batches.open(tmp_path / "train", labels, cpu, augment=each) for each in ("none", kind))
-    index, draw = torch.arange(12), torch.Generator().manual_seed(0)
+    index, generator = torch.arange(12), torch.Generator().manual_seed(0)
+    drawn = changed.draws(12, generator)
     assert torch.equal(plain.get(index)[0], changed.get(index)[0])
-    assert torch.equal(plain.get(index)[0], plain.get(index, draw)[0])
-    found = changed.get(index, draw)[0]
+    assert torch.equal(plain.get(index)[0], plain.get(index, plain.draws(12, generator))[0])
+    found = changed.get(index, drawn)[0]
     assert found.dtype == torch.float32 and found.min() >= 0 and found.max() <= 1
     assert not torch.equal(found, plain.get(index)[0])

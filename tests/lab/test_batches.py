@@ -73,8 +73,8 @@ def test_random_crops_are_pieces_of_their_images(tmp_path_factory, shapes, crop,
     images = images_of(shapes, channels)
     batches = opened(tmp_path_factory.mktemp("batches"), images, crop)
     index = torch.randperm(len(images))
-    found, _ = batches.get(index, torch.Generator().manual_seed(seed))
-    again, _ = batches.get(index, torch.Generator().manual_seed(seed))
+    found, _ = batches.get(index, batches.draws(len(index), torch.Generator().manual_seed(seed)))
+    again, _ = batches.get(index, batches.draws(len(index), torch.Generator().manual_seed(seed)))
     assert torch.equal(found, again)
     for one, i in zip(found.numpy(), index, strict=True):
         height, width = shapes[i]
@@ -86,7 +86,9 @@ def test_every_place_is_equally_likely(tmp_path):
     """5 × 3 places of a crop of 4 from 8×6 pixels; each pixel of the image has its place as its value."""
     image = np.arange(48, dtype=np.uint8).reshape(8, 6, 1)
     batches = opened(tmp_path, [image, np.zeros((9, 9, 1), np.uint8)], 4)
-    found, _ = batches.get(torch.zeros(15_000, dtype=torch.long), torch.Generator().manual_seed(0))
+    found, _ = batches.get(
+        torch.zeros(15_000, dtype=torch.long), batches.draws(15_000, torch.Generator().manual_seed(0))
+    )
     corners = (found[:, 0, 0, 0] * 255).round().int().numpy()
     places, counts = np.unique(corners, return_counts=True)
     assert places.tolist() == [6 * top + left for top in range(5) for left in range(3)]
@@ -96,7 +98,7 @@ def test_every_place_is_equally_likely(tmp_path):
 def test_different_draws_give_different_crops(tmp_path):
     batches = opened(tmp_path, np.stack(images_of([(20, 20)] * 3)), 10)
     draw = torch.Generator().manual_seed(0)
-    first, second = (batches.get(torch.arange(3), draw)[0] for _ in range(2))
+    first, second = (batches.get(torch.arange(3), batches.draws(3, draw))[0] for _ in range(2))
     assert not torch.equal(first, second)
 
 
@@ -104,7 +106,7 @@ def test_a_crop_as_large_as_the_images_is_no_crop(tmp_path):
     images = np.stack(images_of([(6, 6)] * 4))
     batches = opened(tmp_path, images, 6)
     assert batches.crop is None
-    found, _ = batches.get(torch.arange(4), torch.Generator().manual_seed(0))
+    found, _ = batches.get(torch.arange(4), batches.draws(4, torch.Generator().manual_seed(0)))
     np.testing.assert_array_equal(found.numpy(), [scaled(image) for image in images])
 
 

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 
 from lab.batches import Batches, losses_of, predicted
 from lab.networks import build_network
-from lab.training import evaluate
+from lab.training import evaluate, look_at
 
 GPU, SIDE, EXAMPLES = torch.device("cuda"), 40, 70
 PIXELS = np.zeros((EXAMPLES * SIDE * SIDE, 3), np.uint8)
@@ -42,12 +42,12 @@ def test_batches_reach_the_gpu(holds, crop, sets_of):
         split = batches(crop, sets_of)
         assert split.images.device.type == ("cuda" if holds else "cpu")
         order = torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(0))
-        for draw, part in ((None, slice(None)), (torch.Generator().manual_seed(1), slice(3, 40))):
-            images, targets = split.get(order[:64], draw, part)
-            assert images.shape == (len(range(64)[part]), 3, crop or SIDE, crop or SIDE)
+        for drawn in (None, split.draws(64, torch.Generator().manual_seed(1))):
+            images, targets = split.get(order[:64], drawn)
+            assert images.shape == (64, 3, crop or SIDE, crop or SIDE)
             assert images.device.type == targets.device.type == "cuda"
             assert images.is_contiguous(memory_format=torch.channels_last)
-            logits = images.new_zeros(len(images), 10)
+            logits = images.new_zeros(64, 10)
             assert losses_of(logits, targets).device.type == predicted(logits, sets_of).device.type == "cuda"
 
 
@@ -61,6 +61,7 @@ def test_networks_are_evaluated_on_the_gpu(holds, name):
             for tensors in (module._parameters, module._buffers):
                 there = {key: value for key, value in tensors.items() if value is not None}
                 tensors.update({key: mode.from_tensor(value).to(GPU) for key, value in there.items()})
-        ((index, found, losses, *_),) = evaluate(network, split, bf16=True)
-        assert index.device.type == "cpu" and found.device.type == losses.device.type == "cuda"
-        assert found.shape == (EXAMPLES,) and losses.dtype == torch.float32 and losses.shape == (EXAMPLES,)
+        look = look_at(split, network, bf16=True)
+        evaluate(network, look)
+        assert look.found.device.type == look.losses.device.type == "cuda" and look.done == EXAMPLES
+        assert all(each.device.type == "cpu" and each.shape == (EXAMPLES,) for each in look.seen())

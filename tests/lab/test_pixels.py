@@ -51,12 +51,11 @@ def test_a_set_on_disk_holds_what_its_files_hold(loaded, tmp_path):
         assert split.images.file and all(np.array_equal(*pair) for pair in zip(split.images, expected, strict=True))
         split.images.save(tmp_path / "on-disk")
         Images.of(expected).save(tmp_path / "in-memory")
-        drawn = [
-            Batches.open(tmp_path / kind, split.labels, torch.device("cpu"), 32)
-            .get(torch.tensor([3, 0, 5]), torch.Generator().manual_seed(1))[0]
-            for kind in ("on-disk", "in-memory")
-        ]  # fmt: skip
-        assert torch.equal(*drawn)
+        opened = [
+            Batches.open(tmp_path / kind, split.labels, torch.device("cpu"), 32) for kind in ("on-disk", "in-memory")
+        ]
+        places = opened[0].draws(3, torch.Generator().manual_seed(1))
+        assert torch.equal(*(each.get(torch.tensor([3, 0, 5]), places)[0] for each in opened))
 
 
 def test_images_in_memory_and_in_a_file_are_taken_alike(loaded, tmp_path):

@@ -257,7 +257,8 @@ def test_ctrl_c_reaches_every_process_and_only_the_program_answers(program, tmp_
         (2, 5, 1, False, 1, 1),
         (2, 5, 99, False, 5, 1),
         (8, 2, 1, False, 1, 4),  # the threads do not follow workers=, so that results do not
-        (8, 5, 0, True, 1, 1),
+        (8, 5, 0, True, 5, 1),
+        (8, 20, 0, True, 8, 1),
         (8, 5, 3, True, 3, 1),
     ],
 )

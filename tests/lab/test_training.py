@@ -21,7 +21,7 @@ from agreement.record import LearningRecord, read_epochs
 from lab import networks, ranks
 from lab import training as loop
 from lab.errors import UserError
-from lab.processes import PROCESSES, run_tasks, run_through, side_by_side, start_server
+from lab.processes import PROCESSES, in_turn, run_tasks, run_through, side_by_side, start_server
 from lab.settings import compose
 from lab.training import Measured, Recipe, make_optimizer, rates_of, seed_of, settle, train, training_step
 
@@ -114,6 +114,20 @@ def plain_training(network: nn.Module, digits, config, k: int) -> tuple[dict[str
             outcome[split].append(logits[split].softmax(1).numpy())
             losses[split].append(F.cross_entropy(logits[split], labels[split]).item())
     return {split: np.stack(parts) for split, parts in outcome.items()}, losses
+
+
+def test_networks_that_take_turns_in_one_process_train_as_alone(begun, few_digits):
+    """As they do on a GPU; one of three waits until another has ended."""
+    digits = {split: (images[:150], labels[:150]) for split, (images, labels) in few_digits.items()}
+    config, together, alone = settings("crop=28"), *(begun(each, ["lenet5"] * 3, digits) for each in ("a", "b"))
+    before = torch.get_num_threads()
+    run_through(in_turn, (train, [task(together, config, k=k) for k in range(3)], 2))
+    torch.set_num_threads(before)
+    for k in range(3):
+        trained(alone, config, k=k)
+        assert all(torch.equal(each, weights(alone, k)[key]) for key, each in weights(together, k).items())
+    for split in ("train", "test"):
+        assert np.array_equal(LearningRecord(together).probability(split), LearningRecord(alone).probability(split))
 
 
 @pytest.mark.parametrize("record", ["during", "after"])
@@ -503,6 +517,8 @@ def test_a_batch_too_small_for_the_ranks_is_told_before_any_training(begun, monk
 def test_a_gpu_that_is_not_there():
     with pytest.raises(UserError, match=r"^device=cuda: .*device=cpu$"):
         settle("cuda", "fp32")
+    with pytest.raises(UserError, match="^precision=tf32 is of NVIDIA GPUs"):
+        settle("cpu", "tf32")
     assert settle("auto", "fp32") == settle("cpu", "fp32") == ("cpu", "fp32")
 
 
