@@ -14,38 +14,41 @@ import pandas as pd
 import agreement
 from agreement.record import LearningRecord
 from lab import tracking
+from lab.data import Split, load
 from lab.data.folder import SUFFIXES
 from lab.errors import UserError
 from lab.measure import points_of
 from lab.progress import Progress
 from lab.report import write_record
 from lab.report.summary import headline, print_measurement
-from lab.settings import PROGRAM, nearest
+from lab.settings import PROGRAM, compose, nearest
+from lab.statistics import annotated, kinds_of
 from lab.views import describe
 from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
 from metrics.images import read_image
 
 DATA = "own-loop"
 MEASURED = "entropy,frequency,segments"  # of the images, where they are given
+OF_DATA_SET = ("data", "root", "resize", "test_sample")
 NO_IMAGE = np.full((2, 2), 224, np.uint8)
 
 
 def report(given: Mapping[str, str], console: Any) -> str:
     """Write page, tables and summary of the record in the folder `record`, and log them to MLflow. Returns the run's id.
 
-    given: the words of the command line: `record`, and perhaps `images`, see `images_of`; `statistics` to measure on them,
-    joined by commas; `name` of the run; `cache`. Raises UserError.
+    given: the words of the command line: `record`, and perhaps `images`, see `images_of`, or `data` with the settings that it
+    reads; `statistics` to measure on them, joined by commas; `name` of the run; `cache`. Raises UserError.
     """
     if not given.get("record"):
         raise UserError(f"--mode report: name the folder of a record, such as {PROGRAM} --mode report record=DIR")
     folder = Path(given["record"]).expanduser()
-    names = given.get("statistics", MEASURED if "images" in given else "")
+    names = given.get("statistics", MEASURED if {"images", "data"} & given.keys() else "")
     statistics = [name for name in names.strip("[]").split(",") if name]
     for name in statistics:
         if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
             raise UserError(f"statistics: there is no '{name}'{nearest(name, [*STATISTICS, *EXAMPLE_STATISTICS])}")
-    if statistics and "images" not in given:
-        raise UserError(f"statistics={names}: they are measured on images; give images=DIR")
+    if statistics and not {"images", "data"} & given.keys():
+        raise UserError(f"statistics={names}: they are measured on images; give images=DIR, or data=NAME")
     record = LearningRecord(folder)
     try:
         if record.about and "train" not in record.splits:
@@ -59,16 +62,20 @@ def report(given: Mapping[str, str], console: Any) -> str:
     if "images" in given:
         place = Path(given["images"]).expanduser()
         images = {split: images_of(place, split, *splits[split], record) for split in splits}
+    known: dict[str, Any] = {}
+    if "data" in given:
+        known = splits_of_data(given, splits)
+        images = {split: each.images for split, each in known.items()}
     shown = {
         "record": str(folder),
-        **{key: given[key] for key in ("images",) if key in given},
+        **{key: given[key] for key in ("images", *OF_DATA_SET) if key in given},
         "statistics": ",".join(statistics),
         "epochs": record.epochs,
         "networks": len(record.networks),
     }
-    kinds = Counter(record.networks)
-    title = given.get("name") or f"{', '.join(f'{n} × {name}' for name, n in kinds.items())}, {folder.name}"
-    tags = {"phase": "measure", "data": DATA, "network": "+".join(kinds)}
+    networks = Counter(record.networks)
+    title = given.get("name") or f"{', '.join(f'{n} × {name}' for name, n in networks.items())}, {folder.name}"
+    tags = {"phase": "measure", "data": DATA, "network": "+".join(networks)}
     client = tracking.open_store()
     with tempfile.TemporaryDirectory() as made:
         work = Path(made)
@@ -77,17 +84,20 @@ def report(given: Mapping[str, str], console: Any) -> str:
             tracking.Tracked(client, work, f"measure-{DATA}", [(title, shown, tags)]) as tracked,
             Progress(console, 1, 1) as progress,
         ):
+            originals = {split: each.originals for split, each in known.items()} or images
             tables = {
-                split: measured(images[split], ids, labels, record, statistics, given.get("cache", "cache"), progress)
+                split: measured(
+                    originals[split], ids, labels, record, statistics, given.get("cache", "cache"), progress
+                )
                 for split, (ids, labels) in splits.items()
             }
+            tables = {split: annotated(each, known[split]) for split, each in tables.items()} if known else tables
+            kinds = {split: kinds_of(known[split]) if known else {} for split in tables}
             of_images = [name for name in statistics if name in STATISTICS]
             of_examples = [name for name in statistics if name in EXAMPLE_STATISTICS]
             progress.say("measuring agreement and correlations")
             try:
-                findings = agreement.analyse(
-                    record, tables, {split: {} for split in tables}, of_images, before=of_examples
-                )
+                findings = agreement.analyse(record, tables, kinds, of_images, before=of_examples)
             except ValueError as error:
                 raise UserError(f"record={error}") from error
             progress.say("writing report and tables")
@@ -96,6 +106,17 @@ def report(given: Mapping[str, str], console: Any) -> str:
             describe(client, tracked.parent, headline(findings), summary)
         print_measurement(console, findings, tracked.parent)
     return tracked.parent
+
+
+def splits_of_data(given: Mapping[str, str], splits: Mapping[str, tuple[list[str], np.ndarray]]) -> dict[str, Split]:
+    """The splits of the data set that the words name, by those of the record. Raises UserError where it is of others."""
+    data = load(compose([f"{key}={given[key]}" for key in OF_DATA_SET if key in given]))
+    found = {"train": data.train, "test": data.test}
+    for name, (ids, labels) in splits.items():
+        counted = [str(i) for i in range(len(ids))]
+        if ids not in (found[name].ids, counted) or not np.array_equal(found[name].labels, labels):
+            raise UserError(f"data={given['data']}: its {name} examples are not those of the record")
+    return {name: found[name] for name in splits}
 
 
 def measured(

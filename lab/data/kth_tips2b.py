@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.data.folder import SUFFIXES
 from lab.data.images import Files, read_splits
 from lab.data.split import Data
 from lab.errors import UserError
 
 FOLDER = "KTH-TIPS2-b"
-NAME = re.compile(r".*-scale_(\d+)_im_(\d+)_col\.png")
+NAME = re.compile(r".*-scale_(\d+)_im_(\d+)_col\.\w+")
 # by the number of an image, of the paper's code
 ILLUMINATION = {1: "frontal", 4: "frontal", 7: "frontal", 2: "from the top", 5: "from the top", 8: "from the top",
                 3: "from the side", 6: "from the side", 9: "from the side", 10: "ambient", 11: "ambient", 12: "ambient"}  # fmt: skip
@@ -19,7 +20,7 @@ ROTATION = {1: "frontal", 2: "frontal", 3: "frontal", 10: "frontal", 4: "right",
 
 
 def kth_tips2b(root: Path, resize: int | None, cache: Path, skip_bad_images: bool, test_sample: str) -> Data:
-    """`root/KTH-TIPS2-b/<material>/sample_a/<name>-scale_S_im_I_col.png`; sample `test_sample` is the test set.
+    """`root/KTH-TIPS2-b/<material>/sample_a/<name>-scale_S_im_I_col.png`, or of another suffix; sample `test_sample` is the test set.
 
     Annotations: `scale` (2 near to 10 far), and the kinds `illumination` and `rotation`.
     """
@@ -38,7 +39,7 @@ def kth_tips2b(root: Path, resize: int | None, cache: Path, skip_bad_images: boo
             raise UserError(f"{folder / material}: needs a folder {held_out} to test on, and others to train on")
         for sample in samples:
             parts[sample.name == held_out] += [
-                (path, label) for path in sorted(sample.iterdir()) if path.suffix == ".png"
+                (path, label) for path in sorted(sample.iterdir()) if path.suffix.lower() in SUFFIXES
             ]
     splits, notes = read_splits(
         [files_of(folder, parts[test]) for test in (False, True)], resize, cache, skip_bad_images

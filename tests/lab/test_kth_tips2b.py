@@ -11,15 +11,15 @@ from lab.errors import UserError
 from lab.settings import compose
 
 
-@pytest.fixture
-def root(tmp_path) -> Path:
+@pytest.fixture(params=["png", "jpg"])
+def root(tmp_path, request) -> Path:
     for material, photograph in (("brick", skimage.data.brick()), ("grass", skimage.data.grass())):
         for sample in "abcd":
             folder = tmp_path / "KTH-TIPS2-b" / material / f"sample_{sample}"
             folder.mkdir(parents=True)
             for image, scale in ((1, 2), (6, 2), (12, 10)):
                 Image.fromarray(photograph[image * 10 :, scale * 10 :][:40, :40]).save(
-                    folder / f"15{sample}-scale_{scale}_im_{image}_col.png"
+                    folder / f"15{sample}-scale_{scale}_im_{image}_col.{request.param}"
                 )
     return tmp_path
 

@@ -82,10 +82,14 @@ def test_with_images_it_is_related_to_statistics(place, digits, examples, capsys
     np.save(place / "arrays/train.npy", np.stack([np.asarray(Image.open(path)) for path in paths]))
     again = run(capsys, *words, "images=arrays")
     assert found["metrics"] == again["metrics"] and np.isfinite(found["metrics"]["correlation/entropy"])
+    of_data = run(capsys, *words, "data=folder", f"root={digits}")
+    assert found["metrics"] == of_data["metrics"]
     np.save(place / "arrays/train.npy", np.zeros((7, 8, 8), np.uint8))
     assert "uint8 (150, height, width[, 3]) are needed" in refused(capsys, *words, "images=arrays")
     record(place / "other", examples[0][::-1])
     assert "have not the labels of the record" in refused(capsys, *words[:2], "record=other", f"images={digits}")
+    other = refused(capsys, *words[:2], "record=other", "data=folder", f"root={digits}")
+    assert "data=folder: its train examples are not those of the record" in other
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_with_images_it_is_related_to_statistics(place, digits, examples, capsys
         ([], "name the folder of a record"),
         (["record=nothing"], "nothing holds no learning record"),
         (["record=begun"], "not every network has finished an epoch yet"),
-        (["record=record", "statistics=entropy"], "they are measured on images; give images=DIR"),
+        (["record=record", "statistics=entropy"], "they are measured on images; give images=DIR, or data=NAME"),
         (["record=record", "images=none"], "there is neither a folder none nor a file none/train.npy"),
         (["record=record", "images=.", "statistics=entropi"], "did you mean entropy?"),
     ],
