@@ -30,11 +30,12 @@ def suspects(record: LearningRecord, split: str, statistics: Mapping[str, "pd.Se
     """`suspicion` of the examples of a split by all that is known of them, int64 (N,).
 
     By the confidence of the networks; their margin, mean over epochs (Pleiss et al. 2020), where the record has margins;
-    and `shallow`, where it was measured, which counts as much as these together. docs/scores.md has how well each finds wrong labels.
+    and `shallow`, where it was measured, which counts three times as much as these together. docs/scores.md has how well each
+    finds wrong labels.
     """
     doubts = [-confidence_and_variability(record.probability(split))[0]]
     if record.has_margins(split):
         doubts.append(-np.mean([network.mean(axis=0, dtype=np.float64) for network in record.margin(split)], axis=0))
     if "shallow" in statistics:
-        doubts += [np.asarray(statistics["shallow"], float)] * len(doubts)  # as much as the networks together
+        doubts += [np.asarray(statistics["shallow"], float)] * 3 * len(doubts)
     return suspicion(doubts)

@@ -27,4 +27,4 @@ def test_a_wrong_label_is_suspect_by_whatever_is_known(tmp_path, margins):
     assert record.has_margins("train") == margins
     assert suspects(record, "train", {}).tolist() == [4, 3, 1, 2]
     # shallow counts as much as the networks together: to them the first is the least suspect, to it the most
-    assert suspects(record, "train", {"shallow": np.array([0.9, 0.0, 0.8, 0.1])}).tolist() == [2, 4, 1, 3]
+    assert suspects(record, "train", {"shallow": np.array([0.9, 0.0, 0.8, 0.1])}).tolist() == [1, 4, 2, 3]
