@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lab.augment import Draws, augmented, draws
-from lab.data.pixels import Images, begins_of
+from lab.pixels import Images, begins_of
 
 
 class Batches:

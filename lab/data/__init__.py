@@ -21,13 +21,13 @@ from lab.data.huggingface import huggingface as load_huggingface
 from lab.data.imbalance import long_tailed
 from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
 from lab.data.npz import npz as load_npz
-from lab.data.pixels import Images as Images
 from lab.data.split import Data as Data
 from lab.data.split import Split as Split
 from lab.data.torchvision import torchvision as load_torchvision
 from lab.data.traps import traps
 from lab.data.voc import voc as load_voc
 from lab.errors import UserError
+from lab.pixels import Images as Images
 from lab.settings import Settings, base
 
 DATASETS: dict[str, Callable[..., Data]] = {

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from lab.data.images import as_network_input
-from lab.data.pixels import Images
 from lab.data.split import Data, Split, halves, taken
 from lab.errors import UserError
+from lab.pixels import Images
 
 Part = tuple[Sequence[np.ndarray], np.ndarray]  # images, uint8 (H, W[, 3]), and labels (N,)
 

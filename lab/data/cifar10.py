@@ -7,9 +7,9 @@ import numpy as np
 
 from lab.data.folder import folder
 from lab.data.images import DOWNLOAD_ERRORS, as_network_input
-from lab.data.pixels import Images
 from lab.data.split import Data, Split
 from lab.errors import UserError
+from lab.pixels import Images
 
 # (split, annotation, file below root, array in it): published in the original order of the images
 REFERENCES = (

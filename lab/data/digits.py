@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from lab.data.images import as_network_input
-from lab.data.pixels import Images
 from lab.data.split import Data, Split
+from lab.pixels import Images
 
 MNIST = Path(__file__).with_name("mnist-5000.npz")  # mnist-5000.txt says where it is from
 

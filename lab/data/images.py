@@ -16,9 +16,9 @@ from filelock import FileLock
 from PIL import Image
 
 from agreement.record import replace_text
-from lab.data.pixels import Images, begins_of
 from lab.data.split import Narrow, Split
 from lab.errors import UserError
+from lab.pixels import Images, begins_of
 from metrics.images import DECODING, FORMATS, brightest_value, read_image, value_bits
 from metrics.table import cores
 

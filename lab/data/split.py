@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lab.data.pixels import Images
 from lab.errors import UserError
+from lab.pixels import Images
 from metrics.images import read_image
 
 TRAIN_NAMES = ("train", "training")

@@ -3,8 +3,8 @@
 import hashlib
 from collections import defaultdict
 
-from lab.data.pixels import Images
 from lab.data.split import Split
+from lab.pixels import Images
 
 MOST = 200_000  # images that are looked through: beyond, reading all pixels once takes minutes
 SAMPLE = 64  # pixels of an image that tell most of them apart

@@ -3,6 +3,10 @@
 The backward pass needs a GPU; it runs on the CPU in the other tests.
 """
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +17,7 @@ from lab.batches import Batches, losses_of, predicted
 from lab.networks import build_network
 from lab.training import evaluate, look_at
 
+ROOT = Path(__file__).parents[2]
 GPU, SIDE, EXAMPLES = torch.device("cuda"), 40, 70
 PIXELS = np.zeros((EXAMPLES * SIDE * SIDE, 3), np.uint8)
 
@@ -65,3 +70,20 @@ def test_networks_are_evaluated_on_the_gpu(holds, name):
         evaluate(network, look)
         assert look.found.device.type == look.losses.device.type == "cuda" and look.done == EXAMPLES
         assert all(each.device.type == "cpu" and each.shape == (EXAMPLES,) for each in look.seen())
+
+
+def test_trainings_need_no_program():
+    """Machines with a GPU may have torch alone: `exercises/gpu` trains there without MLflow and OmegaConf."""
+    code = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("mlflow", "omegaconf", "altair", "rich", "jinja2", "joblib"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Missing())
+import curricula, metrics, lab.compared, lab.training
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
