@@ -58,7 +58,7 @@ def report(given: Mapping[str, str], console: Any) -> str:
         splits = {split: (record.ids(split), record.labels(split)) for split in record.splits}
     except (OSError, ValueError) as error:
         raise UserError(f"record={error}") from error
-    images: dict[str, Sequence[Any]] = {split: [NO_IMAGE] * len(ids) for split, (ids, _) in splits.items()}
+    images: dict[str, Any] = {split: [NO_IMAGE] * len(ids) for split, (ids, _) in splits.items()}
     if "images" in given:
         place = Path(given["images"]).expanduser()
         images = {split: images_of(place, split, *splits[split], record) for split in splits}
