@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,33 +15,44 @@ import pandas as pd
 import curricula
 from agreement import commonest
 from agreement.record import read_lines, save_array
-from curricula import ARMS, PACING, Arm, answer, check_counts, picked, read_outcome, seeds_needed, table_of
-from curricula.comparison import orders_of, pairs_of
+from curricula import (
+    ARMS,
+    PACING,
+    Arm,
+    Comparison,
+    Outcome,
+    answer,
+    check_counts,
+    picked,
+    read_outcome,
+    seeds_needed,
+    table_of,
+)
+from curricula.comparison import pairs_of
 from curricula.scores import SCORES
 from curricula.sentences import price
 from lab import tracking
-from lab.code import code_digest
-from lab.compared import Compared
-from lab.data import load
-from lab.errors import UserError, printable
-from lab.networks import check_networks
-from lab.ordering import (
+from lab.arms import (
     Part,
     arms_of,
-    check_metric,
     clusters_of,
-    metrics_of,
     named_arms,
     notes_on,
+    orders_shown,
     part_of,
     parts_of,
     picks,
-    scores_of,
     tries_of,
     with_label_noise,
     withheld,
     wrong_labels_last,
-)  # fmt: skip
+)
+from lab.code import code_digest
+from lab.compared import Compared
+from lab.data import Data, load
+from lab.errors import UserError, printable
+from lab.networks import check_networks
+from lab.ordering import check_metric, metrics_of, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
@@ -64,17 +75,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
             console.print(printable(note), highlight=False, markup=False)
 
     check(settings)
-    metrics = metrics_of(settings.metric)
-    # anti of each of several scores would take half of the time again
-    kinds = settings.arms or [arm for arm in ARMS if arm != "anti" or len(metrics) == 1]
-    named = named_arms(kinds, metrics, settings.variety)
-    costly = [metric for metric in metrics if {*check_metric(metric)} & {*SCORES}]  # which read a measurement
-    if costly and settings.longer != 0:
-        named["shuffled_longer"] = named["shuffled"]
-    pairs = pairs_of(named, paid=[arm for arm, (_, metric, _) in named.items() if metric in costly])
-    number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
-    settings = replace(settings, arms=kinds, seeds=number)
-    say(*too_few(number, len(pairs)))
+    settings, seeds, named, pairs = planned(settings)
+    say(*too_few(len(seeds), len(pairs)))
     with console.status("reading the images"):
         data = load(settings)
     say(*data.notes)
@@ -85,86 +87,47 @@ def compare(settings: CompareSettings, console: Any) -> str:
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = tracking.open_store()
-    tries = tries_of(settings.tune_lr, settings.tune_a, settings.tune_b)
-    trainings = len(named) * number * len(tries)
     # a score must not know better than the training which labels are wrong
     given = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     train, validation = (part_of(given.train, index) for index in parts_of(data, settings.validation, settings.seed))
+    with Progress(console, 1, 1) as progress:
+        scored = scores_by_name(settings, given, train.index, data, client, progress)
+    say(*scored.notes)
+    budget = budget_of(settings, len(train.labels), scored.cost)
+    pacing = pacings_of(settings, budget.steps, len(train.labels))
+    say(*(note for name in pacing[1] for note in never_drawn(name, pacing)))
+    doubts = doubts_on(scored.values, [data.train.ids[i] for i in train.index])
     labels = data.classes_of(given.train.labels)
-    noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
-    noise = noise if settings.label_noise else ""
-    if settings.imbalance != 1:
-        noise = f"{noise or f' seed={settings.seed}'} imbalance={settings.imbalance:g}"
-    scores, descending, notes, cost = {}, {}, [], 0
-    with Progress(console, trainings, settings.evaluations) as progress:
-        for metric in metrics:
-            found, descending[metric], about, passes = scores_of(
-                metric, given.train, labels, settings.data, settings.root, settings.measurement, settings.record, client,
-                settings.cache, settings.statistics_resize, progress, noise, settings.descending, data.digest,
-            )  # fmt: skip
-            scores[metric], cost = found[train.index], max(cost, passes)
-            notes += about
-    say(*notes)
     groups = {
         variety: clusters_of(data.train, labels)[train.index] if variety == "clusters" else None
         for variety in settings.variety
     }
-    examples = len(train.labels)
-    if examples < settings.batch_size:
-        raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
-    batches = -(-examples // settings.batch_size)
-    steps = max(1, round(settings.budget * settings.epochs * batches))
-    more = max(1, round(min(cost * batches, steps if settings.longer is None else settings.longer * batches)))
-    pacing = pacings_of(settings, steps, examples)
-    say(*(note for name in pacing[1] for note in never_drawn(name, pacing)))
-    for metric, values in scores.items():
-        about = notes_on(values, [data.train.ids[i] for i in train.index], metric)
-        about = [f"{metric}: {note}" for note in about] if len(metrics) > 1 else about
-        say(*(f"{note}. Continuing." for note in about))
-        notes += about
-    seeds = range(settings.seed, settings.seed + number)
     arms = arms_of(
-        named,
-        seeds,
-        scores,
-        train.labels,
-        settings.balance,
-        descending,
-        groups,
-        {"shuffled_longer": steps + more},
-        tries,
-    )
-    wrong = given.train.labels[train.index] != data.train.labels[train.index]
-    for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
-        if orders_of([arm.name]):
-            notes.append(f"{arm.name}: {wrong_labels_last(arm.order, wrong)}")
+        named, seeds, scored.values, train.labels, settings.balance, scored.descending, groups,
+        {"shuffled_longer": budget.steps + budget.more}, tries_of(settings.tune_lr, settings.tune_a, settings.tune_b),
+    )  # fmt: skip
     if not data.multi_label:
-        sizes = next(iter(pacing[1].values()))
-        kept_back = withheld(arms, train.labels, sizes, settings.batch_size, data.classes)
-        say(*(f"{note}. Continuing." for note in kept_back))
-        notes += kept_back
+        doubts += withheld(arms, train.labels, next(iter(pacing[1].values())), settings.batch_size, data.classes)
+    say(*(f"{doubt}. Continuing." for doubt in doubts))
+    notes = [*scored.notes, *doubts, *wrong_labels_last(arms, train.labels != data.train.labels[train.index])]
     config = SimpleNamespace(
-        **(vars(settings) | {"device": device, "precision": precision, "steps": steps, "code": code})
+        **(vars(settings) | {"device": device, "precision": precision, "steps": budget.steps, "code": code})
     )
     terms = terms_of(config, data.digest, arms)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
     with unfinished("curriculum", settings, data, terms) as work:
-        folders = [work / f"training-{number + 1}" for number in range(trainings)]
+        folders = [work / f"training-{number + 1}" for number in range(len(arms))]
         kept = [Path(settings.cache).expanduser() / "trainings" / key for key in terms]
         reused = [take_training(*each) for each in zip(kept, folders, strict=True)]
-        if any(reused):
-            again = f"{trainings - reused.count('')} of {trainings} trainings had been done before on identical terms"
-            notes.append(f"{again} and were used again")
+        notes += used_again(reused)
         lines = [folder / "evaluations.jsonl" for folder in folders]
-        runs = runs_for(settings, arms, terms, reused)
+        known = known_as(settings.data, settings.root)
         with (
-            tracking.Tracked(
-                client, work, f"curriculum-{known_as(settings.data, settings.root)}", runs, lines
-            ) as tracked,
-            Progress(console, trainings, settings.evaluations) as progress,
-        ):
+            tracking.Tracked(client, work, f"curriculum-{known}", runs_for(settings, arms, terms, reused), lines) as tracked,
+            Progress(console, len(arms), settings.evaluations) as progress,
+        ):  # fmt: skip
             say(*tracked.notes)
-            tracking.log_data(client, tracked.parent, known_as(settings.data, settings.root), settings.root, data)
+            tracking.log_data(client, tracked.parent, known, settings.root, data)
             share(work, train, validation, Part(data.test.images, data.test.labels, np.arange(len(data.test))))
 
             def look() -> None:
@@ -177,34 +140,140 @@ def compare(settings: CompareSettings, console: Any) -> str:
             chosen = picked(arms, folders)
             notes += picks([arms[i] for i in chosen])
             outcome = read_outcome([arms[i] for i in chosen], [folders[i] for i in chosen], len(data.test))
-            comparisons = (
-                curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
-            )
-            one_label = None if data.multi_label else data.test.labels
-            table = table_of(outcome, comparisons, one_label)
-            by_class = None
-            if one_label is not None:
-                by_class = curricula.class_table(outcome.at_best, one_label, train.labels, data.classes)
-            against = [c for c in comparisons.values() if c.baseline == "shuffled_longer"]
-            paid = price(cost, steps / batches, more / batches, against) if cost else ""
-            message = answer(comparisons, table, commonest(data.test.labels), paid)
-            by = " or ".join([", ".join(metrics[:-1]), metrics[-1]] if len(metrics) > 1 else metrics)
-            title = (
-                settings.name
-                or f"{settings.network} on {known_as(settings.data, settings.root)}, ordered by {by}, {number} seeds"
-            )
-            names = [data.label_name(label) for label in train.labels]
-            first_seed = {arm.name: arm.order for arm in reversed(arms)}
-            orders = {arm: (first_seed[arm], scores[named[arm][1]]) for arm in named if named[arm][0] == "curriculum"}
+            found = verdict_of(outcome, pairs, settings.matters / 100, data, train.labels, scored.cost, budget)
+            *others, last = scored.values
+            by = " or ".join([", ".join(others), last] if others else [last])
+            title = settings.name or f"{settings.network} on {known}, ordered by {by}, {settings.seeds} seeds"
             summary = write_comparison(
-                work / "findings", outcome, table, comparisons, message, pacing, by, title, notes,
-                plain(settings), tracked.parent, by_class, ends_of(orders, train.images, names),
+                work / "findings", outcome, found.table, found.comparisons, found.message, pacing, by, title, notes,
+                plain(settings), tracked.parent, found.by_class,
+                ends_of(orders_shown(arms, named, scored.values), train.images, [*map(data.label_name, train.labels)]),
             )  # fmt: skip
-            tracked.publish([point_of(table, tracked.times()[-1])])
-            describe(client, tracked.parent, message, summary, list(named))
-        print_comparison(console, outcome, table, comparisons, message, by, notes, tracked.parent, by_class)
+            tracked.publish([point_of(found.table, tracked.times()[-1])])
+            describe(client, tracked.parent, found.message, summary, list(named))
+        print_comparison(
+            console, outcome, found.table, found.comparisons, found.message, by, notes, tracked.parent, found.by_class
+        )
         discard(work)
     return tracked.parent
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores by the name that `metric=` gives them.
+
+    values: (N,) of the examples to train on. descending: whether high is easy. notes: where they are from. cost: in passes
+    over the data, of the dearest.
+    """
+
+    values: dict[str, np.ndarray]
+    descending: dict[str, bool]
+    notes: list[str]
+    cost: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Optimiser steps of a training, those that `shuffled_longer` has more, and how many go once through the data."""
+
+    steps: int
+    more: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a comparison comes to: in numbers, arm by arm and by class, and in a message."""
+
+    comparisons: Mapping[str, Comparison]
+    table: pd.DataFrame
+    by_class: pd.DataFrame | None
+    message: str
+
+
+def planned(
+    settings: CompareSettings,
+) -> tuple[CompareSettings, range, dict[str, tuple[str, str, str]], dict[str, tuple[str, str]]]:
+    """The settings with arms and seeds filled in, the seeds, the arms by name, and which are compared with which."""
+    metrics = metrics_of(settings.metric)
+    # anti of each of several scores would take half of the time again
+    kinds = settings.arms or [arm for arm in ARMS if arm != "anti" or len(metrics) == 1]
+    named = named_arms(kinds, metrics, settings.variety)
+    costly = [metric for metric in metrics if {*check_metric(metric)} & {*SCORES}]  # which read a measurement
+    if costly and settings.longer != 0:
+        named["shuffled_longer"] = named["shuffled"]
+    pairs = pairs_of(named, paid=[arm for arm, (_, metric, _) in named.items() if metric in costly])
+    number = settings.seeds or max(SEEDS, seeds_needed(max(len(pairs), 1)))
+    seeds = range(settings.seed, settings.seed + number)
+    return replace(settings, arms=kinds, seeds=number), seeds, named, pairs
+
+
+def scores_by_name(
+    settings: CompareSettings, given: Data, index: np.ndarray, data: Data, client: Any, progress: Progress
+) -> Scored:
+    """What `metric=` names. given: the data with the labels that the training sees. index: of the examples to train on."""
+    noise = ""
+    if settings.label_noise:
+        noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
+    if settings.imbalance != 1:
+        noise = f"{noise or f' seed={settings.seed}'} imbalance={settings.imbalance:g}"
+    scored = Scored({}, {}, [], 0)
+    for metric in metrics_of(settings.metric):
+        values, scored.descending[metric], notes, cost = scores_of(
+            metric, given.train, data.classes_of(given.train.labels), settings.data, settings.root, settings.measurement,
+            settings.record, client, settings.cache, settings.statistics_resize, progress, noise, settings.descending,
+            data.digest,
+        )  # fmt: skip
+        scored.values[metric] = values[index]
+        scored.notes.extend(notes)
+        scored = replace(scored, cost=max(scored.cost, cost))
+    return scored
+
+
+def budget_of(settings: CompareSettings, examples: int, cost: int) -> Budget:
+    """Raises UserError where the examples fill no batch. cost: of the scores, in passes."""
+    if examples < settings.batch_size:
+        raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
+    batches = -(-examples // settings.batch_size)
+    steps = max(1, round(settings.budget * settings.epochs * batches))
+    most = steps if settings.longer is None else settings.longer * batches
+    return Budget(steps, max(1, round(min(cost * batches, most))), batches)
+
+
+def doubts_on(scores: Mapping[str, np.ndarray], ids: list[str]) -> list[str]:
+    """What the scores leave open, in notes. Raises UserError where one gives no order."""
+    notes = []
+    for metric, values in scores.items():
+        about = notes_on(values, ids, metric)
+        notes += [f"{metric}: {note}" for note in about] if len(scores) > 1 else about
+    return notes
+
+
+def used_again(reused: Sequence[str]) -> list[str]:
+    """A note on the trainings that had been done before; reused: the run that each is taken from, if there is one."""
+    if not any(reused):
+        return []
+    again = len(reused) - reused.count("")
+    return [f"{again} of {len(reused)} trainings had been done before on identical terms and were used again"]
+
+
+def verdict_of(
+    outcome: Outcome,
+    pairs: Mapping[str, tuple[str, str]],
+    matters: float,
+    data: Data,
+    labels: np.ndarray,
+    cost: int,
+    budget: Budget,
+) -> Found:
+    """Arms against each other. labels: of the examples to train on. cost: of the scores, in passes."""
+    comparisons = curricula.compare(outcome.at_best, pairs=pairs, matters=matters) if pairs else {}
+    tested = None if data.multi_label else data.test.labels
+    table = table_of(outcome, comparisons, tested)
+    by_class = None if tested is None else curricula.class_table(outcome.at_best, tested, labels, data.classes)
+    against = [c for c in comparisons.values() if c.baseline == "shuffled_longer"]
+    paid = price(cost, budget.steps / budget.batches, budget.more / budget.batches, against) if cost else ""
+    return Found(comparisons, table, by_class, answer(comparisons, table, commonest(data.test.labels), paid))
 
 
 def check(settings: CompareSettings) -> None:

@@ -28,11 +28,12 @@ from agreement import commonest
 from curricula import PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
 from lab import tracking
+from lab.arms import parts_of, with_label_noise
 from lab.compare import never_drawn, pacing_curve
 from lab.data import load
 from lab.networks import NETWORKS
 from lab.networks.lenet5 import lenet5
-from lab.ordering import parts_of, record_of, with_label_noise
+from lab.records import record_of
 from lab.settings import PROGRAM, compose
 from metrics import read_image
 

@@ -1,0 +1,207 @@
+"""The arms of a comparison: the examples they train on, their orders, and what these leave open."""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from curricula import corrupt_labels, missing, order
+from curricula.comparison import orders_of
+from curricula.outcome import Arm
+from lab.data import Data, Images, Split
+from lab.errors import UserError
+from lab.statistics import Resized
+from metrics import clusters
+from metrics.shallow.examples import SIDE
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the train set: images, labels, and the indices (n,) it is made of."""
+
+    images: Images
+    labels: np.ndarray
+    index: np.ndarray
+
+
+def parts_of(data: Data, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the train and the validation part, drawn class by class; a fixed draw from the seed.
+
+    validation: fraction of the examples of each class that is held out.
+    """
+    split, draw = data.train, np.random.default_rng([seed, 1])
+    chosen = np.zeros(len(split), bool)
+    for label in np.unique(split.labels):
+        members = np.flatnonzero(split.labels == label)
+        chosen[draw.permutation(members)[: round(validation * len(members))]] = True
+    if not chosen.any() or chosen.all():
+        raise UserError(f"validation={validation} of {len(split)} examples leaves a part empty: give another share")
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def part_of(split: Split, index: np.ndarray) -> Part:
+    return Part(split.images.take(index), split.labels[index], index)
+
+
+def with_label_noise(data: Data, label_noise: float, validation: float, seed: int) -> Data:
+    """The data with a fraction of the labels of the train part replaced by wrong ones, the same for all who ask with one seed.
+
+    A measurement and a comparison that share it share the wrong labels, as where Wu et al. (2021) train on noisy labels.
+    """
+    if not label_noise:
+        return data
+    if data.multi_label:
+        raise UserError(f"label_noise={label_noise}: the examples have sets of labels; give 0")
+    train, _ = parts_of(data, validation, seed)
+    labels = data.train.labels.copy()
+    labels[train] = corrupt_labels(labels[train], label_noise, len(data.classes), seed)[0]
+    return replace(data, train=replace(data.train, labels=labels))
+
+
+def named_arms(
+    kinds: Sequence[str], scores: Sequence[str], varieties: Sequence[str]
+) -> dict[str, tuple[str, str, str]]:
+    """The arms by name, each with its kind, of `curricula.ARMS`, its score and its variety.
+
+    Of several scores each has arms of its own, named after it; of several varieties "clusters" stands behind the names of
+    its arms. The baseline, which draws from all examples, needs neither.
+    """
+    made: dict[str, tuple[str, str, str]] = {}
+    for kind in kinds:
+        for score in scores if kind in ("curriculum", "anti") else scores[:1]:
+            for variety in varieties if kind != "shuffled" else varieties[:1]:
+                own = len(scores) > 1 and kind in ("curriculum", "anti")
+                words = ([] if own and kind == "curriculum" else [kind]) + ([score] if own else [])
+                clustered = ["clusters"] if variety == "clusters" and len(varieties) > 1 else []
+                made[" ".join(words + clustered)] = kind, score, variety
+    return made
+
+
+Try = tuple[float | None, float | None, float | None, int]  # lr, a, b, and the how manieth of its lr
+
+
+def tries_of(lr: Sequence[float], a: Sequence[float], b: Sequence[float]) -> list[Try]:
+    """All combinations of what is tuned, None for what is not, and which of those with its learning rate each is."""
+    rates: list[float | None] = [*lr] or [None]
+    ends: list[float | None] = [*a] or [None]
+    begins: list[float | None] = [*b] or [None]
+    pacings = list(itertools.product(ends, begins))
+    return [(rate, *pacing, again) for rate in rates for again, pacing in enumerate(pacings)]
+
+
+def arms_of(
+    named: Mapping[str, tuple[str, str, str]],
+    seeds: Sequence[int],
+    scores: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    balance: bool,
+    descending: Mapping[str, bool],
+    groups: Mapping[str, np.ndarray | None],
+    steps: Mapping[str, int],
+    tries: Sequence[Try] = ((None, None, None, 0),),
+) -> list[Arm]:
+    """Every arm with every seed and try; the seed draws the random order and the order of equal scores.
+
+    named: of `named_arms`. scores: by name; descending: whether high is easy. groups: by variety, the clusters that an order takes from in turn, if any.
+    steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
+    same, tries other seeds.
+    """
+    arms = []
+    for seed in seeds:
+        for name, (kind, score, variety) in named.items():
+            paced = kind != "shuffled"
+
+            def ordered(draw: int, kind: str = kind, score: str = score, variety: str = variety) -> np.ndarray:
+                clusters = None if kind == "shuffled" else groups[variety]
+                return order(scores[score], kind, labels, balance, draw, descending[score], clusters)
+
+            own = ordered(seed)
+            for lr, a, b, again in tries:
+                if paced or not again:
+                    arms.append(
+                        Arm(name, seed, own, paced, steps.get(name), lr, a if paced else None, b if paced else None)
+                    )
+                else:
+                    other = seed + again * len(seeds)
+                    arms.append(Arm(name, seed, ordered(other), paced, steps.get(name), lr, draw=other))
+    return arms
+
+
+def picks(arms: Sequence[Arm]) -> list[str]:
+    """How often each value was picked by each arm, over seeds, in words; nothing where there was no choice."""
+    said = []
+    for name in dict.fromkeys(arm.name for arm in arms):
+        chosen = [arm for arm in arms if arm.name == name]
+        for key in ("lr", "a", "b"):
+            counts = Counter(arm.tried[key] for arm in chosen if key in arm.tried)
+            if counts:
+                often = ", ".join(f"{value:g} {count}×" for value, count in sorted(counts.items()))
+                said.append(f"{name} picked {key}={often}")
+    return said
+
+
+def clusters_of(split: Split, labels: np.ndarray) -> np.ndarray:
+    """A cluster of similar images of a class for every example, (N,)."""
+    return clusters(
+        Resized(split, SIDE), labels
+    )  # one image after the other: whole photographs may not fit into memory
+
+
+def withheld(
+    arms: Sequence[Arm], labels: np.ndarray, sizes: np.ndarray, batch_size: int, classes: Sequence[str]
+) -> list[str]:
+    """What to say of classes that an order keeps from most batches, where shuffled training does not: accuracy may not show it.
+
+    labels: (N,) of the examples to train on. sizes: how many of the first are drawn from, at steps spread evenly.
+    """
+    notes = []
+    for name in dict.fromkeys(arm.name for arm in arms if arm.paced):
+        arm = next(each for each in arms if each.name == name)
+        for label in np.unique(labels):
+            among = np.cumsum(labels[arm.order] == label)
+            lacking = (1 - among[np.clip(sizes, batch_size, len(labels)) - 1] / np.clip(sizes, batch_size, len(labels))) ** batch_size  # fmt: skip
+            usual = (1 - among[-1] / len(labels)) ** batch_size
+            if lacking.mean() > 0.5 > usual:
+                notes.append(
+                    f"{name}: about {lacking.mean():.0%} of the batches hold no example of class {classes[label]!r}, "
+                    f"{usual:.0%} where they are drawn from all"
+                )
+    return notes
+
+
+def wrong_labels_last(arms: Sequence[Arm], wrong: np.ndarray) -> list[str]:
+    """How many of the wrong labels lie in the last fifth of each order, where there are any. wrong: boolean (N,)."""
+    notes = []
+    for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
+        if orders_of([arm.name]):
+            last = int(wrong[arm.order[-(len(wrong) // 5) :]].sum())
+            notes.append(
+                f"{arm.name}: {last:,} of the {wrong.sum():,} wrong labels ({last / wrong.sum():.0%}) lie in the last "
+                "fifth of the order"
+            )
+    return notes
+
+
+def orders_shown(
+    arms: Sequence[Arm], named: Mapping[str, tuple[str, str, str]], scores: Mapping[str, np.ndarray]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The orders that begin with easy examples, of the first seed, with their scores, by the name of the arm."""
+    first_seed = {arm.name: arm.order for arm in reversed(arms)}
+    return {name: (first_seed[name], scores[score]) for name, (kind, score, _) in named.items() if kind == "curriculum"}
+
+
+def notes_on(scores: np.ndarray, ids: list[str], metric: str) -> list[str]:
+    """What the scores of the examples to train on leave open. Raises UserError where they give no order at all."""
+    notes, without, of = [], missing(scores), f"{len(scores)} training examples"
+    values, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
+    if len(values) < 2:
+        what = "are all equal" if len(values) else "are all missing"
+        raise UserError(f"metric={metric}: the scores {what}, which gives no order")
+    if len(without):
+        first = ids[without[0]]
+        notes.append(f"{len(without)} of {of} have no score ({first!r}, ...) and come last in the order")
+    if counts.max() > len(scores) / 4:
+        notes.append(f"{counts.max()} of {of} share the score {values[counts.argmax()]:g}, in random order")
+    return notes
