@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Arm:
     """What distinguishes one training of a comparison from the others.
 
-    order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
-    applies; the shuffled baseline always draws from all. steps: optimiser steps, where they are not those of the others.
+    order: the examples in the order they come in, (N,) indices into the train images; of an arm that leaves some out, fewer.
+    paced: whether the pacing function applies; the shuffled baseline always draws from all. steps: optimiser steps, where
+    they are not those of the others. dynamic: name in `curricula.DYNAMIC`, where the arm decides while it trains.
     lr, a, b: learning rate and parameters of the pacing, where they are not those of the others. draw: the seed of the
     training itself, where it is one of several that the arm has tried for a seed.
     """
@@ -35,6 +36,7 @@ class Arm:
     a: float | None = None
     b: float | None = None
     draw: int | None = None
+    dynamic: str | None = None
 
     @property
     def tried(self) -> dict[str, float]:
@@ -51,7 +53,7 @@ class Arm:
 class Outcome:
     """What all trainings of a comparison gave, per arm.
 
-    steps: (E,) optimiser steps of the evaluations. validation: (S, E) accuracy, and drawn: (E, parts) shares of the draws,
+    steps: (E,) optimiser steps of the evaluations, of an arm whose steps cost more as many as cost the same. validation: (S, E) accuracy, and drawn: (E, parts) shares of the draws,
     mean over seeds; both of the arms that have these steps. at_best, at_end: (S, N) boolean, which test examples each
     training got right at the best validation step and at the last step; or (S,) accuracies.
     """
@@ -72,9 +74,10 @@ def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) ->
         right = np.load(folder / "right.npy", allow_pickle=False)
         for found, bits in zip((at_best, at_end), right, strict=True):
             found[arm.name].append(np.unpackbits(bits, count=examples).astype(bool))
-        if arm.steps is None:
+        if arm.steps is None or arm.dynamic:  # evaluated at the same costs, if not at the same steps
             lines = read_lines(folder / "evaluations.jsonl")
-            steps = np.array([line["step"] for line in lines])
+            if arm.steps is None:
+                steps = np.array([line["step"] for line in lines])
             validation[arm.name].append([line["validation/accuracy"] for line in lines])
             counts = np.load(folder / "drawn.npy", allow_pickle=False)
             drawn[arm.name].append(counts / counts.sum(axis=1, keepdims=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curricula import corrupt_labels, missing, order
+from curricula import DYNAMIC, corrupt_labels, missing, order
 from curricula.comparison import orders_of
 from curricula.outcome import Arm
 from lab.data import Data, Images, Split
@@ -60,25 +60,30 @@ def with_label_noise(data: Data, label_noise: float, validation: float, seed: in
     return replace(data, train=replace(data.train, labels=labels))
 
 
+BY_SCORE = ("curriculum", "anti", "drop hard", "drop easy")  # kinds of arms that a score makes
+
+
 def named_arms(
     kinds: Sequence[str], scores: Sequence[str], varieties: Sequence[str]
 ) -> dict[str, tuple[str, str, str]]:
-    """The arms by name, each with its kind, of `curricula.ARMS`, its score and its variety.
+    """The arms by name, each with its kind, of `curricula.ARMS` or `curricula.DYNAMIC` or drop, its score and its variety.
 
     Of several scores each has arms of its own, named after it; of several varieties "clusters" stands behind the names of
-    its arms. The baseline, which draws from all examples, needs neither.
+    its arms. Arms that draw from all examples, or leave some out for good, need no variety.
     """
     made: dict[str, tuple[str, str, str]] = {}
     for kind in kinds:
-        for score in scores if kind in ("curriculum", "anti") else scores[:1]:
-            for variety in varieties if kind != "shuffled" else varieties[:1]:
-                own = len(scores) > 1 and kind in ("curriculum", "anti")
+        for score in scores if kind in BY_SCORE else scores[:1]:
+            for variety in varieties if kind in ("curriculum", "anti", "random") else varieties[:1]:
+                own = len(scores) > 1 and kind in BY_SCORE
                 words = ([] if own and kind == "curriculum" else [kind]) + ([score] if own else [])
                 clustered = ["clusters"] if variety == "clusters" and len(varieties) > 1 else []
                 made[" ".join(words + clustered)] = kind, score, variety
     return made
 
 
+PACED = ("curriculum", "anti", "random", "self_paced")  # kinds of arms that a pacing function applies to
+FIRST = {"drop hard": "curriculum", "drop easy": "anti", "drop random": "random"}  # the order whose first are kept
 Try = tuple[float | None, float | None, float | None, int]  # lr, a, b, and the how manieth of its lr
 
 
@@ -99,33 +104,32 @@ def arms_of(
     balance: bool,
     descending: Mapping[str, bool],
     groups: Mapping[str, np.ndarray | None],
+    keep: float,
     steps: Mapping[str, int],
     tries: Sequence[Try] = ((None, None, None, 0),),
 ) -> list[Arm]:
     """Every arm with every seed and try; the seed draws the random order and the order of equal scores.
 
     named: of `named_arms`. scores: by name; descending: whether high is easy. groups: by variety, the clusters that an order takes from in turn, if any.
-    steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
+    keep: the share of the examples that is left where some are dropped. steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
     same, tries other seeds.
     """
     arms = []
     for seed in seeds:
         for name, (kind, score, variety) in named.items():
-            paced = kind != "shuffled"
-
-            def ordered(draw: int, kind: str = kind, score: str = score, variety: str = variety) -> np.ndarray:
-                clusters = None if kind == "shuffled" else groups[variety]
-                return order(scores[score], kind, labels, balance, draw, descending[score], clusters)
-
-            own = ordered(seed)
+            dynamic = kind if kind in DYNAMIC else None
+            # what decides while training needs no order: its draws are shown by the tenths of one
+            by = FIRST.get(kind, "curriculum" if dynamic else kind)
+            clusters = groups[variety] if kind in ("curriculum", "anti", "random") else None
+            about = scores[score], by, labels, balance
             for lr, a, b, again in tries:
-                if paced or not again:
-                    arms.append(
-                        Arm(name, seed, own, paced, steps.get(name), lr, a if paced else None, b if paced else None)
-                    )
-                else:
-                    other = seed + again * len(seeds)
-                    arms.append(Arm(name, seed, ordered(other), paced, steps.get(name), lr, draw=other))
+                draw = seed + again * len(seeds) if kind not in PACED else seed
+                ordered = order(*about, draw, descending[score], clusters)
+                if kind in FIRST:
+                    ordered = ordered[: max(1, round(keep * len(ordered)))]
+                pacing = (a, b) if kind in PACED else (None, None)
+                other = draw if draw != seed else None
+                arms.append(Arm(name, seed, ordered, kind in PACED, steps.get(name), lr, *pacing, other, dynamic))
     return arms
 
 
@@ -157,7 +161,7 @@ def withheld(
     labels: (N,) of the examples to train on. sizes: how many of the first are drawn from, at steps spread evenly.
     """
     notes = []
-    for name in dict.fromkeys(arm.name for arm in arms if arm.paced):
+    for name in dict.fromkeys(arm.name for arm in arms if arm.paced and not arm.dynamic):
         arm = next(each for each in arms if each.name == name)
         for label in np.unique(labels):
             among = np.cumsum(labels[arm.order] == label)

@@ -17,9 +17,11 @@ from agreement import commonest
 from agreement.record import read_lines, save_array
 from curricula import (
     ARMS,
+    DYNAMIC,
     PACING,
     Arm,
     Comparison,
+    Dynamic,
     Outcome,
     answer,
     check_counts,
@@ -28,7 +30,8 @@ from curricula import (
     seeds_needed,
     table_of,
 )
-from curricula.comparison import pairs_of
+from curricula.comparison import DROP, pairs_of
+from curricula.dynamic.arm import step_cost
 from curricula.scores import SCORES
 from curricula.sentences import price
 from lab import tracking
@@ -59,6 +62,7 @@ from lab.report import write_comparison
 from lab.report.ends import ends_of
 from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, known_as, nearest, plain
+from lab.statistics import statistics_of
 from lab.teacher import register
 from lab.training import Recipe, train
 from lab.views import describe
@@ -104,16 +108,26 @@ def compare(settings: CompareSettings, console: Any) -> str:
     }
     arms = arms_of(
         named, seeds, scored.values, train.labels, settings.balance, scored.descending, groups,
-        {"shuffled_longer": budget.steps + budget.more}, tries_of(settings.tune_lr, settings.tune_a, settings.tune_b),
+        settings.keep, steps_by_arm(named, budget, len(train.labels), settings.batch_size), tries_of(settings.tune_lr, settings.tune_a, settings.tune_b),
     )  # fmt: skip
     if not data.multi_label:
         doubts += withheld(arms, train.labels, next(iter(pacing[1].values())), settings.batch_size, data.classes)
     say(*(f"{doubt}. Continuing." for doubt in doubts))
     notes = [*scored.notes, *doubts, *wrong_labels_last(arms, train.labels != data.train.labels[train.index])]
+    irreducible = None
+    if "rho" in named:
+        with Progress(console, 1, 1) as progress:
+            table = statistics_of(
+                given.train, labels, ["shallow:loss"], settings.cache, None, progress, "irreducible losses"
+            )
+            irreducible = table["shallow:loss"].to_numpy()[train.index]
+    # all arms are evaluated as often: no more often than the one of the fewest steps has steps
+    evaluations = min(settings.evaluations, budget.steps, *(arm.steps for arm in arms if arm.steps))
     config = SimpleNamespace(
-        **(vars(settings) | {"device": device, "precision": precision, "steps": budget.steps, "code": code})
+        **vars(settings)
+        | {"device": device, "precision": precision, "steps": budget.steps, "code": code, "evaluations": evaluations}
     )
-    terms = terms_of(config, data.digest, arms)
+    terms = terms_of(config, data.digest, arms, irreducible)
     # with the terms: what was begun in another order, of a file or measurement that has changed since, is other work
     with unfinished("curriculum", settings, data, terms) as work:
         folders = [work / f"training-{number + 1}" for number in range(len(arms))]
@@ -124,11 +138,13 @@ def compare(settings: CompareSettings, console: Any) -> str:
         known = known_as(settings.data, settings.root)
         with (
             tracking.Tracked(client, work, f"curriculum-{known}", runs_for(settings, arms, terms, reused), lines) as tracked,
-            Progress(console, len(arms), settings.evaluations) as progress,
+            Progress(console, len(arms), evaluations) as progress,
         ):  # fmt: skip
             say(*tracked.notes)
             tracking.log_data(client, tracked.parent, known, settings.root, data)
             share(work, train, validation, Part(data.test.images, data.test.labels, np.arange(len(data.test))))
+            if irreducible is not None:
+                save_array(work / "irreducible.npy", irreducible)
 
             def look() -> None:
                 for number, run in enumerate(tracked.children):
@@ -198,7 +214,7 @@ def planned(
     metrics = metrics_of(settings.metric)
     # anti of each of several scores would take half of the time again
     kinds = settings.arms or [arm for arm in ARMS if arm != "anti" or len(metrics) == 1]
-    named = named_arms(kinds, metrics, settings.variety)
+    named = named_arms([*kinds, *(f"{DROP} {which}" for which in settings.drop)], metrics, settings.variety)
     costly = [metric for metric in metrics if {*check_metric(metric)} & {*SCORES}]  # which read a measurement
     if costly and settings.longer != 0:
         named["shuffled_longer"] = named["shuffled"]
@@ -238,6 +254,17 @@ def budget_of(settings: CompareSettings, examples: int, cost: int) -> Budget:
     steps = max(1, round(settings.budget * settings.epochs * batches))
     most = steps if settings.longer is None else settings.longer * batches
     return Budget(steps, max(1, round(min(cost * batches, most))), batches)
+
+
+def steps_by_arm(
+    named: Mapping[str, tuple[str, str, str]], budget: Budget, examples: int, batch_size: int
+) -> dict[str, int]:
+    """The steps of the arms that have other numbers of them: the longer baseline, and those whose steps cost more, so that all cost the same."""
+    costs = {
+        name: step_cost(DYNAMIC[kind], examples, batch_size) for name, (kind, _, _) in named.items() if kind in DYNAMIC
+    }
+    fewer = {name: max(1, round(budget.steps / cost)) for name, cost in costs.items() if cost > 1}
+    return {"shuffled_longer": budget.steps + budget.more, **fewer}
 
 
 def doubts_on(scores: Mapping[str, np.ndarray], ids: list[str]) -> list[str]:
@@ -293,6 +320,10 @@ def check(settings: CompareSettings) -> None:
     if not isinstance(settings.network, str):
         raise UserError("network: a comparison trains one architecture; name one")
     arms = ["shuffled"] if settings.arms is None else settings.arms
+    for arm in {*arms} - {*ARMS, *DYNAMIC}:
+        raise UserError(f"arms={arm}: there is no such arm{nearest(arm, [*ARMS, *DYNAMIC])}")
+    if len({*settings.drop}) != len(settings.drop):
+        raise UserError("drop: name each once")
     if "shuffled" not in arms or len(set(arms)) != len(arms):
         raise UserError("arms: name each once, and shuffled, the baseline, among them")
     if not settings.variety or len(set(settings.variety)) != len(settings.variety):
@@ -342,7 +373,7 @@ def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]
     ]
 
 
-def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
+def terms_of(config: Any, digest: str, arms: Sequence[Arm], irreducible: np.ndarray | None = None) -> list[str]:
     """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
     keys = ("network", "steps", "label_noise", "validation", "evaluations", "seed")
     shared = {key: getattr(config, key) for key in keys} | {
@@ -353,11 +384,17 @@ def terms_of(config: Any, digest: str, arms: Sequence[Arm]) -> list[str]:
         "code": config.code,
         "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
     }
-    code = code_digest([PACING[config.pacing]])
+    code, whole = code_digest([PACING[config.pacing]]), max(len(arm.order) for arm in arms)
 
     def key(arm: Arm) -> str:
         paced = {"pacing": config.pacing, "a": arm.a or config.a, "b": arm.b or config.b, "pacing_code": code}
-        own = {**paced, "order": hashlib.sha256(arm.order.tobytes()).hexdigest()} if arm.paced else {}
+        own: dict[str, Any] = paced if arm.paced else {}
+        if arm.paced or arm.dynamic or len(arm.order) < whole:
+            own = own | {"order": hashlib.sha256(arm.order.tobytes()).hexdigest()}
+        if arm.dynamic:
+            own = own | {"dynamic": arm.dynamic, "dynamic_code": code_digest([DYNAMIC[arm.dynamic], Dynamic])}
+        if arm.dynamic == "rho" and irreducible is not None:
+            own = own | {"irreducible": hashlib.sha256(irreducible.tobytes()).hexdigest()}
         differs = {"steps": arm.steps or config.steps, "lr": arm.lr or config.lr}
         # the baseline shuffles all examples with its own seed: its starting order is the seed's as well
         text = json.dumps(
@@ -422,7 +459,7 @@ def train_arms(
                 arm=arm.name,
                 seed=arm.training_seed,
                 steps=arm.steps or config.steps,
-                evaluations=min(config.evaluations, config.steps),  # no more where it has more steps than the others
+                evaluations=config.evaluations,
                 pacing=config.pacing if arm.paced else None,
                 a=arm.a or config.a,
                 b=arm.b or config.b,
@@ -430,6 +467,7 @@ def train_arms(
                 classes=classes,
                 sets_of=classes if multi_label else 0,
                 folder=folder,
+                dynamic=arm.dynamic,
             )
             recipe = Recipe.of(config)
             recipe = replace(recipe, lr=arm.lr or recipe.lr)

@@ -9,8 +9,9 @@ import io
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,6 +74,9 @@ class Plan(Protocol):
     images: Batches  # to train on
     ends: list[int]  # the step that each round ends with
     rates: list[float]  # the learning rate of each step
+    weigh: (
+        Callable[[Tensor, Tensor], Tensor] | None
+    )  # examples and losses before a step to what each loss counts, all (B,)
 
     def open(self, recipe: Recipe, device: torch.device) -> None:
         """Open the images, and set `ends` and `rates`."""
@@ -80,7 +84,7 @@ class Plan(Protocol):
     def begin(self, done: int, state: dict[str, Any]) -> None:
         """Cut what has been written back to the rounds that are done, and take up the `state` after them. Raises ValueError."""
 
-    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+    def batches(self, number: int, draw: torch.Generator, network: nn.Module, bf16: bool) -> Iterable[Tensor]:
         """The examples of each step of a round, int64 (B,)."""
 
     def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
@@ -135,12 +139,13 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
         began, seen = time.perf_counter(), []
         torch.manual_seed(seed_of(*plan.seeds, number + 1) + ranks.rank())  # for networks with dropout
         draw = torch.Generator().manual_seed(seed_of(*plan.seeds, number + 1))
-        for index in plan.batches(number, draw):
+        for index in plan.batches(number, draw, network, bf16):
             part = ranks.share(len(index))
             images, targets = plan.images.get(index, draw, part)
             optimizer.param_groups[0]["lr"] = plan.rates[step]
-            weight = ranks.weight(len(index), part)
-            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight, recipe.label_smoothing)
+            weight, weigh = ranks.weight(len(index), part), plan.weigh and partial(plan.weigh, index[part])
+            smoothing = recipe.label_smoothing
+            logits, losses = training_step(parallel, optimizer, images, targets, bf16, weight, smoothing, weigh)
             seen.append((index[part], *outcomes(logits, losses, targets, plan.images.sets_of)))
             step += 1
             yield
@@ -164,6 +169,8 @@ class Measured:
     The record has been begun, and the images lie beside it. k: which of its networks is trained. after: train predictions
     come from a pass after the epoch, in eval mode, and not from the training itself.
     """
+
+    weigh = None
 
     def __init__(self, record: Path, k: int, seed: int, after: bool):
         self.record, self.after = LearningRecord(record), after
@@ -195,7 +202,7 @@ class Measured:
         if ranks.rank() == 0:
             self.writer = RecordWriter(self.folder, sizes, self.record.number_of_labels, done)
 
-    def batches(self, number: int, draw: torch.Generator) -> Iterable[Tensor]:
+    def batches(self, number: int, draw: torch.Generator, network: nn.Module, bf16: bool) -> Iterable[Tensor]:
         return batches_of(torch.randperm(len(self.images), generator=draw), self.batch_size)
 
     def note(self, number: int, seen: Seen, network: nn.Module, bf16: bool) -> dict[str, float]:
@@ -250,8 +257,11 @@ def training_step(
     bf16: bool,
     weight: float = 1,
     label_smoothing: float = 0,
+    weigh: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`, towards smoothed labels (see `smoothed`).
+
+    weigh: gives what each loss (B,) counts in the mean, where not all count 1.
 
     Returns logits (B, classes) and losses (B,), of the labels as they are, from before it.
     """
@@ -260,7 +270,10 @@ def training_step(
     logits = logits.float()
     losses = losses_of(logits, targets)
     optimizer.zero_grad()
-    (smoothed(losses, logits, label_smoothing).mean() * weight).backward()
+    descended = smoothed(losses, logits, label_smoothing)
+    if weigh:
+        descended = descended * weigh(losses.detach())
+    (descended.mean() * weight).backward()
     optimizer.step()
     return logits.detach(), losses.detach()
 

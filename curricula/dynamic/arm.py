@@ -29,6 +29,19 @@ class Dynamic:
         return weight
 
 
+def drawn_of(arm: type[Dynamic], examples: int, batch_size: int) -> int:
+    """How many examples an arm draws for a step."""
+    return min(arm.candidates * batch_size, examples)
+
+
+def step_cost(arm: type[Dynamic], examples: int, batch_size: int) -> float:
+    """Of a step, in those of a plain one: where there are candidates, their forward pass counts a third of a forward and backward pass.
+
+    A backward pass takes twice the multiplications of a forward pass: the gradients of activations and those of weights.
+    """
+    return 1 + drawn_of(arm, examples, batch_size) / (3 * batch_size) if arm.candidates > 1 else 1.0
+
+
 def everything(examples: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A pass through all, shuffled; each counts 1."""
     return draw.permutation(examples), np.ones(examples)

@@ -13,9 +13,7 @@ class HardFirst(Dynamic):
     as examples in a batch.
     """
 
-    def __init__(self, examples: int, steps: int, batch_size: int, candidates: int = 2):
-        super().__init__(examples, steps, batch_size)
-        self.candidates = candidates
+    candidates = 2
 
     def update(self, index: np.ndarray, loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
         return highest(loss, self.batch_size)

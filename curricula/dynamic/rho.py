@@ -18,11 +18,13 @@ class Rho(Dynamic):
     model, each example left out of what it has learned from.
     """
 
-    def __init__(self, examples: int, steps: int, batch_size: int, irreducible: np.ndarray, candidates: int = 10):
+    candidates = 10
+
+    def __init__(self, examples: int, steps: int, batch_size: int, irreducible: np.ndarray):
         super().__init__(examples, steps, batch_size)
         if np.shape(irreducible) != (examples,):
             raise ValueError(f"irreducible must be a loss per example, ({examples},), not {np.shape(irreducible)}")
-        self.irreducible, self.candidates = np.asarray(irreducible, float), candidates
+        self.irreducible = np.asarray(irreducible, float)
 
     def update(self, index: np.ndarray, loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
         return highest(loss - self.irreducible[index], self.batch_size)

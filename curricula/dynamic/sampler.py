@@ -10,6 +10,7 @@ import torch.distributed
 from torch.utils.data import BatchSampler
 
 from curricula.dynamic import DYNAMIC
+from curricula.dynamic.arm import drawn_of, step_cost
 from curricula.order import unknown
 from curricula.sampler import part_of
 
@@ -77,7 +78,7 @@ class DynamicSampler(BatchSampler):
         if (rank is None) != (ranks is None):
             raise ValueError("give both rank and ranks, or neither")
         self.arm = DYNAMIC[arm](examples, int(steps), batch_size, **options)
-        self.drawn = min(self.arm.candidates * batch_size, examples)
+        self.drawn = drawn_of(type(self.arm), examples, batch_size)
         super().__init__(self, self.drawn, False)
         self.steps, self.seed = int(steps), seed
         self.steps_per_epoch = steps_per_epoch or -(-examples // batch_size)
@@ -149,8 +150,8 @@ class DynamicSampler(BatchSampler):
 
     @property
     def cost(self) -> float:
-        """Of a step, in those of a plain one: a forward pass over the candidates counts a third of a forward and backward pass."""
-        return cost_of(self.drawn, self.arm.batch_size, self.arm.candidates)
+        """Of a step, in those of a plain one: a forward pass over candidates counts a third of a forward and backward pass."""
+        return step_cost(type(self.arm), self.arm.examples, self.arm.batch_size)
 
     def _next(self) -> np.ndarray:
         if not self._left:
@@ -174,11 +175,6 @@ class DynamicSampler(BatchSampler):
             )
         )
         self._passes, self._told = self._passes + 1, False
-
-
-def cost_of(drawn: int, batch_size: int, candidates: int) -> float:
-    """See `DynamicSampler.cost`."""
-    return 1 + drawn / (3 * batch_size) if candidates > 1 else 1.0
 
 
 def array_of(values: Any) -> np.ndarray:

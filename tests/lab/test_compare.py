@@ -289,7 +289,7 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
         (["measurement=1234"], "metric=entropy reads none; learning_time, agreement, first, last,"),
         (
             ["arms=[shuffled,anti-curr]"],
-            "arms=anti-curr: expected one of shuffled, curriculum, anti, random; did you mean anti",
+            "arms=anti-curr: there is no such arm; did you mean anti",
         ),
         (["arms=[curriculum,anti]"], "shuffled, the baseline"),
         (["pacing=lineal"], "did you mean linear"),
