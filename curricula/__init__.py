@@ -36,6 +36,7 @@ from curricula.sentences import verdict as verdict
 from curricula.significance import detectable_effect as detectable_effect
 from curricula.significance import holm as holm
 from curricula.significance import mean_interval as mean_interval
+from curricula.significance import median_interval as median_interval
 from curricula.significance import seeds_needed as seeds_needed
 from curricula.significance import sign_flip_test as sign_flip_test
 from curricula.significance import smallest_p as smallest_p

@@ -137,7 +137,7 @@ def pairs_of(arms: Iterable[str], baseline: str = "shuffled", paid: Collection[s
 
     Every arm with the baseline. Every order that begins with easy examples with `random`, and, where it is among those
     `paid` for, with `shuffled_longer`. An arm "X clusters" is compared with "random clusters", and with "X"; one that leaves
-    hard or easy examples out, with `drop random`.
+    hard or easy examples out, with `drop random`; `self_paced` with `random`.
     """
     arms = list(arms)
     pairs = {arm: (arm, baseline) for arm in arms if arm != baseline}
@@ -146,6 +146,8 @@ def pairs_of(arms: Iterable[str], baseline: str = "shuffled", paid: Collection[s
         others = [f"random{arm.removeprefix(plain)}", *([plain] if plain != arm else [])]
         others += ["shuffled_longer"] if arm in paid else []
         pairs |= {f"{arm} against {other}": (arm, other) for other in others if other in arms}
+    if "self_paced" in arms and "random" in arms:  # it has the same pacing
+        pairs["self_paced against random"] = "self_paced", "random"
     at_random = f"{DROP} random"
     if at_random in arms:
         dropped = [arm for arm in arms if arm.startswith(f"{DROP} ") and arm != at_random]

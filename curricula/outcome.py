@@ -1,7 +1,7 @@
 """What the trainings of a comparison gave: arms, curves over steps, and the table of arms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from agreement.record import read_lines
 from curricula.by_class import balanced_interval
-from curricula.comparison import Comparison, orders_of
-from curricula.significance import mean_interval
+from curricula.comparison import Comparison, orders_of, others_of
+from curricula.significance import mean_interval, median_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,8 @@ class Outcome:
 
     steps: (E,) optimiser steps of the evaluations, of an arm whose steps cost more as many as cost the same. validation: (S, E) accuracy, and drawn: (E, parts) shares of the draws,
     mean over seeds; both of the arms that have these steps. at_best, at_end: (S, N) boolean, which test examples each
-    training got right at the best validation step and at the last step; or (S,) accuracies.
+    training got right at the best validation step and at the last step; or (S,) accuracies. own_steps: of the arms that
+    have fewer steps, which cost as much.
     """
 
     steps: np.ndarray
@@ -63,6 +64,7 @@ class Outcome:
     drawn: dict[str, np.ndarray]
     at_best: dict[str, np.ndarray]
     at_end: dict[str, np.ndarray]
+    own_steps: dict[str, int] = field(default_factory=dict)
 
 
 def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) -> Outcome:
@@ -87,6 +89,7 @@ def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) ->
         {name: np.mean(each, axis=0) for name, each in drawn.items() if each},
         {name: np.array(each) for name, each in at_best.items()},
         {name: np.array(each) for name, each in at_end.items()},
+        {arm.name: arm.steps for arm in arms if arm.dynamic and arm.steps is not None},
     )
 
 
@@ -109,16 +112,17 @@ def table_of(
     """A row for each arm: means with 95 % intervals, and the paired differences from the baseline; below it a row for each
     other comparison of the arm, named as in `compare`, with the differences alone.
 
-    Of several orders the one with the largest gain comes first; the baseline is above all. Test accuracies and the
+    Of several arms but `random` and `anti` the one with the largest gain comes first; the baseline is above all. Test accuracies and the
     area under the validation curve are fractions; `steps_until` is the median over seeds of the first step at which the
-    validation accuracy reaches what the baseline of the same seed ends with. With the labels (N,) of the test examples there
+    validation accuracy reaches what the baseline of the same seed ends with; `cost_until` is the same as a fraction of the
+    cost of a whole training, with the interval of `median_interval`. With the labels (N,) of the test examples there
     is the balanced accuracy, `balanced_at_best`, too.
     """
     import pandas as pd  # here, because it takes long to import
 
     final = outcome.validation["shuffled"][:, -1]
     arms = list(outcome.at_best)
-    if len(orders_of(arms)) > 1:
+    if len(orders_of(arms)) + len(others_of(arms)) > 1:
         arms.sort(key=lambda arm: -comparisons[arm].difference if arm in comparisons else -np.inf)
     rows: dict[str, dict[str, float]] = {}
     for arm in arms:
@@ -134,7 +138,10 @@ def table_of(
                 outcome.at_best[arm], labels
             )
         if curve is not None:
-            row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
+            until = steps_until(outcome.steps, curve, final)
+            row["steps_until"] = float(np.median(until))
+            costs = median_interval(until / outcome.steps[-1])
+            row["cost_until"], row["cost_until_low"], row["cost_until_high"] = costs
         rows[arm] = row
         for name, c in comparisons.items():
             if c.arm == arm:

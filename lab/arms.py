@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curricula import DYNAMIC, corrupt_labels, missing, order
-from curricula.comparison import orders_of
+from curricula.comparison import DROP, orders_of
 from curricula.outcome import Arm
 from lab.data import Data, Images, Split
 from lab.errors import UserError
@@ -176,7 +176,7 @@ def withheld(
 
 
 def wrong_labels_last(arms: Sequence[Arm], wrong: np.ndarray) -> list[str]:
-    """How many of the wrong labels lie in the last fifth of each order, where there are any. wrong: boolean (N,)."""
+    """How many of the wrong labels lie in the last fifth of each order, or are dropped, where there are any. wrong: boolean (N,)."""
     notes = []
     for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
         if orders_of([arm.name]):
@@ -184,6 +184,12 @@ def wrong_labels_last(arms: Sequence[Arm], wrong: np.ndarray) -> list[str]:
             notes.append(
                 f"{arm.name}: {last:,} of the {wrong.sum():,} wrong labels ({last / wrong.sum():.0%}) lie in the last "
                 "fifth of the order"
+            )
+        elif arm.name.startswith(DROP):
+            out = int(wrong.sum() - wrong[arm.order].sum())
+            notes.append(
+                f"{arm.name}: {out:,} of the {wrong.sum():,} wrong labels ({out / wrong.sum():.0%}) are among the "
+                f"{len(wrong) - len(arm.order):,} examples left out"
             )
     return notes
 

@@ -36,6 +36,7 @@ from curricula.scores import SCORES
 from curricula.sentences import price
 from lab import tracking
 from lab.arms import (
+    BY_SCORE,
     Part,
     arms_of,
     clusters_of,
@@ -157,18 +158,24 @@ def compare(settings: CompareSettings, console: Any) -> str:
             notes += picks([arms[i] for i in chosen])
             outcome = read_outcome([arms[i] for i in chosen], [folders[i] for i in chosen], len(data.test))
             found = verdict_of(outcome, pairs, settings.matters / 100, data, train.labels, scored.cost, budget)
-            *others, last = scored.values
-            by = " or ".join([", ".join(others), last] if others else [last])
-            title = settings.name or f"{settings.network} on {known}, ordered by {by}, {settings.seeds} seeds"
+            question, title = question_of(settings, known, named)
             summary = write_comparison(
-                work / "findings", outcome, found.table, found.comparisons, found.message, pacing, by, title, notes,
+                work / "findings", outcome, found.table, found.comparisons, found.message, pacing, question, title, notes,
                 plain(settings), tracked.parent, found.by_class,
                 ends_of(orders_shown(arms, named, scored.values), train.images, [*map(data.label_name, train.labels)]),
             )  # fmt: skip
             tracked.publish([point_of(found.table, tracked.times()[-1])])
             describe(client, tracked.parent, found.message, summary, list(named))
         print_comparison(
-            console, outcome, found.table, found.comparisons, found.message, by, notes, tracked.parent, found.by_class
+            console,
+            outcome,
+            found.table,
+            found.comparisons,
+            found.message,
+            question,
+            notes,
+            tracked.parent,
+            found.by_class,
         )
         discard(work)
     return tracked.parent
@@ -265,6 +272,20 @@ def steps_by_arm(
     }
     fewer = {name: max(1, round(budget.steps / cost)) for name, cost in costs.items() if cost > 1}
     return {"shuffled_longer": budget.steps + budget.more, **fewer}
+
+
+def question_of(settings: CompareSettings, known: str, named: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
+    """The question that the headline answers, and a title. known: what the data set is called."""
+    *others, last = metrics_of(settings.metric)
+    by = " or ".join([", ".join(others), last] if others else [last])
+    kinds = {kind for kind, _, _ in named.values()}
+    question = f"Does training in order of {by} help?"
+    if not kinds & {"curriculum", "anti"} and kinds & {*DYNAMIC}:
+        question = "Does it help to decide while training what comes next?"
+    elif not kinds & {"curriculum", "anti"} and settings.drop:
+        question = f"Does it help to leave out {1 - settings.keep:.0%} of the examples?"
+    arms = f"ordered by {by}" if kinds & {*BY_SCORE} or kinds <= {*ARMS} else ", ".join(named)
+    return question, settings.name or f"{settings.network} on {known}, {arms}, {settings.seeds} seeds"
 
 
 def doubts_on(scores: Mapping[str, np.ndarray], ids: list[str]) -> list[str]:

@@ -172,6 +172,47 @@ def test_several_scores_one_of_them_measured_on_the_same_noisy_labels(place, dig
 
 
 @pytest.mark.slow
+def test_arms_that_decide_while_training_and_pruning_arms_in_one_table(place, digits, capsys, without_figures):
+    """With 40 % wrong labels: all end at the same cost, and those of the hardest that are left out are told."""
+    noise = np.random.default_rng(5)
+    words = [*SMALL, f"root={digits}", "label_noise=0.4", "batch_size=15", "epochs=3", "workers=2"]
+    data = load(compose(words, "curriculum"))
+    noisy = with_label_noise(data, 0.4, 0.1, 0)
+    wrong = noisy.train.labels != data.train.labels
+    pd.DataFrame({"id": data.train.ids, "score": wrong + 0.1 * noise.normal(size=len(wrong))}).to_csv("known.csv")
+    arms = "arms=shuffled,random,self_paced,infobatch,rho"
+    assert compare(*words, "metric=file:known.csv", arms, "drop=hard,random", "keep=0.5") == 0
+    said = printed(capsys)
+    assert (
+        "Does it help to decide while training what comes next? Too few seeds (2) to tell; self_paced came out" in said
+    )
+    # 135 examples in batches of 15: 27 steps, and a candidate of which there are up to 135 costs a third
+    assert (
+        "27 optimiser steps each (rho 7, which cost as much: the losses of their candidates take forward passes)"
+        in said
+    )
+    assert re.search(
+        r"drop hard: 5\d of the 5\d wrong labels \((9|10)\d%\) are among the 67 examples left out", said
+    ) or ("drop hard: 54 of the 54 wrong labels (100%) are among the 67 examples left out" in said)
+    assert re.search(r"infobatch (reached|did not reach) the final validation accuracy of shuffled", said)
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
+    pairs = {"self_paced against random", "drop hard against drop random"}
+    assert set(found.index) == {*arms.removeprefix("arms=").split(","), "drop hard", "drop random", *pairs}
+    assert found["cost_until"].notna().sum() == 7
+    last = {}
+    for run in children(client, parent.info.run_id):
+        curve = history(client, run.info.run_id, "validation/accuracy")
+        assert len(curve) == 3
+        last[run.data.tags["arm"]] = curve[-1][0]
+    assert last == dict.fromkeys(set(found.index) - pairs, 27) | {"rho": 7}
+    # the same again, of a part of them: nothing is trained
+    assert compare(*words, "metric=file:known.csv", "arms=shuffled,infobatch,rho") == 0
+    assert "6 of 6 trainings had been done before" in printed(capsys)
+
+
+@pytest.mark.slow
 def test_each_arm_picks_its_settings_by_validation_and_the_baseline_tries_as_often(
     place, digits, capsys, without_figures
 ):
@@ -292,6 +333,8 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
             "arms=anti-curr: there is no such arm; did you mean anti",
         ),
         (["arms=[curriculum,anti]"], "shuffled, the baseline"),
+        (["arms=[shuffled,infobatches]"], "arms=infobatches: there is no such arm; did you mean infobatch"),
+        (["drop=hard,hard"], "drop: name each once"),
         (["pacing=lineal"], "did you mean linear"),
         (["b=1.5"], "b=1.5: expected at most 1"),
         (["a=0"], "a=0.0: expected above 0"),
