@@ -18,12 +18,10 @@ from curricula.sampler import part_of
 class DynamicSampler(BatchSampler):
     """A batch sampler whose arm decides, from the losses it is told, what comes next and what each loss counts.
 
-        sampler = DynamicSampler("infobatch", examples=len(dataset), batch_size=128, steps=60 * 391)
-        loader = DataLoader(dataset, batch_sampler=sampler)      # of a data set that gives the index too: agreement.Indexed
-        for images, labels, index in loader:
+        sampler = DynamicSampler("infobatch", examples=len(data), batch_size=128, steps=60 * 391)
+        for index, (images, labels) in DataLoader(agreement.Indexed(data), batch_sampler=sampler):
             losses = cross_entropy(network(images), labels, reduction="none")
-            weights = sampler.update(index, losses)
-            (weights * losses).mean().backward()
+            (sampler.update(index, losses) * losses).mean().backward()
 
     `update` takes the losses of a batch before the optimiser's step and returns what each counts in the mean. The arm goes
     through passes: at the beginning of each it chooses the examples from the losses told until then; the last batch of a

@@ -187,10 +187,8 @@ def test_arms_that_decide_while_training_and_pruning_arms_in_one_table(place, di
         "Does it help to decide while training what comes next? Too few seeds (2) to tell; self_paced came out" in said
     )
     # 135 examples in batches of 15: 27 steps, and a candidate of which there are up to 135 costs a third
-    assert (
-        "27 optimiser steps each (rho 7, which cost as much: the losses of their candidates take forward passes)"
-        in said
-    )
+    each = "27 optimiser steps each (rho 7, which cost as much: the losses of their candidates take forward passes)"
+    assert each in said, said
     assert re.search(
         r"drop hard: 5\d of the 5\d wrong labels \((9|10)\d%\) are among the 67 examples left out", said
     ) or ("drop hard: 54 of the 54 wrong labels (100%) are among the 67 examples left out" in said)
