@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curricula import DYNAMIC, corrupt_labels, missing, order
+from curricula import DYNAMIC, PACING, check_counts, corrupt_labels, missing, order
 from curricula.comparison import DROP, orders_of
 from curricula.outcome import Arm
 from lab.data import Data, Images, Split
@@ -110,9 +110,9 @@ def arms_of(
 ) -> list[Arm]:
     """Every arm with every seed and try; the seed draws the random order and the order of equal scores.
 
-    named: of `named_arms`. scores: by name; descending: whether high is easy. groups: by variety, the clusters that an order takes from in turn, if any.
-    keep: the share of the examples that is left where some are dropped. steps: of the arms that have other numbers of them. tries: of `tries_of`; the baseline, for which pacings are all the
-    same, tries other seeds.
+    named: of `named_arms`. scores: by name; descending: whether high is easy. groups: by variety, the clusters that an
+    order takes from in turn, if any. keep: the share of the examples that is left where some are dropped. steps: of the
+    arms that have other numbers of them. tries: of `tries_of`; arms for which pacings are all the same try other seeds.
     """
     arms = []
     for seed in seeds:
@@ -121,16 +121,53 @@ def arms_of(
             # what decides while training needs no order: its draws are shown by the tenths of one
             by = FIRST.get(kind, "curriculum" if dynamic else kind)
             clusters = groups[variety] if kind in ("curriculum", "anti", "random") else None
-            about = scores[score], by, labels, balance
+            number = round(keep * len(labels)) if kind in FIRST else len(labels)
+            orders: dict[int, np.ndarray] = {}
             for lr, a, b, again in tries:
                 draw = seed + again * len(seeds) if kind not in PACED else seed
-                ordered = order(*about, draw, descending[score], clusters)
-                if kind in FIRST:
-                    ordered = ordered[: max(1, round(keep * len(ordered)))]
+                if draw not in orders:
+                    whole = order(scores[score], by, labels, balance, draw, descending[score], clusters)
+                    orders[draw] = whole[:number]
                 pacing = (a, b) if kind in PACED else (None, None)
                 other = draw if draw != seed else None
-                arms.append(Arm(name, seed, ordered, kind in PACED, steps.get(name), lr, *pacing, other, dynamic))
+                arms.append(Arm(name, seed, orders[draw], kind in PACED, steps.get(name), lr, *pacing, other, dynamic))
     return arms
+
+
+def pacing_curve(
+    name: str, steps: int, examples: int, a: float | None, b: float | None
+) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """Some 400 steps, how many examples the pacing function lets in at them, and the number of examples."""
+    t = np.unique(np.linspace(0, steps, 400).astype(int))
+    given = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
+    try:
+        return t, {name: check_counts(name, PACING[name](t, steps, examples, **given), examples)}, examples
+    except ValueError as error:
+        raise UserError(f"pacing={name}: {error}") from error
+
+
+def pacings_of(
+    name: str, steps: int, examples: int, a: float | None, b: float | None, tries: Sequence[Try]
+) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """As `pacing_curve`, a curve for each of the parameters that are tried; a, b: where they are not."""
+    curves: dict[str, np.ndarray] = {}
+    for _, own_a, own_b, _ in tries:
+        own = [f"{key}={value:g}" for key, value in (("a", own_a), ("b", own_b)) if value is not None]
+        t, curve, _ = pacing_curve(name, steps, examples, own_a or a, own_b or b)
+        curves[" ".join([name, *own])] = curve[name]
+    return t, curves, examples
+
+
+def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]) -> list[str]:
+    """What to say where a pacing function ends before all examples are in: H&W's count steps, however short a training is."""
+    t, sizes, examples = pacing
+    reached = int(sizes[name][-1])
+    if reached >= examples:
+        return []
+    return [
+        f"pacing={name} reaches {reached:,} of {examples:,} examples by the end of the {t[-1]} steps; "
+        "the rest are never trained on. a=0.8 lets all in after 80 % of the steps. Continuing."
+    ]
 
 
 def picks(arms: Sequence[Arm]) -> list[str]:

@@ -1,10 +1,8 @@
 """The comparison: training with examples in an order, against shuffled baselines of the same seeds on equal terms."""
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,17 +12,14 @@ import pandas as pd
 
 import curricula
 from agreement import commonest
-from agreement.record import read_lines, save_array
+from agreement.record import save_array
 from curricula import (
     ARMS,
     DYNAMIC,
     PACING,
-    Arm,
     Comparison,
-    Dynamic,
     Outcome,
     answer,
-    check_counts,
     picked,
     read_outcome,
     seeds_needed,
@@ -41,8 +36,10 @@ from lab.arms import (
     arms_of,
     clusters_of,
     named_arms,
+    never_drawn,
     notes_on,
     orders_shown,
+    pacings_of,
     part_of,
     parts_of,
     picks,
@@ -51,13 +48,12 @@ from lab.arms import (
     withheld,
     wrong_labels_last,
 )
-from lab.code import code_digest
 from lab.compared import Compared
-from lab.data import Data, load
+from lab.data import Data, Split, load
 from lab.errors import UserError, printable
 from lab.networks import check_networks
 from lab.ordering import check_metric, metrics_of, scores_of
-from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
+from lab.processes import device_and_precision, ranks_of_torchrun, start_server
 from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.ends import ends_of
@@ -65,9 +61,9 @@ from lab.report.summary import print_comparison
 from lab.settings import CompareSettings, known_as, nearest, plain
 from lab.statistics import statistics_of
 from lab.teacher import register
-from lab.training import Recipe, train
+from lab.trainings import runs_for, share, terms_of, train_arms, used_again
 from lab.views import describe
-from lab.work import TERMS, digests_of, discard, keep_training, take_training, unfinished
+from lab.work import discard, keep_training, take_training, unfinished
 
 SEEDS = 8  # where none are given and so few can show something
 
@@ -99,7 +95,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
         scored = scores_by_name(settings, given, train.index, data, client, progress)
     say(*scored.notes)
     budget = budget_of(settings, len(train.labels), scored.cost)
-    pacing = pacings_of(settings, budget.steps, len(train.labels))
+    tries = tries_of(settings.tune_lr, settings.tune_a, settings.tune_b)
+    pacing = pacings_of(settings.pacing, budget.steps, len(train.labels), settings.a, settings.b, tries)
     say(*(note for name in pacing[1] for note in never_drawn(name, pacing)))
     doubts = doubts_on(scored.values, [data.train.ids[i] for i in train.index])
     labels = data.classes_of(given.train.labels)
@@ -109,19 +106,15 @@ def compare(settings: CompareSettings, console: Any) -> str:
     }
     arms = arms_of(
         named, seeds, scored.values, train.labels, settings.balance, scored.descending, groups,
-        settings.keep, steps_by_arm(named, budget, len(train.labels), settings.batch_size), tries_of(settings.tune_lr, settings.tune_a, settings.tune_b),
+        settings.keep, steps_by_arm(named, budget, len(train.labels), settings.batch_size), tries,
     )  # fmt: skip
     if not data.multi_label:
         doubts += withheld(arms, train.labels, next(iter(pacing[1].values())), settings.batch_size, data.classes)
     say(*(f"{doubt}. Continuing." for doubt in doubts))
     notes = [*scored.notes, *doubts, *wrong_labels_last(arms, train.labels != data.train.labels[train.index])]
-    irreducible = None
-    if "rho" in named:
-        with Progress(console, 1, 1) as progress:
-            table = statistics_of(
-                given.train, labels, ["shallow:loss"], settings.cache, None, progress, "irreducible losses"
-            )
-            irreducible = table["shallow:loss"].to_numpy()[train.index]
+    irreducible = (
+        irreducible_losses(given.train, labels, settings.cache, console)[train.index] if "rho" in named else None
+    )
     # all arms are evaluated as often: no more often than the one of the fewest steps has steps
     evaluations = min(settings.evaluations, budget.steps, *(arm.steps for arm in arms if arm.steps))
     config = SimpleNamespace(
@@ -166,17 +159,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
             )  # fmt: skip
             tracked.publish([point_of(found.table, tracked.times()[-1])])
             describe(client, tracked.parent, found.message, summary, list(named))
-        print_comparison(
-            console,
-            outcome,
-            found.table,
-            found.comparisons,
-            found.message,
-            question,
-            notes,
-            tracked.parent,
-            found.by_class,
-        )
+        shown = outcome, found.table, found.comparisons, found.message, question, notes, tracked.parent, found.by_class
+        print_comparison(console, *shown)
         discard(work)
     return tracked.parent
 
@@ -255,8 +239,9 @@ def scores_by_name(
 
 def budget_of(settings: CompareSettings, examples: int, cost: int) -> Budget:
     """Raises UserError where the examples fill no batch. cost: of the scores, in passes."""
-    if examples < settings.batch_size:
-        raise UserError(f"batch_size={settings.batch_size} is larger than the {examples} examples to train on")
+    kept = round(settings.keep * examples) if settings.drop else examples
+    if kept < settings.batch_size:
+        raise UserError(f"batch_size={settings.batch_size} is larger than the {kept} examples to train on")
     batches = -(-examples // settings.batch_size)
     steps = max(1, round(settings.budget * settings.epochs * batches))
     most = steps if settings.longer is None else settings.longer * batches
@@ -272,6 +257,13 @@ def steps_by_arm(
     }
     fewer = {name: max(1, round(budget.steps / cost)) for name, cost in costs.items() if cost > 1}
     return {"shuffled_longer": budget.steps + budget.more, **fewer}
+
+
+def irreducible_losses(split: Split, labels: np.ndarray, cache: str, console: Any) -> np.ndarray:
+    """What the arm rho takes them from, (N,), see `metrics.shallow_loss`. labels: as the training sees them."""
+    name = "shallow:loss"
+    with Progress(console, 1, 1) as progress:
+        return statistics_of(split, labels, [name], cache, None, progress, "irreducible losses")[name].to_numpy()
 
 
 def question_of(settings: CompareSettings, known: str, named: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
@@ -295,14 +287,6 @@ def doubts_on(scores: Mapping[str, np.ndarray], ids: list[str]) -> list[str]:
         about = notes_on(values, ids, metric)
         notes += [f"{metric}: {note}" for note in about] if len(scores) > 1 else about
     return notes
-
-
-def used_again(reused: Sequence[str]) -> list[str]:
-    """A note on the trainings that had been done before; reused: the run that each is taken from, if there is one."""
-    if not any(reused):
-        return []
-    again = len(reused) - reused.count("")
-    return [f"{again} of {len(reused)} trainings had been done before on identical terms and were used again"]
 
 
 def verdict_of(
@@ -358,143 +342,6 @@ def too_few(seeds: int, comparisons: int) -> list[str]:
     if not comparisons or seeds >= (needed := seeds_needed(comparisons)):
         return []
     return [f"seeds={seeds} is too few to reach a corrected p below 0.05, which takes {needed}. Continuing."]
-
-
-def pacing_curve(
-    name: str, steps: int, examples: int, a: float | None, b: float | None
-) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """Some 400 steps, how many examples the pacing function lets in at them, and the number of examples."""
-    t = np.unique(np.linspace(0, steps, 400).astype(int))
-    given = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
-    try:
-        return t, {name: check_counts(name, PACING[name](t, steps, examples, **given), examples)}, examples
-    except ValueError as error:
-        raise UserError(f"pacing={name}: {error}") from error
-
-
-def pacings_of(settings: CompareSettings, steps: int, examples: int) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """As `pacing_curve`, a curve for each of the parameters that are tried."""
-    curves: dict[str, np.ndarray] = {}
-    for _, a, b, _ in tries_of([], settings.tune_a, settings.tune_b):
-        own = [f"{key}={value:g}" for key, value in (("a", a), ("b", b)) if value is not None]
-        t, curve, _ = pacing_curve(settings.pacing, steps, examples, a or settings.a, b or settings.b)
-        curves[" ".join([settings.pacing, *own])] = curve[settings.pacing]
-    return t, curves, examples
-
-
-def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]) -> list[str]:
-    """What to say where a pacing function ends before all examples are in: H&W's count steps, however short a training is."""
-    t, sizes, examples = pacing
-    reached = int(sizes[name][-1])
-    if reached >= examples:
-        return []
-    return [
-        f"pacing={name} reaches {reached:,} of {examples:,} examples by the end of the {t[-1]} steps; "
-        "the rest are never trained on. a=0.8 lets all in after 80 % of the steps. Continuing."
-    ]
-
-
-def terms_of(config: Any, digest: str, arms: Sequence[Arm], irreducible: np.ndarray | None = None) -> list[str]:
-    """What determines the result of each training, as a hash: trainings on the same terms need not be done twice."""
-    keys = ("network", "steps", "label_noise", "validation", "evaluations", "seed")
-    shared = {key: getattr(config, key) for key in keys} | {
-        "recipe": asdict(Recipe.of(config)),
-        "files": digests_of(config),
-        "terms": TERMS,
-        "data": digest,
-        "code": config.code,
-        "threads": side_by_side(len(arms), 0, config.device == "cuda")[1],
-    }
-    code, whole = code_digest([PACING[config.pacing]]), max(len(arm.order) for arm in arms)
-
-    def key(arm: Arm) -> str:
-        paced = {"pacing": config.pacing, "a": arm.a or config.a, "b": arm.b or config.b, "pacing_code": code}
-        own: dict[str, Any] = paced if arm.paced else {}
-        if arm.paced or arm.dynamic or len(arm.order) < whole:
-            own = own | {"order": hashlib.sha256(arm.order.tobytes()).hexdigest()}
-        if arm.dynamic:
-            own = own | {"dynamic": arm.dynamic, "dynamic_code": code_digest([DYNAMIC[arm.dynamic], Dynamic])}
-        if arm.dynamic == "rho" and irreducible is not None:
-            own = own | {"irreducible": hashlib.sha256(irreducible.tobytes()).hexdigest()}
-        differs = {"steps": arm.steps or config.steps, "lr": arm.lr or config.lr}
-        # the baseline shuffles all examples with its own seed: its starting order is the seed's as well
-        text = json.dumps(
-            {**shared, **differs, "of": arm.training_seed, "balance": config.balance or None, **own}, sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-    return [key(arm) for arm in arms]
-
-
-def runs_for(
-    settings: CompareSettings, arms: Sequence[Arm], terms: Sequence[str], reused: Sequence[str]
-) -> list[tracking.Run]:
-    """The run of a comparison, and one for each training. reused: the run that its result is taken from, if there is one."""
-    shared = {key: str(getattr(settings, key)) for key in ("metric", "pacing", "network")}
-    shared["data"] = known_as(settings.data, settings.root)
-    name = settings.name or f"{settings.metric}, {settings.network}, {settings.seeds} seeds"
-    children: list[tracking.Run] = []
-    for arm, key, other in zip(arms, terms, reused, strict=True):
-        tags = {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key}
-        tags |= {"reused_from": other} if other else {}
-        about = {"arm": arm.name, "seed": arm.seed, **arm.tried}
-        label = ", ".join([arm.name, f"seed {arm.seed}", *(f"{key}={value:g}" for key, value in arm.tried.items())])
-        children.append((label, about, tags))
-    return [(name, plain(settings), {**shared, "phase": "curriculum"}), *children]
-
-
-def share(work: Path, train: Part, validation: Part, test: Part) -> None:
-    """Write images and labels where all trainings read them."""
-    for name, part in (("train", train), ("validation", validation), ("test", test)):
-        part.images.save(work / name)
-        save_array(work / f"{name}-labels.npy", part.labels)
-
-
-def train_arms(
-    config: Any,
-    arms: Sequence[Arm],
-    folders: Sequence[Path],
-    classes: int,
-    multi_label: bool,
-    size: int,
-    follow: Callable[[], None],
-    progress: Progress,
-) -> None:
-    """Train what is not done yet, side by side, showing progress, and calling `follow`, as evaluations come in."""
-    work = folders[0].parent
-    workers, threads = side_by_side(len(arms), config.workers, config.device == "cuda")
-
-    def look() -> None:
-        for k, folder in enumerate(folders):
-            for line in read_lines(folder / "evaluations.jsonl")[progress.done[k] :]:
-                words = f"{arms[k].name}: validation accuracy {line['validation/accuracy']:.1%}"
-                progress.trained(k, progress.done[k] + 1, words)
-        follow()
-
-    tasks = {}
-    for arm, folder in zip(arms, folders, strict=True):
-        if not (folder / "result.json").is_file():
-            folder.mkdir(exist_ok=True)
-            save_array(folder / "order.npy", arm.order)  # too large to travel with the task
-            plan = Compared(
-                arm=arm.name,
-                seed=arm.training_seed,
-                steps=arm.steps or config.steps,
-                evaluations=config.evaluations,
-                pacing=config.pacing if arm.paced else None,
-                a=arm.a or config.a,
-                b=arm.b or config.b,
-                shared=work,
-                classes=classes,
-                sets_of=classes if multi_label else 0,
-                folder=folder,
-                dynamic=arm.dynamic,
-            )
-            recipe = Recipe.of(config)
-            recipe = replace(recipe, lr=arm.lr or recipe.lr)
-            tasks[folder.name] = (plan, config.network, recipe, size, threads)
-    progress.begin()
-    train_all(train, tasks, look, workers, config.device == "cuda", work, config.scheduler)
 
 
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:

@@ -28,8 +28,7 @@ from agreement import commonest
 from curricula import PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
 from lab import tracking
-from lab.arms import parts_of, with_label_noise
-from lab.compare import never_drawn, pacing_curve
+from lab.arms import never_drawn, pacing_curve, parts_of, with_label_noise
 from lab.data import load
 from lab.networks import NETWORKS
 from lab.networks.lenet5 import lenet5
@@ -375,7 +374,7 @@ def test_scores_are_told_about_before_the_training(place, digits, monkeypatch, c
     def stopped(*rest):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", stopped)
+    monkeypatch.setattr("lab.trainings.train_all", stopped)
     assert "metric=file:scores.csv: the scores are all equal, which gives no order" in said(2)
     assert "the scores are all missing" in said(math.nan)
     assert "share the score 2, in random order. Continuing." in said(2, 2, 1, 3)
@@ -409,7 +408,7 @@ def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch
         works.append(work)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     names = sorted(path.relative_to(digits / "train").as_posix() for path in digits.glob("train/*/*"))
     for direction in (1, 1, -1):
         rows = [f"{name},{direction * number}" for number, name in enumerate(names)]
@@ -426,7 +425,7 @@ def test_changed_code_is_other_work(place, digits, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     monkeypatch.syspath_prepend(place)
     keys: list[list[str]] = []
     terms_of = lab.compare.terms_of
@@ -461,7 +460,7 @@ def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_v
         raise KeyboardInterrupt
 
     monkeypatch.setitem(metrics.EXAMPLE_STATISTICS, "neighbours", by_class)
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     words = [*SMALL, f"root={digits}", "metric=neighbours", "label_noise=0.3"]
     assert compare(*words) == 130
     assert compare(*words, "variety=clusters") == 130
@@ -497,7 +496,7 @@ def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     older, newer = measured
     words = [*SMALL, "metric=agreement"]
     assert compare(*words, f"root={digits}") == 130
