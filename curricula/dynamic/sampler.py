@@ -14,6 +14,8 @@ from curricula.dynamic.arm import drawn_of, step_cost
 from curricula.order import unknown
 from curricula.sampler import part_of
 
+AHEAD = 256  # batches that the workers of a loader may draw before the first of them is told of
+
 
 class DynamicSampler(BatchSampler):
     """A batch sampler whose arm decides, from the losses it is told, what comes next and what each loss counts.
@@ -52,7 +54,7 @@ class DynamicSampler(BatchSampler):
     ------
     ValueError
         For an unknown arm, a batch larger than the data, fewer than one step, a batch that `ranks` does not divide. From `update`: losses
-        of other examples than were drawn. When a pass begins: where nothing was told of the one before.
+        of other examples than were drawn. When a pass begins: where nothing was told of the last 256 batches.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class DynamicSampler(BatchSampler):
         self.steps_per_epoch = steps_per_epoch or -(-examples // batch_size)
         self.step = 0  # of the next batch
         self._rank, self._ranks = rank, ranks
-        self._passes, self._told = 0, False
+        self._passes = 0  # begun
         self._left: deque[tuple[np.ndarray, np.ndarray]] = deque()  # batches of the pass: index, weight
         self._waiting: deque[tuple[np.ndarray, np.ndarray]] = deque()  # drawn, and not told of yet
 
@@ -116,7 +118,6 @@ class DynamicSampler(BatchSampler):
         while self._waiting:  # batches that were drawn ahead and never trained on lie before it
             drawn, weight = self._waiting.popleft()
             if np.array_equal(drawn, whole):
-                self._told = True
                 found = self.arm.update(whole, losses, weight)[part]
                 return loss.new_tensor(found) if isinstance(loss, torch.Tensor) else found
         raise ValueError("these are not the examples that were drawn: tell each batch once, whole, in the order drawn")
@@ -128,7 +129,6 @@ class DynamicSampler(BatchSampler):
             "seed": self.seed,
             "step": self.step - len(self._waiting),
             "passes": self._passes,
-            "told": self._told,
             "index": torch.from_numpy(np.array([index for index, _ in left], np.int64).reshape(-1, self.drawn)),
             "weight": torch.from_numpy(np.array([weight for _, weight in left], float).reshape(-1, self.drawn)),
         }
@@ -142,7 +142,7 @@ class DynamicSampler(BatchSampler):
             raise ValueError("the state of the sampler was saved with another arm, batch size or number of examples")
         for key, name in names.items():
             setattr(self.arm, name, state[key].numpy().copy())
-        self.seed, self.step, self._passes, self._told = (state[name] for name in ("seed", "step", "passes", "told"))
+        self.seed, self.step, self._passes = (int(state[name]) for name in ("seed", "step", "passes"))
         self._left = deque(zip(state["index"].numpy().copy(), state["weight"].numpy().copy(), strict=True))
         self._waiting.clear()
 
@@ -160,8 +160,8 @@ class DynamicSampler(BatchSampler):
         return batch[0]
 
     def _begin_pass(self) -> None:
-        if self._passes and not self._told:
-            raise ValueError("the sampler was told no losses: call sampler.update(index, losses) for every batch")
+        if len(self._waiting) > AHEAD:
+            raise ValueError(f"the sampler was told no losses of {len(self._waiting)} batches: call update for each")
         rng = np.random.Generator(np.random.SFC64((self.seed, self._passes)))
         index, weight = self.arm.choose(self.step, rng)
         size = -(-len(index) // self.drawn) * self.drawn
@@ -172,7 +172,7 @@ class DynamicSampler(BatchSampler):
                 strict=True,
             )
         )
-        self._passes, self._told = self._passes + 1, False
+        self._passes += 1
 
 
 def array_of(values: Any) -> np.ndarray:

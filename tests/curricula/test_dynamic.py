@@ -208,10 +208,10 @@ def test_ranks_draw_their_parts_and_come_to_the_same_state(tmp_path):
 
 
 def test_what_a_loop_does_wrong_is_told():
-    sampler = DynamicSampler("infobatch", 20, batch_size=5, steps=40)
+    sampler = DynamicSampler("infobatch", 20, batch_size=5, steps=400)
     batches = sampler.arrays()
-    with pytest.raises(ValueError, match="was told no losses"):
-        [next(batches) for _ in range(5)]
+    with pytest.raises(ValueError, match="told no losses of 260 batches"):
+        [next(batches) for _ in range(300)]
     index = next(DynamicSampler("infobatch", 20, batch_size=5, steps=40).arrays())
     with pytest.raises(ValueError, match="not the examples that were drawn"):
         sampler.update(index[::-1] + 1, np.ones(5))
