@@ -74,9 +74,7 @@ class Plan(Protocol):
     images: Batches  # to train on
     ends: list[int]  # the step that each round ends with
     rates: list[float]  # the learning rate of each step
-    weigh: (
-        Callable[[Tensor, Tensor], Tensor] | None
-    )  # examples and losses before a step to what each loss counts, all (B,)
+    weigh: Callable[[Tensor, Tensor], Tensor] | None  # indices and losses of a step to what each loss counts, all (B,)
 
     def open(self, recipe: Recipe, device: torch.device) -> None:
         """Open the images, and set `ends` and `rates`."""

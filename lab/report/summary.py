@@ -17,7 +17,7 @@ from rich.table import Table
 
 from agreement import Findings
 from curricula import Comparison, Outcome, verdict
-from curricula.comparison import orders_of, others_of
+from curricula.comparison import DROP, orders_of, others_of
 from curricula.sentences import costs_until
 from lab.errors import printable
 from lab.report.plots import TEMPLATES
@@ -293,7 +293,7 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
         if np.isnan(row["test_at_best"]):
             of, _, other = str(arm).rpartition(" against ")
             shared = " clusters" if of.endswith(" clusters") else ""  # the reader sees it above
-            cells = [f"− {other.removesuffix(shared)}", "", "", "", "", ""]
+            cells = [f"− {other.removesuffix(shared).removeprefix(f'{DROP} ')}", "", "", "", "", ""]
         else:
             reach = (row["test_at_best_high"] - row["test_at_best_low"]) / 2
             found = row["test_at_best"], reach, row["test_at_end"]

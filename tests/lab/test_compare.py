@@ -25,7 +25,7 @@ import lab.compare
 import metrics
 import train
 from agreement import commonest
-from curricula import PACING, Outcome, answer, corrupt_labels, table_of
+from curricula import DYNAMIC, PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
 from lab import tracking
 from lab.arms import never_drawn, pacing_curve, parts_of, with_label_noise
@@ -210,6 +210,13 @@ def test_arms_that_decide_while_training_and_pruning_arms_in_one_table(place, di
     # the same again, of a part of them: nothing is trained
     assert compare(*words, "metric=file:known.csv", "arms=shuffled,infobatch,rho") == 0
     assert "6 of 6 trainings had been done before" in printed(capsys)
+    # one of one's own, which the processes that train import too
+    (place / "my.py").write_text(
+        "from curricula import DYNAMIC, Dynamic\nclass Mine(Dynamic): candidates = 2\nDYNAMIC['mine'] = Mine\n"
+    )
+    assert compare(*words, "metric=file:known.csv", "arms=shuffled,mine", "--import", "my.py") == 0
+    assert "30 optimiser steps each (mine 18, which cost" in printed(capsys)  # 1 + 2/3
+    DYNAMIC.pop("mine")
 
 
 @pytest.mark.slow
