@@ -1,7 +1,7 @@
 """The curriculum phase: orders of examples, pacing, the sampler, and the comparison with shuffled baselines.
 
-Everything here is a pure function of arrays but `PacedSampler`, a batch sampler for any PyTorch loop. It is imported
-when it is first used, because torch takes long to import.
+Everything here is a pure function of arrays but the batch samplers for any PyTorch loop, `PacedSampler` and `DynamicSampler`,
+and the arms of the latter. The samplers are imported when they are first used, because torch takes long to import.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from curricula.comparison import Comparison as Comparison
 from curricula.comparison import compare as compare
 from curricula.comparison import detectable_difference as detectable_difference
 from curricula.comparison import effect_size as effect_size
+from curricula.dynamic import DYNAMIC as DYNAMIC
+from curricula.dynamic import Dynamic as Dynamic
 from curricula.noise import corrupt_labels as corrupt_labels
 from curricula.order import ARMS as ARMS
 from curricula.order import combine as combine
@@ -34,11 +36,13 @@ from curricula.sentences import verdict as verdict
 from curricula.significance import detectable_effect as detectable_effect
 from curricula.significance import holm as holm
 from curricula.significance import mean_interval as mean_interval
+from curricula.significance import median_interval as median_interval
 from curricula.significance import seeds_needed as seeds_needed
 from curricula.significance import sign_flip_test as sign_flip_test
 from curricula.significance import smallest_p as smallest_p
 
 if TYPE_CHECKING:
+    from curricula.dynamic.sampler import DynamicSampler as DynamicSampler
     from curricula.sampler import PacedSampler as PacedSampler
 
 
@@ -47,4 +51,8 @@ def __getattr__(name: str) -> Any:
         from curricula.sampler import PacedSampler
 
         return PacedSampler
+    if name == "DynamicSampler":
+        from curricula.dynamic.sampler import DynamicSampler
+
+        return DynamicSampler
     raise AttributeError(f"module 'curricula' has no attribute {name!r}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curricula.dynamic import DYNAMIC
 from curricula.significance import (
     check_numbers,
     check_results,
@@ -17,6 +18,7 @@ from curricula.significance import (
 )
 
 BASELINES = ("shuffled", "shuffled_longer", "random")  # first words of arms that do not look at the scores
+DROP = "drop"  # of arms that leave examples out
 ORDER = "curriculum against random"  # what the order does, the pacing being the same
 
 
@@ -134,7 +136,8 @@ def pairs_of(arms: Iterable[str], baseline: str = "shuffled", paid: Collection[s
     """What `compare` compares, by the names of its results: the arm, and what it is compared with.
 
     Every arm with the baseline. Every order that begins with easy examples with `random`, and, where it is among those
-    `paid` for, with `shuffled_longer`. An arm "X clusters" is compared with "random clusters", and with "X".
+    `paid` for, with `shuffled_longer`. An arm "X clusters" is compared with "random clusters", and with "X"; one that leaves
+    hard or easy examples out, with `drop random`; `self_paced` with `random`.
     """
     arms = list(arms)
     pairs = {arm: (arm, baseline) for arm in arms if arm != baseline}
@@ -143,12 +146,23 @@ def pairs_of(arms: Iterable[str], baseline: str = "shuffled", paid: Collection[s
         others = [f"random{arm.removeprefix(plain)}", *([plain] if plain != arm else [])]
         others += ["shuffled_longer"] if arm in paid else []
         pairs |= {f"{arm} against {other}": (arm, other) for other in others if other in arms}
+    if "self_paced" in arms and "random" in arms:  # it has the same pacing
+        pairs["self_paced against random"] = "self_paced", "random"
+    at_random = f"{DROP} random"
+    if at_random in arms:
+        dropped = [arm for arm in arms if arm.startswith(f"{DROP} ") and arm != at_random]
+        pairs |= {f"{arm} against {at_random}": (arm, at_random) for arm in dropped}
     return pairs
 
 
 def orders_of(arms: Iterable[str]) -> list[str]:
     """The arms that bring in easy examples first."""
-    return [arm for arm in arms if arm.partition(" ")[0] not in (*BASELINES, "anti")]
+    return [arm for arm in arms if arm.partition(" ")[0] not in (*BASELINES, "anti", DROP, *DYNAMIC)]
+
+
+def others_of(arms: Iterable[str]) -> list[str]:
+    """The arms that decide while training, and those that leave examples out."""
+    return [arm for arm in arms if arm.partition(" ")[0] in (DROP, *DYNAMIC)]
 
 
 def effect_size(differences: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """What the trainings of a comparison gave: arms, curves over steps, and the table of arms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from agreement.record import read_lines
 from curricula.by_class import balanced_interval
-from curricula.comparison import Comparison, orders_of
-from curricula.significance import mean_interval
+from curricula.comparison import Comparison, orders_of, others_of
+from curricula.significance import mean_interval, median_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Arm:
     """What distinguishes one training of a comparison from the others.
 
-    order: the examples in the order they come in, (N,) indices into the train images. paced: whether the pacing function
-    applies; the shuffled baseline always draws from all. steps: optimiser steps, where they are not those of the others.
+    order: the examples in the order they come in, (N,) indices into the train images; of an arm that leaves some out, fewer.
+    paced: whether the pacing function applies; the shuffled baseline always draws from all. steps: optimiser steps, where
+    they are not those of the others. dynamic: name in `curricula.DYNAMIC`, where the arm decides while it trains.
     lr, a, b: learning rate and parameters of the pacing, where they are not those of the others. draw: the seed of the
     training itself, where it is one of several that the arm has tried for a seed.
     """
@@ -35,6 +36,7 @@ class Arm:
     a: float | None = None
     b: float | None = None
     draw: int | None = None
+    dynamic: str | None = None
 
     @property
     def tried(self) -> dict[str, float]:
@@ -51,9 +53,10 @@ class Arm:
 class Outcome:
     """What all trainings of a comparison gave, per arm.
 
-    steps: (E,) optimiser steps of the evaluations. validation: (S, E) accuracy, and drawn: (E, parts) shares of the draws,
+    steps: (E,) optimiser steps of the evaluations, of an arm whose steps cost more as many as cost the same. validation: (S, E) accuracy, and drawn: (E, parts) shares of the draws,
     mean over seeds; both of the arms that have these steps. at_best, at_end: (S, N) boolean, which test examples each
-    training got right at the best validation step and at the last step; or (S,) accuracies.
+    training got right at the best validation step and at the last step; or (S,) accuracies. own_steps: of the arms that
+    have fewer steps, which cost as much.
     """
 
     steps: np.ndarray
@@ -61,6 +64,7 @@ class Outcome:
     drawn: dict[str, np.ndarray]
     at_best: dict[str, np.ndarray]
     at_end: dict[str, np.ndarray]
+    own_steps: dict[str, int] = field(default_factory=dict)
 
 
 def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) -> Outcome:
@@ -72,9 +76,10 @@ def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) ->
         right = np.load(folder / "right.npy", allow_pickle=False)
         for found, bits in zip((at_best, at_end), right, strict=True):
             found[arm.name].append(np.unpackbits(bits, count=examples).astype(bool))
-        if arm.steps is None:
+        if arm.steps is None or arm.dynamic:  # evaluated at the same costs, if not at the same steps
             lines = read_lines(folder / "evaluations.jsonl")
-            steps = np.array([line["step"] for line in lines])
+            if arm.steps is None:
+                steps = np.array([line["step"] for line in lines])
             validation[arm.name].append([line["validation/accuracy"] for line in lines])
             counts = np.load(folder / "drawn.npy", allow_pickle=False)
             drawn[arm.name].append(counts / counts.sum(axis=1, keepdims=True))
@@ -84,6 +89,7 @@ def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) ->
         {name: np.mean(each, axis=0) for name, each in drawn.items() if each},
         {name: np.array(each) for name, each in at_best.items()},
         {name: np.array(each) for name, each in at_end.items()},
+        {arm.name: arm.steps for arm in arms if arm.dynamic and arm.steps is not None},
     )
 
 
@@ -106,16 +112,17 @@ def table_of(
     """A row for each arm: means with 95 % intervals, and the paired differences from the baseline; below it a row for each
     other comparison of the arm, named as in `compare`, with the differences alone.
 
-    Of several orders the one with the largest gain comes first; the baseline is above all. Test accuracies and the
+    Of several arms but `random` and `anti` the one with the largest gain comes first; the baseline is above all. Test accuracies and the
     area under the validation curve are fractions; `steps_until` is the median over seeds of the first step at which the
-    validation accuracy reaches what the baseline of the same seed ends with. With the labels (N,) of the test examples there
+    validation accuracy reaches what the baseline of the same seed ends with; `cost_until` is the same as a fraction of the
+    cost of a whole training, with the interval of `median_interval`. With the labels (N,) of the test examples there
     is the balanced accuracy, `balanced_at_best`, too.
     """
     import pandas as pd  # here, because it takes long to import
 
     final = outcome.validation["shuffled"][:, -1]
     arms = list(outcome.at_best)
-    if len(orders_of(arms)) > 1:
+    if len(orders_of(arms)) + len(others_of(arms)) > 1:
         arms.sort(key=lambda arm: -comparisons[arm].difference if arm in comparisons else -np.inf)
     rows: dict[str, dict[str, float]] = {}
     for arm in arms:
@@ -131,7 +138,10 @@ def table_of(
                 outcome.at_best[arm], labels
             )
         if curve is not None:
-            row["steps_until"] = float(np.median(steps_until(outcome.steps, curve, final)))
+            until = steps_until(outcome.steps, curve, final)
+            row["steps_until"] = float(np.median(until))
+            costs = median_interval(until / outcome.steps[-1])
+            row["cost_until"], row["cost_until_low"], row["cost_until_high"] = costs
         rows[arm] = row
         for name, c in comparisons.items():
             if c.arm == arm:

@@ -271,35 +271,40 @@ class PacedSampler(BatchSampler):
         return drawn.reshape(-1, self.batch_size)
 
     def _part(self, drawing: object = None) -> slice:
-        """The part of every batch that this process draws. drawing: the object that asks for the batches.
-
-        Where that is accelerate's, which splits whole batches among processes itself, all of it.
-        """
-        splitting = getattr(drawing, "num_processes", 1)
-        if splitting > 1:
-            if (self._ranks or 1) > 1:
-                raise ValueError("accelerate shares the batches out too: leave out rank and ranks of PacedSampler")
-            if not getattr(drawing, "split_batches", False):
-                raise ValueError(
-                    "accelerate would give each process other batches of the plan, and the pacing would run too fast: "
-                    "set split_batches=True in its DataLoaderConfiguration (in accelerator_config of TrainingArguments)"
-                )
-            if self.batch_size % splitting:
-                raise ValueError(f"{splitting} ranks cannot share a batch of {self.batch_size} equally")
-            return slice(0, self.batch_size)
-        rank, ranks = (0, 1) if self._ranks is None or self._rank is None else (self._rank, self._ranks)
-        if self._ranks is None and torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        if not 0 <= rank < ranks:
-            raise ValueError(f"the rank must be in 0 to {ranks - 1}, not {rank}")
-        if self.batch_size % ranks:
-            raise ValueError(f"{ranks} ranks cannot share a batch of {self.batch_size} equally")
-        share = self.batch_size // ranks
-        return slice(rank * share, (rank + 1) * share)
+        return part_of(self.batch_size, self._rank, self._ranks, drawing)
 
     def _plan(self) -> int:
         numbers = np.array([self.batch_size, self.steps, *self._begins, *self._sizes], np.int64)
         return zlib.crc32(numbers.tobytes(), zlib.crc32(self.order.tobytes()))
+
+
+def part_of(batch_size: int, rank: int | None, ranks: int | None, drawing: object = None) -> slice:
+    """The part of every batch that this process draws. drawing: the object that asks for the batches.
+
+    Where that is accelerate's, which splits whole batches among processes itself, all of it.
+    """
+    splitting = getattr(drawing, "num_processes", 1)
+    if splitting > 1:
+        if (ranks or 1) > 1:
+            raise ValueError("accelerate shares the batches out too: leave out rank and ranks of the sampler")
+        if not getattr(drawing, "split_batches", False):
+            raise ValueError(
+                "accelerate would give each process other batches of the plan, and the pacing would run too fast: "
+                "set split_batches=True in its DataLoaderConfiguration (in accelerator_config of TrainingArguments)"
+            )
+        if batch_size % splitting:
+            raise ValueError(f"{splitting} ranks cannot share a batch of {batch_size} equally")
+        return slice(0, batch_size)
+    if rank is None or ranks is None:
+        rank, ranks = 0, 1
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    if not 0 <= rank < ranks:
+        raise ValueError(f"the rank must be in 0 to {ranks - 1}, not {rank}")
+    if batch_size % ranks:
+        raise ValueError(f"{ranks} ranks cannot share a batch of {batch_size} equally")
+    share = batch_size // ranks
+    return slice(rank * share, (rank + 1) * share)
 
 
 def difference(planned: list[list[int]], trained: list[list[int]]) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from curricula.comparison import Comparison, orders_of
+from curricula.comparison import Comparison, orders_of, others_of
 from curricula.significance import seeds_needed, smallest_p
 
 if TYPE_CHECKING:
@@ -66,15 +66,17 @@ def answer(comparisons: Mapping[str, Comparison], table: "pd.DataFrame", guess: 
     cost: a sentence on what the order cost, see `price`.
     """
     gains = {c.arm: c for c in comparisons.values() if c.baseline == "shuffled"}
-    orders = orders_of(gains)
-    if not orders:
+    orders, others = orders_of(gains), others_of(gains)
+    if not orders and not others:
         return ""
     claimed = any(comparison.shown for comparison in comparisons.values())
     if claimed and table.loc["shuffled", "test_at_best_low"] <= guess:
         return f"These trainings cannot tell: shuffled is not shown to beat naming the commonest class, {guess:.1%}."
     against = {c.arm: c for c in comparisons.values() if c.baseline.startswith("random")}
-    if all(math.isinf(gains[arm].detectable) and not gains[arm].practically_none for arm in orders):
-        sentence = _too_few([gains[arm] for arm in orders])
+    if all(math.isinf(gains[arm].detectable) and not gains[arm].practically_none for arm in [*orders, *others]):
+        sentence, others = _too_few([gains[arm] for arm in [*orders, *others]]), []
+    elif not orders:
+        sentence = ""
     elif len(orders) > 1:
         sentence = _of_several({arm: (gains[arm], against.get(arm)) for arm in orders})
     else:
@@ -83,7 +85,8 @@ def answer(comparisons: Mapping[str, Comparison], table: "pd.DataFrame", guess: 
     for anti in better:
         which = anti.arm.partition(" ")[2]
         sentence += f" Hard first{' by ' + which if which else ''} was {_points(anti)}."
-    sentence = " ".join(part for part in (sentence, cost) if part)
+    by_gain = sorted((gains[arm] for arm in others), key=lambda c: -c.difference)
+    sentence = " ".join(part for part in (sentence, cost, _of_others(by_gain)) if part)
     return sentence[0].upper() + sentence[1:]
 
 
@@ -173,6 +176,40 @@ def _of_several(found: Mapping[str, tuple[Comparison, Comparison | None]]) -> st
     if any(order is not None and _sign(order) == 1 for _, order in found.values()) and not helped:
         begin = "Not beyond shuffled training. "
     return begin + " ".join(f"{kind}: {', '.join(arms)}." for kind, arms in kinds.items())
+
+
+def _of_others(gains: Sequence[Comparison]) -> str:
+    """Which arms that decide while training or leave examples out gain something; in brackets the differences that are shown."""
+    none = "no difference that matters" if any(c.matters for c in gains) else "no difference shown"
+    kinds: dict[str, list[str]] = {}
+    for c in gains:
+        kind = {1: "better than shuffled training", 0: none, -1: "worse"}[_sign(c)]
+        kinds.setdefault(kind, []).append(f"{c.arm} ({100 * c.difference:+.2f})" if _sign(c) else c.arm)
+    said = "; ".join(f"{kind}: {', '.join(arms)}" for kind, arms in kinds.items())
+    return f"At equal cost {said}." if said else ""
+
+
+def costs_until(table: "pd.DataFrame") -> list[str]:
+    """For each arm that decides while training or leaves examples out, what it cost to be as good as the baseline in the end.
+
+    table: see `table_of`. The interval is one-sided where some seed never gets there.
+    """
+    rows = table.loc[others_of(table.index)]
+    return [] if rows.empty else [f"{arm} {_until(row)}." for arm, row in rows.dropna(subset="cost_until").iterrows()]
+
+
+def _until(row: "pd.Series") -> str:
+    middle, low, high = (100 * row[f"cost_until{end}"] for end in ("", "_low", "_high"))
+    there = "the final validation accuracy of shuffled"
+    if math.isinf(low):
+        return f"did not reach {there} at the cost of a whole training"
+    at = (
+        "with fewer than half of the seeds"
+        if math.isinf(middle)
+        else f"at {middle:.0f} % of the cost of a whole training"
+    )
+    interval = f"95 % interval {low:.0f} % or more" if math.isinf(high) else f"95 % interval {low:.0f} to {high:.0f} %"
+    return f"reached {there} {at} ({'too few seeds for an interval' if math.isnan(low) else interval})"
 
 
 def _sign(comparison: Comparison) -> int:

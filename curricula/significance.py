@@ -87,6 +87,27 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
     return mean, mean - reach, mean + reach
 
 
+def median_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Median of numbers (n,), of which some may be `inf`, and the two ends of its interval, NaN where n is too small for one.
+
+    The k-th smallest and the k-th largest hold the median of what the numbers are drawn from between them with probability
+    1 − 2 P(B < k), B binomial (n, 1/2), whatever the distribution (Thompson, "On Confidence Ranges for the Median", 1936); k is
+    the largest with at least the confidence asked for. It takes 6 numbers for 95 %. An `inf` is a time that was longer than
+    anybody waited: an upper end of `inf` makes the interval one-sided.
+
+    >>> median_interval(np.array([3.0, 1.0, 4.0, 1.5, np.inf, 9.0]))
+    (3.5, 1.0, inf)
+    """
+    from scipy import special  # here, because it takes long to import
+
+    values = np.sort(np.asarray(values, float))
+    number = len(values)
+    k = next((k for k in range(number // 2, 0, -1) if 1 - 2 * special.bdtr(k - 1, number, 0.5) >= confidence), 0)
+    middle = values[(number - 1) // 2 : number // 2 + 1]
+    median = float(middle[-1] if np.isinf(middle[-1]) else middle.mean())
+    return (median, float(values[k - 1]), float(values[-k])) if k else (median, math.nan, math.nan)
+
+
 def variance_of(values: np.ndarray) -> tuple[float, float]:
     """Variance of the mean, and its degrees of freedom.
 

@@ -1,7 +1,7 @@
-"""The plan of one training of a comparison: an arm with a seed, paced by its order, evaluated as it goes."""
+"""The plan of one training of a comparison: an arm with a seed, paced by its order or deciding as it goes, evaluated on the way."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from agreement.record import read_lines, replace_text, save_array
+from curricula.dynamic.sampler import DynamicSampler
 from curricula.sampler import PacedSampler
-from lab.batches import Batches
+from lab.batches import Batches, losses_of
 from lab.passes import Seen
 from lab.training import EVALUATION_BATCH, Recipe, evaluate, look_at, rates_of
 
@@ -23,8 +24,9 @@ PARTS = 10  # of the order, for the picture of what was drawn
 class Compared:
     """Batches of a paced sampler, for so many steps; `lab.training.train` trains by it.
 
-    arm, seed: see `curricula.Arm`; all arms of a seed begin with the same weights, and have the same steps, rates and
-    evaluations. pacing: None draws from all examples always; a, b: its parameters. shared: folder with the images of train,
+    arm, seed: see `curricula.Arm`; all arms of a seed begin with the same weights, and have steps, rates and
+    evaluations of the same cost. pacing: None draws from the whole order always; a, b: its parameters. dynamic: name in
+    `curricula.DYNAMIC` of an arm that decides while training. shared: folder with the images of train,
     validation and test (`lab.data.Images.save`) and their labels. sets_of: as in `Batches`.
 
     folder: holds the arm's order, order.npy, and gets evaluations.jsonl (a line per evaluation: step, loss of the train batches
@@ -44,6 +46,7 @@ class Compared:
     classes: int
     sets_of: int
     folder: Path
+    dynamic: str | None = None
 
     @property
     def name(self) -> str:
@@ -65,12 +68,23 @@ class Compared:
             )
             for split in ("train", "validation", "test")
         )
-        self.looks, self.batch_size = {"validation": self.validation}, recipe.batch_size
+        self.looks, self.decides = {"validation": self.validation}, self.dynamic is not None
         order = np.load(self.folder / "order.npy", allow_pickle=False)
         # whole batches on every rank: the training takes its rank's part of each
-        self.sampler = PacedSampler(
-            order, recipe.batch_size, self.steps, self.pacing, self.a, self.b, self.seed, rank=0, ranks=1
-        )
+        whole: dict[str, Any] = {"seed": self.seed, "rank": 0, "ranks": 1}
+        if self.dynamic:
+            options: dict[str, Any] = {}
+            if self.dynamic == "self_paced":
+                options = {"pacing": self.pacing, "a": self.a, "b": self.b}
+            elif self.dynamic == "rho":
+                options = {"irreducible": np.load(self.shared / "irreducible.npy", allow_pickle=False)}
+            told = DynamicSampler(self.dynamic, len(order), recipe.batch_size, self.steps, **whole, **options)
+            # of candidates, those that count are trained on: `batches` tells their losses
+            self.weigh = told.update if told.drawn == recipe.batch_size else None
+            self.sampler: PacedSampler | DynamicSampler = told
+        else:
+            self.sampler = PacedSampler(order, recipe.batch_size, self.steps, self.pacing, self.a, self.b, **whole)
+            self.weigh = None
         self.place = np.empty(len(self.images), np.int64)
         self.place[order] = np.arange(len(order)) * PARTS // len(order)
         evenly = (round(self.steps * part / self.evaluations) for part in range(1, self.evaluations + 1))
@@ -80,7 +94,10 @@ class Compared:
     def begin(self, done: int, state: dict[str, Any]) -> None:
         self.best = state.get("best", {"accuracy": -1.0, "step": 0, "network": None})
         self.drawn = np.array(state.get("drawn", np.zeros((len(self.ends), PARTS))), np.int64)
-        self.sampler.load_state_dict(self.sampler.state_dict(self.ends[done - 1] if done else 0))
+        if isinstance(self.sampler, PacedSampler):
+            self.sampler.load_state_dict(self.sampler.state_dict(self.ends[done - 1] if done else 0))
+        elif done:
+            self.sampler.load_state_dict(state["sampler"])
         self.drawing = self.sampler.arrays()
         self.lines = self.folder / "evaluations.jsonl"
         kept = read_lines(self.lines)[:done]
@@ -88,15 +105,18 @@ class Compared:
             raise ValueError(f"{self.lines} holds {len(kept)} evaluations, not the {done} to resume from")
         replace_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def batches(self, number: int, draw: torch.Generator) -> Sequence[Tensor]:
-        steps = range(self.ends[number - 1] if number else 0, self.ends[number])
-        drawn = [torch.from_numpy(next(self.drawing)) for _ in steps]
-        self.drawn[number] = np.bincount(self.place[torch.cat(drawn)], minlength=PARTS)
-        return drawn
+    def batches(self, number: int, draw: torch.Generator, network: nn.Module, bf16: bool) -> Iterable[Tensor]:
+        for _ in range(self.ends[number - 1] if number else 0, self.ends[number]):
+            index = next(self.drawing)
+            if isinstance(self.sampler, DynamicSampler) and not self.weigh:
+                losses = losses_now(network, self.images, torch.from_numpy(index), bf16)
+                index = index[(self.sampler.update(index, losses) > 0).cpu().numpy()]
+            self.drawn[number] += np.bincount(self.place[index], minlength=PARTS)
+            yield torch.from_numpy(index)
 
     def note(self, number: int, seen: Mapping[str, Seen], network: nn.Module) -> dict[str, float]:
         step = self.ends[number]
-        loss = torch.stack([part.mean() for part in seen["train"].losses.split(self.batch_size)]).mean().item()
+        loss = seen["train"].losses.double().mean().item()
         validation, right = assessed(seen["validation"], self.validation)
         accuracy = float(right.mean())
         if accuracy > self.best["accuracy"]:
@@ -112,7 +132,8 @@ class Compared:
             file.write(json.dumps(numbers) + "\n")
 
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "drawn": self.drawn.tolist()}
+        told = {"sampler": self.sampler.state_dict()} if isinstance(self.sampler, DynamicSampler) else {}
+        return {"best": self.best, "drawn": self.drawn.tolist(), **told}
 
     def finish(self, network: nn.Module, bf16: bool) -> None:
         save_array(self.folder / "drawn.npy", self.drawn)
@@ -123,6 +144,15 @@ class Compared:
         accuracies = {"test/accuracy": float(at_the_end.mean()), "test/accuracy_at_best": float(at_best.mean())}
         result = accuracies | {"best_step": self.best["step"]}
         replace_text(self.folder / "result.json", json.dumps(result))
+
+
+@torch.no_grad()
+def losses_now(network: nn.Module, batches: Batches, index: Tensor, bf16: bool) -> Tensor:
+    """Losses (B,) of examples as they are, not augmented; in training mode, as the released code of RHO-LOSS has it."""
+    images, targets = batches.get(index)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        logits = network(images)
+    return losses_of(logits.float(), targets)
 
 
 def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, np.ndarray]:

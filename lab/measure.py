@@ -11,10 +11,10 @@ from agreement.analysis import Findings
 from agreement.record import KINDS, LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
+from lab.arms import with_label_noise
 from lab.data import Data, load, with_random_labels
 from lab.errors import printable
 from lab.networks import check_networks
-from lab.ordering import with_label_noise
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement

@@ -14,10 +14,12 @@ from agreement.record import LearningRecord
 from curricula.choice import Candidate, choice_table, reliability
 from curricula.scores import SCORES
 from lab import tracking
+from lab.arms import with_label_noise
 from lab.data import ANNOTATIONS, DIFFICULTIES, Data, Split, load, with_random_labels
 from lab.errors import printable
-from lab.ordering import matching_record, measured_direction, with_label_noise
+from lab.ordering import measured_direction
 from lab.progress import Progress
+from lab.records import matching_record
 from lab.report import write_scores
 from lab.report.summary import print_scores
 from lab.settings import ScoreSettings, known_as, plain, with_effect

@@ -28,6 +28,7 @@ PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as t
 # what these are the names of takes long to import; a test compares
 NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121")
 ARMS = ("shuffled", "curriculum", "anti", "random")
+DYNAMIC = ("self_paced", "infobatch", "rho", "hard_first", "superloss", "dihcl")
 PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "fixed_exponential", "varied_exponential")
 SCORES = (
     "learning_time", "agreement", "first", "last", "forgetting", "confidence", "variability", "loss", "aum", "margin", "el2n",
@@ -36,7 +37,7 @@ STATISTICS = (
     "entropy", "frequency", "segments", "edges", "gradient", "brightness", "contrast", "colourfulness", "sharpness",
     "height", "width",
 )  # fmt: skip
-EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "neighbours", "typicality")
+EXAMPLE_STATISTICS = ("shallow", "shallow:fast", "shallow:loss", "neighbours", "typicality")
 ANNOTATIONS = (
     "instances", "box_area", "search_difficulty", "scale", "label_entropy", "c_score", "label_noise", "el2n_published",
     "el2n_variance_published", "forgetting_published", "grand_published", "uncertainty_published", "loss_published",
@@ -275,9 +276,16 @@ class CompareSettings(Settings):
     )
     arms: list[str] | None = setting(
         None,
-        "ways of ordering to compare, shuffled among them; null: all of them, but with several scores without anti",
-        choices=ARMS,
+        f"what to compare, shuffled among them: orders, {', '.join(ARMS[1:])}, and what decides while training, "
+        f"{', '.join(DYNAMIC)} (docs/arms.md); null: the orders, but with several scores without anti",
+        known=(*ARMS, *DYNAMIC),
     )
+    drop: list[str] = setting(
+        [],
+        "arms that leave out the hardest or the easiest examples by the score, or any, for good",
+        choices=("hard", "easy", "random"),
+    )
+    keep: float = setting(0.7, "share of the examples that the arms of drop= keep", above=0, below=1)
     balance: bool = setting(True, "keep the proportions of the classes in every prefix of the order")
     variety: list[str] = setting(
         ["none"],
@@ -337,7 +345,7 @@ class ScoreSettings(Settings):
     """Of `--mode scores`. What training needs is read by nobody here, and may stand in a preset."""
 
     statistics: list[str] = setting(
-        ["entropy", "frequency", "segments", "gradient", *EXAMPLE_STATISTICS],
+        ["entropy", "frequency", "segments", "gradient", "shallow", "shallow:fast", "neighbours", "typicality"],
         "what to compare as scores, names in metrics.STATISTICS and metrics.EXAMPLE_STATISTICS",
         known=(*STATISTICS, *EXAMPLE_STATISTICS),
     )

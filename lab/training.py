@@ -10,8 +10,9 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,6 +77,8 @@ class Plan(Protocol):
     looks: dict[str, Batches]  # what the network is evaluated on after each round, by name
     ends: list[int]  # the step that each round ends with
     rates: list[float]  # the learning rate of each step
+    weigh: Callable[[Tensor, Tensor], Tensor] | None  # indices and losses of a step to what each loss counts, all (B,)
+    decides: bool  # whether the examples of a step, or what they count, follow from losses
 
     def open(self, recipe: Recipe, device: torch.device) -> None:
         """Open the images to train on and to look at, and set `ends` and `rates`."""
@@ -83,7 +86,7 @@ class Plan(Protocol):
     def begin(self, done: int, state: dict[str, Any]) -> None:
         """Cut what has been written back to the rounds that are done, and take up the `state` after them. Raises ValueError."""
 
-    def batches(self, number: int, draw: torch.Generator) -> Sequence[Tensor]:
+    def batches(self, number: int, draw: torch.Generator, network: nn.Module, bf16: bool) -> Iterable[Tensor]:
         """The examples of each step of a round, int64 (B,)."""
 
     def note(self, number: int, seen: Mapping[str, Seen], network: nn.Module) -> dict[str, float]:
@@ -136,16 +139,17 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
         raise damaged(plan.folder) from error
     parallel = ranks.data_parallel(network, recipe.sync_batchnorm)  # when all have read the checkpoint
     compiled = torch.compile(parallel, dynamic=False) if recipe.compile else parallel
-    graphs, weight = recipe.graphs and ranks.count() == 1, 1.0
+    graphs = recipe.graphs and ranks.count() == 1
+    weight, weigh = 1.0, None  # of the step
     if device.type == "cuda":
         ready_for_graphs(optimizer, device)
 
     def learn(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         whole = compiled if len(images) == recipe.batch_size else parallel  # each size would be compiled by itself
-        return training_step(whole, optimizer, images, targets, bf16, weight, recipe.label_smoothing)
+        return training_step(whole, optimizer, images, targets, bf16, weight, recipe.label_smoothing, weigh)
 
     largest = max(end - begin for begin, end in itertools.pairwise([0, *plan.ends])) * (recipe.batch_size + 1)
-    training = Pass(plan.images, learn, largest, graphs)
+    training = Pass(plan.images, learn, largest, graphs and not plan.decides)
     looks = {name: look_at(batches, network, bf16, graphs) for name, batches in plan.looks.items()}
     step = plan.ends[done - 1] if done else 0
     for number in range(done, len(plan.ends)):
@@ -153,22 +157,24 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
         seed = seed_of(*plan.seeds, number + 1)
         torch.manual_seed(seed + ranks.rank())  # for networks with dropout
         draw = torch.Generator().manual_seed(seed)
-        batches = plan.batches(number, draw)
-        parts = [ranks.share(len(index)) for index in batches]
-        drawn = [plan.images.draws(len(index), draw) for index in batches]
         training.begin()
-        training.add(
-            [index[part] for index, part in zip(batches, parts, strict=True)],
-            [{name: each[part] for name, each in own.items()} for own, part in zip(drawn, parts, strict=True)],
-        )
-        for index, part in zip(batches, parts, strict=True):
-            set_rate(optimizer, plan.rates[step])
-            weight = ranks.weight(len(index), part)
-            if device.type == "cuda":  # where other trainings draw in between
-                torch.cuda.manual_seed(seed + step + ranks.rank())
-            training.step(part.stop - part.start)
-            step += 1
-            yield
+        batches = plan.batches(number, draw, network, bf16)
+        for some in ([batch] for batch in batches) if plan.decides else [list(batches)]:
+            parts = [ranks.share(len(batch)) for batch in some]
+            drawn = [plan.images.draws(len(batch), draw) for batch in some]
+            training.add(
+                [batch[part] for batch, part in zip(some, parts, strict=True)],
+                [{name: each[part] for name, each in own.items()} for own, part in zip(drawn, parts, strict=True)],
+            )
+            for batch, part in zip(some, parts, strict=True):
+                set_rate(optimizer, plan.rates[step])
+                weight = ranks.weight(len(batch), part)
+                weigh = plan.weigh and partial(plan.weigh, batch[part])
+                if device.type == "cuda":  # where other trainings draw in between
+                    torch.cuda.manual_seed(seed + step + ranks.rank())
+                training.step(part.stop - part.start)
+                step += 1
+                yield
         for look in looks.values():
             evaluate(network, look)
         yield from caught_up(device)
@@ -193,6 +199,8 @@ class Measured:
     The record has been begun, and the images lie beside it. k: which of its networks is trained. after: train predictions
     come from a pass after the epoch, in eval mode, and not from the training itself.
     """
+
+    weigh, decides = None, False
 
     def __init__(self, record: Path, k: int, seed: int, after: bool):
         self.record, self.after = LearningRecord(record), after
@@ -225,7 +233,7 @@ class Measured:
         if ranks.rank() == 0:
             self.writer = RecordWriter(self.folder, sizes, self.record.number_of_labels, done)
 
-    def batches(self, number: int, draw: torch.Generator) -> Sequence[Tensor]:
+    def batches(self, number: int, draw: torch.Generator, network: nn.Module, bf16: bool) -> Iterable[Tensor]:
         return batches_of(torch.randperm(len(self.images), generator=draw), self.batch_size)
 
     def note(self, number: int, seen: Mapping[str, Seen], network: nn.Module) -> dict[str, float]:
@@ -277,8 +285,11 @@ def training_step(
     bf16: bool,
     weight: float = 1,
     label_smoothing: float = 0,
+    weigh: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on the mean loss of a batch (see `losses_of`), times `weight`, towards smoothed labels (see `smoothed`).
+
+    weigh: gives what each loss (B,) counts in the mean, where not all count 1.
 
     Returns logits (B, classes) and losses (B,), of the labels as they are, from before it.
     """
@@ -287,7 +298,10 @@ def training_step(
     logits = logits.float()
     losses = losses_of(logits, targets)
     optimizer.zero_grad()
-    (smoothed(losses, logits, label_smoothing).mean() * weight).backward()
+    descended = smoothed(losses, logits, label_smoothing)
+    if weigh:
+        descended = descended * weigh(losses.detach())
+    (descended.mean() * weight).backward()
     optimizer.step()
     return logits.detach(), losses.detach()
 

@@ -27,6 +27,7 @@ from metrics.shallow import difficulty_by_features as difficulty_by_features
 from metrics.shallow import neighbours as neighbours
 from metrics.shallow import shallow as shallow
 from metrics.shallow import shallow_fast as shallow_fast
+from metrics.shallow import shallow_loss as shallow_loss
 from metrics.shallow import typicality as typicality
 from metrics.sharpness import sharpness as sharpness
 from metrics.size import height as height
@@ -51,6 +52,7 @@ STATISTICS: dict[str, Statistic] = {
 EXAMPLE_STATISTICS: dict[str, ExampleStatistic] = {
     "shallow": shallow,
     "shallow:fast": shallow_fast,
+    "shallow:loss": shallow_loss,
     "neighbours": neighbours,
     "typicality": typicality,
 }

@@ -89,7 +89,8 @@ def test_it_is_short():
 def test_the_python_of_other_documents_runs(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     image = np.random.default_rng(0).integers(256, size=(32, 32, 3), dtype=np.uint8)
-    for name in ("docs/edges.md", "CONTRIBUTING.md"):
+    for name in ("docs/edges.md", "docs/arms.md", "CONTRIBUTING.md"):
+        given = {"image": image}
         for code in re.findall(r"```python\n(.*?)```", Path(name).read_text(), re.DOTALL):
-            exec(compile(code, name, "exec"), {"image": image})
+            exec(compile(code, name, "exec"), given)
     assert 1000 < int(capsys.readouterr().out) < 15_000

@@ -117,7 +117,7 @@ def write_comparison(
     comparisons: Mapping[str, Comparison],
     answer: str,
     pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
-    metric: str,
+    question: str,
     title: str,
     notes: Sequence[str],
     settings: Mapping[str, Any],
@@ -128,7 +128,7 @@ def write_comparison(
     """Write everything that a comparison leaves into a new folder. Returns the summary.
 
     answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
-    them by pacing function, and the number of examples. metric: what orders the examples. notes: what the reader must
+    them by pacing function, and the number of examples. question: of the headline. notes: what the reader must
     know of the scores. settings, run: as in `write_measurement`. by_class: of
     `curricula.class_table`; None where examples have sets of labels. ends: of the orders, see `lab.report.ends.ends_of`.
     """
@@ -139,7 +139,7 @@ def write_comparison(
     (folder / "verdict.txt").write_text(
         "".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()), encoding="utf-8"
     )
-    page = comparison_page(outcome, table, comparisons, answer, pacing, metric, title, settings, by_class, ends)
+    page = comparison_page(outcome, table, comparisons, answer, pacing, question, title, settings, by_class, ends)
     write_page(folder, page)
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
@@ -154,7 +154,7 @@ def write_comparison(
         plots.save(chart, folder / "figures", name, title)
 
     def show(console: Any) -> None:
-        summary.print_comparison(console, outcome, table, comparisons, answer, metric, notes, run, by_class)
+        summary.print_comparison(console, outcome, table, comparisons, answer, question, notes, run, by_class)
 
     return finish(folder, settings, show)
 

@@ -50,6 +50,7 @@ LABELS = {  # what statistics and annotations are called on axes, with their uni
     "width": "width (pixels)",
     "shallow": "difficulty to a shallow model (rank)",
     "shallow:fast": "difficulty to a shallow model (rank, fast)",
+    "shallow:loss": "loss of a shallow model (nats)",
     "neighbours": "neighbours of other classes (share)",
     "typicality": "distance to the mean of the class",
     "instances": "number of objects",

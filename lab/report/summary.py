@@ -17,7 +17,8 @@ from rich.table import Table
 
 from agreement import Findings
 from curricula import Comparison, Outcome, verdict
-from curricula.comparison import orders_of
+from curricula.comparison import DROP, orders_of, others_of
+from curricula.sentences import costs_until
 from lab.errors import printable
 from lab.report.plots import TEMPLATES
 from lab.settings import PROGRAM
@@ -65,7 +66,7 @@ def print_comparison(
     arms: pd.DataFrame,
     comparisons: Mapping[str, Comparison],
     answer: str,
-    metric: str,
+    question: str,
     notes: Sequence[str],
     run: str,
     by_class: pd.DataFrame | None = None,
@@ -82,14 +83,16 @@ def print_comparison(
         "95 %\ninterval",
         "p",
     )
-    values: dict[str, Any] = {"answer": answer, "metric": metric, "notes": notes, "run": run}
+    values: dict[str, Any] = {"answer": answer, "question": question, "notes": notes, "run": run}
     tables = {
         "ARMS": table(heads, comparison_rows(arms)),
         "CLASSES": table(CLASS_HEADS, lowest_rows(arms, by_class), 2),
     }
     values["unequal"] = by_class is not None and unequal(by_class)
-    words = comparison_words(outcome, comparisons)
-    if len(orders_of(outcome.at_best)) > 1:  # so many sentences that nobody would read them
+    words = comparison_words(outcome, arms, comparisons)
+    if (
+        len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1
+    ):  # so many sentences that nobody would read them
         clear = [verdict(c) for c in comparisons.values() if c.shown or c.practically_none]
         left = len(comparisons) - len(clear)
         rest = f"No difference could be shown in the other {left} of {len(comparisons)} comparisons (see verdict.txt)."
@@ -290,7 +293,7 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
         if np.isnan(row["test_at_best"]):
             of, _, other = str(arm).rpartition(" against ")
             shared = " clusters" if of.endswith(" clusters") else ""  # the reader sees it above
-            cells = [f"− {other.removesuffix(shared)}", "", "", "", "", ""]
+            cells = [f"− {other.removesuffix(shared).removeprefix(f'{DROP} ')}", "", "", "", "", ""]
         else:
             reach = (row["test_at_best_high"] - row["test_at_best_low"]) / 2
             found = row["test_at_best"], reach, row["test_at_end"]
@@ -356,8 +359,8 @@ def class_words(arms: pd.DataFrame, by_class: pd.DataFrame | None, most: int) ->
     return {"class_heads": heads, "class_rows": rows, "classes_left": len(first) - len(shown)}
 
 
-def comparison_words(outcome: Outcome, comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
-    """The verdicts, and what the table's intervals and tests are over, as text."""
+def comparison_words(outcome: Outcome, arms: pd.DataFrame, comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
+    """The verdicts, what it cost to be as good as the baseline, and what the table's intervals and tests are over, as text."""
     results = outcome.at_best["shuffled"]
     chance, test = f"{len(results)} seeds", "exact sign-flip test over seeds"
     if results.ndim == 2:
@@ -365,7 +368,10 @@ def comparison_words(outcome: Outcome, comparisons: Mapping[str, Comparison]) ->
         test += ", or t-test over seeds and test examples where that is larger"
     verdicts = [verdict(comparison) for comparison in comparisons.values()]
     steps, matters = int(outcome.steps[-1]), any(c.matters for c in comparisons.values())
-    return {"verdicts": verdicts, "chance": chance, "test": test, "steps": steps, "matters": matters}
+    fewer = ", ".join(f"{arm} {number:,}" for arm, number in outcome.own_steps.items())
+    fewer = f" ({fewer}, which cost as much: the losses of their candidates take forward passes)" if fewer else ""
+    words = {"verdicts": verdicts, "costs": costs_until(arms), "chance": chance, "test": test, "steps": steps}
+    return words | {"matters": matters, "fewer": fewer}
 
 
 def interval(row: Any, prefix: str) -> str:

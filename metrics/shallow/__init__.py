@@ -9,6 +9,7 @@ from metrics.versions import version
 
 if TYPE_CHECKING:
     from metrics.shallow.examples import Examples
+    from metrics.shallow.leave_one_out import Blocks
 
 Images = np.ndarray | Sequence[np.ndarray]
 POOL = 50_000  # examples among which neighbours are sought
@@ -48,30 +49,45 @@ def shallow(images: Images, labels: np.ndarray, seed: int = 0, progress: Progres
     """
     from scipy.stats import rankdata  # here, because SciPy takes long to import
 
-    from metrics.shallow.leave_one_out import Blocks, leave_one_out, leave_one_out_margins, margins, moments
-    from metrics.shallow.views import VIEWS
+    from metrics.shallow.leave_one_out import leave_one_out_margins, moments
 
-    sets = 2 * len(VIEWS)  # of features: every view has two
-    examples = _examples(images, labels, seed, sets, progress)
-    number, classes = examples.labels.shape
-    stacking = sets * number * classes <= STACKED
-    ranks, stacked = [], []
-    for view in VIEWS.values():
-        for blocks, found, ridge in view(examples):
-            margin, kept = [], []
-            for part, outputs in leave_one_out(blocks, found, examples.labels, ridge):
-                margin.append(margins(outputs, examples.labels[part]))
-                if stacking:
-                    kept.append(outputs.astype(np.float16))
-            ranks.append(rankdata(-np.concatenate(margin)))
-            if stacking:
-                stacked.append(np.concatenate(kept))
-    mean = np.mean(ranks, axis=0)
-    if stacking:
-        blocks = Blocks(lambda rows: rows, np.concatenate(stacked, axis=1))
-        last = leave_one_out_margins(blocks, moments(blocks, examples.labels), examples.labels, 0.1 * number)
+    examples, by_view, stacked = _by_views(images, labels, seed, progress)
+    number = len(examples.labels)
+    mean = np.mean([rankdata(-margin) for margin in by_view], axis=0)
+    if stacked is not None:
+        last = leave_one_out_margins(stacked, moments(stacked, examples.labels), examples.labels, 0.1 * number)
         mean = (mean + rankdata(-last)) / 2
     return (mean - 0.5) / number
+
+
+@version(1)
+def shallow_loss(images: Images, labels: np.ndarray, seed: int = 0, progress: Progress | None = None) -> np.ndarray:
+    """The loss of an example to the last regression of `shallow`, which has seen all the others: float64 (N,) in nats.
+
+    Its leave-one-out outputs, divided by a temperature, are taken for logits; the temperature is the one that makes the mean
+    cross-entropy of all examples least (C. Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, section 4.2).
+    Of a set of classes it is the mean binary cross-entropy over classes. It stands for the irreducible loss of
+    ``curricula.dynamic.Rho``. Parameters and errors as for ``shallow``; ValueError where there are more than 500 million outputs.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    from metrics.shallow.leave_one_out import leave_one_out, moments
+
+    examples, _, stacked = _by_views(images, labels, seed, progress)
+    own = examples.labels
+    if stacked is None:
+        raise ValueError(f"shallow_loss of {len(own)} examples with {own.shape[1]} classes takes too much memory")
+    parts = leave_one_out(stacked, moments(stacked, own), own, 0.1 * len(own))
+    outputs = np.concatenate([found for _, found in parts])
+
+    def losses(log_temperature: float) -> np.ndarray:
+        logits = outputs / np.exp(log_temperature)
+        if np.ndim(labels) == 2:
+            return np.logaddexp(0, np.where(own, -logits, logits)).mean(axis=1)
+        return logsumexp(logits, axis=1) - logits[own]
+
+    return losses(minimize_scalar(lambda each: losses(each).mean(), bounds=(-5, 5), method="bounded").x)
 
 
 @version(1)
@@ -173,6 +189,34 @@ def clusters(images: Images, labels: np.ndarray, seed: int = 0, per_class: int =
         found[members] = begun + kmeans2(components[members], number, minit="++", seed=seed)[1]
         begun += number
     return found
+
+
+def _by_views(
+    images: Images, labels: np.ndarray, seed: int, progress: Progress | None
+) -> "tuple[Examples, list[np.ndarray], Blocks | None]":
+    """The examples, leave-one-out margins (N,) of each set of features, and the outputs of all of them as features for a last regression.
+
+    None for the latter where they are more than memory should hold.
+    """
+    from metrics.shallow.leave_one_out import Blocks, leave_one_out, margins
+    from metrics.shallow.views import VIEWS
+
+    sets = 2 * len(VIEWS)  # of features: every view has two
+    examples = _examples(images, labels, seed, sets, progress)
+    number, classes = examples.labels.shape
+    stacking = sets * number * classes <= STACKED
+    by_view, stacked = [], []
+    for view in VIEWS.values():
+        for blocks, found, ridge in view(examples):
+            margin, kept = [], []
+            for part, outputs in leave_one_out(blocks, found, examples.labels, ridge):
+                margin.append(margins(outputs, examples.labels[part]))
+                if stacking:
+                    kept.append(outputs.astype(np.float16))
+            by_view.append(np.concatenate(margin))
+            if stacking:
+                stacked.append(np.concatenate(kept))
+    return examples, by_view, Blocks(lambda rows: rows, np.concatenate(stacked, axis=1)) if stacking else None
 
 
 def _components(examples: "Examples") -> np.ndarray:

@@ -20,7 +20,7 @@ from curricula import (
     verdict,
 )
 from curricula.comparison import ORDER, Comparison, pairs_of
-from curricula.sentences import price
+from curricula.sentences import costs_until, price
 
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(0.7, 0.01, 8)
@@ -191,6 +191,40 @@ def test_every_pattern_has_its_sentence(gain, order, anti, sentence):
         found["anti"] = signed("anti", "shuffled", anti)
     table = pd.DataFrame({"test_at_best_low": [0.6]}, index=["shuffled"])
     assert answer(found, table, guess=0.1) == sentence
+
+
+def test_arms_that_decide_are_told_at_equal_cost_with_what_it_took_to_be_as_good():
+    """Of a better one, a worse one, and one that differs by nothing but chance; the first comes first in the table."""
+    gains = {"infobatch": 0.02, "rho": -0.03, "drop hard": 0.0, "drop random": 0.0005}
+    noise = np.random.default_rng(3).normal(0, 0.002, (len(gains), 8))
+    at_best = {"shuffled": BASE} | {
+        arm: BASE + gain + each for (arm, gain), each in zip(gains.items(), noise, strict=True)
+    }
+    rising = np.linspace(0.2, 1, 5) * np.ones((8, 1))
+    curves = {"shuffled": rising} | {arm: rising * 0.9 for arm in gains}
+    curves["infobatch"] = np.minimum(rising * np.array([[1.7]] * 7 + [[0.9]]), 1)  # the last seed never gets there
+    outcome = Outcome(np.arange(10, 60, 10), curves, {}, at_best, at_best, {"rho": 12})
+    found = compare(at_best)
+    assert {"drop hard against drop random"} == set(found) - set(gains)
+    table = table_of(outcome, found)
+    alone = [arm for arm in table.index if "against" not in arm]
+    assert alone[:2] == ["shuffled", "infobatch"] and alone[-1] == "rho"
+    said = answer(found, table, 0.1)
+    assert said.startswith("At equal cost better than shuffled training: infobatch (+1.91)")
+    assert "no difference shown: drop" in said and said.endswith(f"worse: rho ({100 * found['rho'].difference:.2f}).")
+    words = {each.partition(" reached")[0].partition(" did")[0]: each for each in costs_until(table)}
+    assert words["infobatch"] == (
+        "infobatch reached the final validation accuracy of shuffled at 60 % of the cost of a whole training "
+        "(95 % interval 60 % or more)."
+    )
+    assert (
+        words["rho"] == "rho did not reach the final validation accuracy of shuffled at the cost of a whole training."
+    )
+    both = {arm: at_best[arm] for arm in ("shuffled", "infobatch")}
+    both |= {"curriculum": BASE + 0.02, "self_paced": BASE, "random": BASE}
+    assert "self_paced against random" in compare(both)
+    said = answer(compare(both), table, 0.1)
+    assert said.startswith("Yes: 2.00 points better than shuffled training, and") and " At equal cost better" in said
 
 
 def test_two_seeds_cannot_tell_and_their_interval_stays_within_what_accuracies_can_differ_by():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from curricula import detectable_effect, holm, mean_interval, seeds_needed, sign_flip_test, smallest_p
+from curricula import detectable_effect, holm, mean_interval, median_interval, seeds_needed, sign_flip_test, smallest_p
 from curricula.significance import difference_test, variance_of
 
 numbers = st.lists(st.integers(-20, 20), min_size=1, max_size=9)
@@ -19,6 +19,18 @@ def test_sign_flip_by_hand():
     assert sign_flip_test(np.array([1, 2, -3])) == 1
     assert sign_flip_test(np.array([0, 0, 0.0])) == 1
     assert sign_flip_test(np.array([5.0])) == 1
+
+
+def test_the_interval_of_a_median_by_hand_and_its_coverage():
+    # of 8 the smallest and the largest: 1 − 2/256; the second ones would be 1 − 18/256 = 0.93
+    assert median_interval(np.array([8, 1, 7, 2, 6, 3, 5, 4.0])) == (4.5, 1, 8)
+    assert median_interval(np.array([8, 1, 7, 2, 6, 3, 5, 4, 0.0]))[1:] == (1, 7)  # of 9 they are: 1 − 20/512
+    assert median_interval(np.array([1, np.inf, 2, 3, np.inf, np.inf, np.inf])) == (np.inf, 1, np.inf)
+    assert median_interval(np.array([1, 2, 3, np.inf, np.inf, np.inf]))[0] == np.inf
+    assert np.isnan(median_interval(np.arange(5.0))[1:]).all()
+    draw = np.random.default_rng(0)
+    found = np.array([median_interval(draw.exponential(size=12)) for _ in range(2000)])
+    assert 0.95 < np.mean((found[:, 1] <= np.log(2)) & (np.log(2) <= found[:, 2])) < 0.975  # 0.961 in theory
 
 
 @given(differences=numbers)

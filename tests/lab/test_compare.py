@@ -25,14 +25,14 @@ import lab.compare
 import metrics
 import train
 from agreement import commonest
-from curricula import PACING, Outcome, answer, corrupt_labels, table_of
+from curricula import DYNAMIC, PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
 from lab import tracking
-from lab.compare import never_drawn, pacing_curve
+from lab.arms import never_drawn, pacing_curve, parts_of, with_label_noise
 from lab.data import load
 from lab.networks import NETWORKS
 from lab.networks.lenet5 import lenet5
-from lab.ordering import parts_of, record_of, with_label_noise
+from lab.records import record_of
 from lab.settings import PROGRAM, compose
 from metrics import read_image
 
@@ -171,6 +171,55 @@ def test_several_scores_one_of_them_measured_on_the_same_noisy_labels(place, dig
 
 
 @pytest.mark.slow
+def test_arms_that_decide_while_training_and_pruning_arms_in_one_table(place, digits, capsys, without_figures):
+    """With 40 % wrong labels: all end at the same cost, and those of the hardest that are left out are told."""
+    noise = np.random.default_rng(5)
+    words = [*SMALL, f"root={digits}", "label_noise=0.4", "batch_size=15", "epochs=3", "workers=2"]
+    data = load(compose(words, "curriculum"))
+    noisy = with_label_noise(data, 0.4, 0.1, 0)
+    wrong = noisy.train.labels != data.train.labels
+    pd.DataFrame({"id": data.train.ids, "score": wrong + 0.1 * noise.normal(size=len(wrong))}).to_csv("known.csv")
+    arms = "arms=shuffled,random,self_paced,infobatch,rho"
+    assert compare(*words, "metric=file:known.csv", arms, "drop=hard,random", "keep=0.5") == 0
+    said = printed(capsys)
+    assert (
+        "Does it help to decide while training what comes next? Too few seeds (2) to tell; self_paced came out" in said
+    )
+    part, _ = parts_of(data, 0.1, 0)
+    # ten batches of 15, three times; all examples are candidates, each of which costs a third
+    each = "30 optimiser steps each (rho 7, which cost as much: the losses of their candidates take forward passes)"
+    assert 135 < len(part) <= 150 and round(30 / (1 + len(part) / 45)) == 7 and each in said
+    left_out = re.search(
+        r"drop hard: (\d+) of the (\d+) wrong labels \(\d+%\) are among the (\d+) examples left out", said
+    )
+    dropped, number, out = map(int, left_out.groups())
+    assert number == wrong[part].sum() and out == len(part) - round(0.5 * len(part)) and dropped > 0.9 * number
+    assert re.search(r"infobatch (reached|did not reach) the final validation accuracy of shuffled", said)
+    client = tracking.open_store()
+    (parent,) = parents(client)
+    found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
+    pairs = {"self_paced against random", "drop hard against drop random"}
+    assert set(found.index) == {*arms.removeprefix("arms=").split(","), "drop hard", "drop random", *pairs}
+    assert found["cost_until"].notna().sum() == 7
+    last = {}
+    for run in children(client, parent.info.run_id):
+        curve = history(client, run.info.run_id, "validation/accuracy")
+        assert len(curve) == 3
+        last[run.data.tags["arm"]] = curve[-1][0]
+    assert last == dict.fromkeys(set(found.index) - pairs, 30) | {"rho": 7}
+    # the same again, of a part of them: nothing is trained
+    assert compare(*words, "metric=file:known.csv", "arms=shuffled,infobatch,rho") == 0
+    assert "6 of 6 trainings had been done before" in printed(capsys)
+    # one of one's own, which the processes that train import too
+    (place / "my.py").write_text(
+        "from curricula import DYNAMIC, Dynamic\nclass Mine(Dynamic): candidates = 2\nDYNAMIC['mine'] = Mine\n"
+    )
+    assert compare(*words, "metric=file:known.csv", "arms=shuffled,mine", "--import", "my.py") == 0
+    assert "30 optimiser steps each (mine 18, which cost" in printed(capsys)  # 1 + 2/3
+    DYNAMIC.pop("mine")
+
+
+@pytest.mark.slow
 def test_each_arm_picks_its_settings_by_validation_and_the_baseline_tries_as_often(
     place, digits, capsys, without_figures
 ):
@@ -288,9 +337,11 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
         (["measurement=1234"], "metric=entropy reads none; learning_time, agreement, first, last,"),
         (
             ["arms=[shuffled,anti-curr]"],
-            "arms=anti-curr: expected one of shuffled, curriculum, anti, random; did you mean anti",
+            "arms=anti-curr: there is no such arm; did you mean anti",
         ),
         (["arms=[curriculum,anti]"], "shuffled, the baseline"),
+        (["arms=[shuffled,infobatches]"], "arms=infobatches: there is no such arm; did you mean infobatch"),
+        (["drop=hard,hard"], "drop: name each once"),
         (["pacing=lineal"], "did you mean linear"),
         (["b=1.5"], "b=1.5: expected at most 1"),
         (["a=0"], "a=0.0: expected above 0"),
@@ -330,7 +381,7 @@ def test_scores_are_told_about_before_the_training(place, digits, monkeypatch, c
     def stopped(*rest):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", stopped)
+    monkeypatch.setattr("lab.trainings.train_all", stopped)
     assert "metric=file:scores.csv: the scores are all equal, which gives no order" in said(2)
     assert "the scores are all missing" in said(math.nan)
     assert "share the score 2, in random order. Continuing." in said(2, 2, 1, 3)
@@ -364,7 +415,7 @@ def test_a_comparison_in_another_order_is_not_resumed(place, digits, monkeypatch
         works.append(work)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     names = sorted(path.relative_to(digits / "train").as_posix() for path in digits.glob("train/*/*"))
     for direction in (1, 1, -1):
         rows = [f"{name},{direction * number}" for number, name in enumerate(names)]
@@ -381,7 +432,7 @@ def test_changed_code_is_other_work(place, digits, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     monkeypatch.syspath_prepend(place)
     keys: list[list[str]] = []
     terms_of = lab.compare.terms_of
@@ -416,7 +467,7 @@ def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_v
         raise KeyboardInterrupt
 
     monkeypatch.setitem(metrics.EXAMPLE_STATISTICS, "neighbours", by_class)
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     words = [*SMALL, f"root={digits}", "metric=neighbours", "label_noise=0.3"]
     assert compare(*words) == 130
     assert compare(*words, "variety=clusters") == 130
@@ -452,7 +503,7 @@ def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.compare.train_all", interrupted)
+    monkeypatch.setattr("lab.trainings.train_all", interrupted)
     older, newer = measured
     words = [*SMALL, "metric=agreement"]
     assert compare(*words, f"root={digits}") == 130

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from agreement.record import read_lines
+from curricula import DYNAMIC
+from curricula.dynamic.arm import step_cost
 from lab import training
+from lab.batches import losses_of
 from lab.compared import PARTS, Compared
 from lab.data import Images
 from lab.errors import Diverged, UserError
@@ -92,9 +95,20 @@ def test_arms_of_a_seed_begin_with_the_weights_of_network_1_of_a_measurement():
     assert seed_of(3) == seed_of(3, 0) and seed_of(3, 0, 1) != seed_of(3, 1)
 
 
-@pytest.mark.parametrize("moment", ["before the checkpoint", "after the checkpoint", "in the middle"])
-def test_resuming_changes_nothing(arm, monkeypatch, moment):
-    whole, parts = arm("whole"), arm("parts")
+@pytest.mark.parametrize(
+    ("moment", "dynamic"),
+    [
+        ("before the checkpoint", None),
+        ("after the checkpoint", None),
+        ("in the middle", None),
+        ("in the middle", "infobatch"),
+        ("after the checkpoint", "rho"),
+        ("before the checkpoint", "superloss"),
+    ],
+)
+def test_resuming_changes_nothing(arm, tmp_path, monkeypatch, moment, dynamic):
+    np.save(tmp_path / "irreducible.npy", np.linspace(0, 2, 200))
+    whole, parts = arm("whole", dynamic=dynamic), arm("parts", dynamic=dynamic)
     trained(whole)
 
     class Stopped(Exception):
@@ -120,6 +134,58 @@ def test_resuming_changes_nothing(arm, monkeypatch, moment):
     assert not (parts.folder / "result.json").exists()
     trained(parts)
     assert written(parts.folder) == written(whole.folder)
+
+
+@pytest.mark.parametrize("name", DYNAMIC)
+def test_all_arms_cost_the_same(arm, tmp_path, monkeypatch, name):
+    """Examples forward, and forward and backward, as the network sees them: a third and a whole, to within a step."""
+    np.save(tmp_path / "irreducible.npy", np.linspace(0, 2, 200))
+    seen = {True: 0, False: 0}
+    build = training.build_network
+
+    def counting(*words):
+        network = build(*words)
+        network.register_forward_hook(
+            lambda module, inputs, output: (
+                seen.update({torch.is_grad_enabled(): seen[torch.is_grad_enabled()] + len(output)})
+                if module.training
+                else None
+            )
+        )
+        return network
+
+    monkeypatch.setattr(training, "build_network", counting)
+    cost = step_cost(DYNAMIC[name], 200, 25)
+    plan = arm(name, dynamic=name, steps=round(STEPS / cost), evaluations=2)
+    trained(plan)
+    assert abs(seen[True] + seen[False] / 3 - STEPS * 25) <= 25 * cost / 2
+    assert (seen[False] > 0) == (DYNAMIC[name].candidates > 1)
+
+
+def test_losses_of_a_step_are_told_before_it_and_weigh_it(arm, monkeypatch):
+    plan, told, descended = arm("one", dynamic="superloss"), [], []
+    step = training.training_step
+
+    def watched(network, optimizer, images, targets, bf16, weight, smoothing, weigh):
+        before = [each.clone() for each in network.parameters()]
+
+        def weighing(losses):
+            with torch.no_grad():
+                expected = losses_of(network(images).float(), targets)
+            assert torch.allclose(losses, expected, atol=1e-4)
+            assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
+            told.append(weigh(losses))
+            return told[-1]
+
+        logits, losses = step(network, optimizer, images, targets, bf16, weight, smoothing, weighing)
+        last = [each.grad for each in network.parameters()][-1]  # of the last bias: the mean of weighted errors
+        errors = logits.softmax(1) - torch.nn.functional.one_hot(targets, 10)
+        descended.append(torch.allclose(last, (errors * told[-1][:, None]).mean(0), atol=1e-5))
+        return logits, losses
+
+    monkeypatch.setattr(training, "training_step", watched)
+    trained(plan)
+    assert len(told) == STEPS and all(descended) and not any((each == 1).all() for each in told)
 
 
 def test_a_loss_that_is_no_number_leaves_nothing_of_its_round(arm):

@@ -22,6 +22,7 @@ from lab.help import print_help
 from lab.settings import (
     ANNOTATIONS,
     ARMS,
+    DYNAMIC,
     ENTRIES,
     EXAMPLE_STATISTICS,
     MODES,
@@ -372,7 +373,12 @@ def test_batch_norm_is_synchronised_between_gpus_alone(device):
 
 
 def test_names_that_help_offers_are_those_there_are():
-    assert ARMS == curricula.ARMS and set(PACING) == set(curricula.PACING) and set(SCORES) == set(curricula.SCORES)
+    assert (
+        ARMS == curricula.ARMS
+        and (*curricula.DYNAMIC,) == DYNAMIC
+        and set(PACING) == set(curricula.PACING)
+        and set(SCORES) == set(curricula.SCORES)
+    )
     assert set(EXAMPLE_STATISTICS) == set(metrics.EXAMPLE_STATISTICS)
     assert set(STATISTICS) == set(metrics.STATISTICS) and set(NETWORKS) == set(networks.NETWORKS)
     assert set(ANNOTATIONS) == set(data.ANNOTATIONS)

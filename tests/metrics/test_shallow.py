@@ -138,13 +138,30 @@ def test_wrong_labels_are_hard(mnist):
     draw = np.random.default_rng(0)
     wrong = draw.random(len(labels)) < 0.3
     given = np.where(wrong, (labels + draw.integers(1, 10, len(labels))) % 10, labels)
-    for name, least in (("shallow", 0.97), ("shallow:fast", 0.96), ("neighbours", 0.95), ("typicality", 0.8)):
+    for name, least in (
+        ("shallow", 0.97),
+        ("shallow:fast", 0.96),
+        ("shallow:loss", 0.97),
+        ("neighbours", 0.95),
+        ("typicality", 0.8),
+    ):
         scores = metrics.EXAMPLE_STATISTICS[name](images, given)
-        assert np.all((scores >= 0) & (scores <= (1 if name != "typicality" else np.inf))), name
+        assert np.all((scores >= 0) & (scores <= (1 if name not in ("typicality", "shallow:loss") else np.inf))), name
         ranks = rankdata(scores)
         number = wrong.sum()
         area = (ranks[wrong].sum() - number * (number + 1) / 2) / (number * (len(wrong) - number))
         assert area > least, (name, area)
+
+
+def test_the_loss_of_the_shallow_model_is_one_of_probabilities(pieces):
+    """Guessing costs log C; on classes that it tells apart it does better, and of no classes to tell apart it makes no more of it."""
+    labels = np.arange(300) % 3
+    guessed = metrics.shallow_loss(pieces, labels)
+    assert guessed.mean() == pytest.approx(np.log(3), abs=0.03)
+    told_apart = pieces // (1 + 2 * labels[:, None, None, None]).astype(np.uint8)
+    assert metrics.shallow_loss(told_apart, labels).mean() < 0.5
+    sets = np.random.default_rng(0).random((300, 4)) < 0.5
+    assert metrics.shallow_loss(pieces, sets).mean() == pytest.approx(np.log(2), abs=0.03)
 
 
 def test_the_same_seed_gives_the_same_and_progress_ends_at_all(pieces):

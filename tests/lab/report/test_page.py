@@ -106,7 +106,16 @@ def comparison(splits) -> str:
     ends = ends_of({SCRIPT: (order, np.arange(len(order)) / 7)}, train.images, names)
     title = f"ordered by {SCRIPT}"
     return comparison_page(
-        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", title, {"a": 1}, by_class, ends
+        outcome,
+        table,
+        comparisons,
+        "It was better.",
+        pacing,
+        f"Does it help? file:{SCRIPT}",
+        title,
+        {"a": 1},
+        by_class,
+        ends,
     )
 
 
