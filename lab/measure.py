@@ -138,7 +138,7 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
         **{f"explained/{name}": float(value) for name, value in findings.explained["share"].items()},
         "order/reliability": findings.reliability,
         "order/two_networks": findings.two_networks,
-        "learned/never": findings.never_learned,
+        "order/still_wrong": findings.still_wrong,
     }
     for split, table in findings.correlations.items():
         section = "correlation" if split == "train" else f"correlation_{split}"

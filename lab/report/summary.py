@@ -176,7 +176,7 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
         "trained": findings.networks,
         "reliability": None if np.isnan(findings.reliability) else f"{findings.reliability:.2f}",
         "two_networks": None if np.isnan(findings.two_networks) else f"{findings.two_networks:.2f}",
-        "never": f"{findings.never_learned:.1%}",
+        "never": f"{findings.still_wrong:.1%}",
         "reversed": list(reversed_signs(table)),
         "noisy": "edges" in table.index,
         "balanced": balanced_words(findings),
