@@ -45,8 +45,9 @@ from lab.ordering import (
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_comparison
+from lab.report.about import About
 from lab.report.ends import ends_of
-from lab.report.summary import print_comparison
+from lab.report.summary import as_text
 from lab.settings import CompareSettings, known_as, nearest, plain
 from lab.teacher import register
 from lab.training import Recipe, train
@@ -95,6 +96,8 @@ def compare(settings: CompareSettings, console: Any) -> str:
     noise = noise if settings.label_noise else ""
     if settings.imbalance != 1:
         noise = f"{noise or f' seed={settings.seed}'} imbalance={settings.imbalance:g}"
+    if settings.labels:
+        noise = f" labels={settings.labels}{noise}"
     scores, descending, notes, cost = {}, {}, [], 0
     with Progress(console, trainings, settings.evaluations) as progress:
         for metric in metrics:
@@ -196,13 +199,14 @@ def compare(settings: CompareSettings, console: Any) -> str:
             names = [data.label_name(label) for label in train.labels]
             first_seed = {arm.name: arm.order for arm in reversed(arms)}
             orders = {arm: (first_seed[arm], scores[named[arm][1]]) for arm in named if named[arm][0] == "curriculum"}
-            summary = write_comparison(
-                work / "findings", outcome, table, comparisons, message, pacing, by, title, notes,
-                plain(settings), tracked.parent, by_class, ends_of(orders, train.images, names),
+            page = About(title, plain(settings), tracked.parent, tracked.begun, [*data.notes, *notes], data.left_out)
+            show = write_comparison(
+                work / "findings", outcome, table, comparisons, message, pacing, by, by_class,
+                ends_of(orders, train.images, names), page,
             )  # fmt: skip
             tracked.publish([point_of(table, tracked.times()[-1])])
-            describe(client, tracked.parent, message, summary, list(named))
-        print_comparison(console, outcome, table, comparisons, message, by, notes, tracked.parent, by_class)
+            describe(client, tracked.parent, message, as_text(show), list(named))
+        show(console)
         discard(work)
     return tracked.parent
 

@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,11 @@ def store_errors() -> Iterator[None]:
         raise UserError(f"MLflow store {tracking_uri()}: {text.splitlines()[0]} ({advice})") from error
 
 
+def begun(run: Any, to: str = "minutes") -> str:
+    """When a run began, in local time."""
+    return datetime.fromtimestamp(run.info.start_time / 1000).isoformat("T" if to == "seconds" else " ", to)
+
+
 def experiment_id(client: Any, name: str) -> str:
     """The experiment of that name, made when missing, with its artifacts below the local store."""
     from mlflow.exceptions import MlflowException
@@ -267,7 +273,8 @@ class Tracked:
         """Take up the runs that are noted in the folder, or create them.
 
         runs: the parent, then its children. trainings: for each child, the file that its training writes a line into after
-        every round. above: the run that the parent is a child of. `notes` then holds what there is to say of it.
+        every round. above: the run that the parent is a child of. `notes` then holds what there is to say of it,
+        `begun` when it began, for reading.
         """
         self.client, self.work, self.trainings = client, work, trainings
         self.sent = [0] * len(trainings)
@@ -275,6 +282,7 @@ class Tracked:
         with store_errors():
             experiment = experiment_id(client, experiment)
             ids, self.notes = begin_runs(client, work / "runs.json", experiment, runs, above)
+            self.begun = begun(client.get_run(ids[0]))
         self.parent, *self.children = ids
 
     def follow(self) -> None:

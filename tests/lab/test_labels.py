@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lab.data import Data, Images, Split, with_random_labels
+from lab.data import Data, Images, Split
+from lab.data.labels import with_random_labels
 from lab.errors import UserError
 
 

@@ -20,6 +20,7 @@ from agreement.suspicion import suspects
 from curricula import Outcome, class_table, compare, table_of
 from lab.data import Images, Split
 from lab.report import gallery, write_page
+from lab.report.about import About
 from lab.report.ends import EACH, ends_of
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
 from lab.report.page import comparison_page, measurement_page
@@ -75,8 +76,9 @@ def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs
     findings = analyse(record, tables, kinds, list(STATISTICS))
     images = {name: split.images for name, split in splits.items()}
     examples = examples_table(record, tables)
-    title = f"lenet5 on {SCRIPT}"
-    return measurement_page(findings, record, examples, images, title, {"root": SCRIPT, "epochs": epochs})
+    settings, left_out = {"root": SCRIPT, "epochs": epochs}, ["a.heic", f"{SCRIPT}.heic"]
+    about = About(f"lenet5 on {SCRIPT}", settings, "0a" * 16, "2026-11-29 12:24", ["2 files left out"], left_out)
+    return measurement_page(findings, record, examples, images, about, "All are wrong.")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,8 @@ def comparison(splits) -> str:
     draw, arms, seeds = np.random.default_rng(0), ("shuffled", "curriculum", "anti", "random"), 8
     steps = np.arange(10, 60, 10)
     validation = {arm: np.sort(draw.uniform(0.5, 0.9, (seeds, 5))) for arm in arms}
-    drawn = {arm: draw.dirichlet(np.ones(4), 5) for arm in arms}
+    paced = draw.dirichlet(np.ones(4), 5)
+    drawn = {arm: np.full((5, 4), 0.25) if arm == "shuffled" else paced for arm in arms}
     at_best = {arm: draw.random((seeds, 300)) < 0.8 - 0.1 * (arm == "anti") for arm in arms}
     labels = draw.permutation(np.repeat([0, 1, 2], [10, 90, 200]))
     outcome = Outcome(steps, validation, drawn, at_best, at_best)
@@ -104,9 +107,9 @@ def comparison(splits) -> str:
     order, train = np.argsort(splits["train"].labels), splits["train"]
     names = [CLASSES[label] for label in train.labels]
     ends = ends_of({SCRIPT: (order, np.arange(len(order)) / 7)}, train.images, names)
-    title = f"ordered by {SCRIPT}"
+    about = About(f"ordered by {SCRIPT}", {"a": 1}, "0b" * 16, "2026-11-29 12:25")
     return comparison_page(
-        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", title, {"a": 1}, by_class, ends
+        outcome, table, comparisons, "It was better.", pacing, f"file:{SCRIPT}", by_class, ends, about
     )
 
 
@@ -147,6 +150,8 @@ def test_names_are_escaped(name, request):
 def test_headline_tables_and_settings(measurement, comparison):
     assert "Do the networks learn the same examples?" in measurement and "Spearman-Brown" in measurement
     assert "All test images" in measurement and "only &lt;test&gt; (test)" in measurement
+    assert f"Run {'0a' * 16}, begun 2026-11-29 12:24" in measurement and f"Run {'0b' * 16}, begun" in comparison
+    assert "2 files left out." in measurement and "<li>a.heic</li>" in measurement and "Notes" not in comparison
     assert "anti was " in comparison and "points worse than shuffled" in comparison and "Holm-corrected" in comparison
 
 
@@ -170,11 +175,11 @@ def test_the_data_of_the_page(measurement, splits):
 def test_labels_to_look_at_are_the_most_suspect(measurement, splits, tmp_path):
     data = data_of(measurement)
     columns, positions = data["examples"]["columns"], data["examples"]["suspects"]
-    assert len(positions) == 48 and "Labels to look at" in measurement
+    assert len(positions) == 200 and "Labels to look at" in measurement and "All are wrong." in measurement
     record = write_record(tmp_path, splits, EPOCHS, NETWORKS)
     ranks = suspects(record, "train", {})
     ids = np.array(splits["train"].ids)
-    assert [columns["id"][i] for i in positions] == ids[np.argsort(ranks)[:48]].tolist()
+    assert [columns["id"][i] for i in positions] == ids[np.argsort(ranks)[:200]].tolist()
 
 
 def test_who_was_right_when(measurement, splits, tmp_path):
@@ -367,7 +372,7 @@ def test_gallery_by_keyboard(watched, measurement):
     own = [i for i in range(n) if data["labels"][columns["label"][i]]["name"] == CLASSES[0]]
     assert status.text_content() == f"1 to 48 of {len(own)}" and cards() == names(own[:48])
     page.keyboard.press("Tab")
-    page.keyboard.type("by no")  # the option "by no network"
+    page.keyboard.type("learned by n")  # none
     never = [i for i in own if not any(columns["networks"][i])]
     assert page.locator("#gallery-learned").input_value() == "none" and cards() == names(never)
     page.keyboard.press("Home")
