@@ -18,7 +18,8 @@ from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
 from agreement.suspicion import suspects
 from curricula import Outcome, class_table, compare, table_of
-from lab.data import Images, Split
+from lab.data import Data, Images, Split
+from lab.data.labels import with_corrections
 from lab.report import gallery, write_page
 from lab.report.about import About
 from lab.report.ends import EACH, ends_of
@@ -441,11 +442,80 @@ def test_an_image_of_the_overview_in_detail(watched, measurement):
     expect(page.locator("#detail")).to_be_hidden()
 
 
+def test_labels_are_judged_and_saved(watched, measurement, splits, tmp_path):
+    page = watched(measurement)
+    data = data_of(measurement)["examples"]
+    positions, columns = data["suspects"], data["columns"]
+    names = [data["labels"][columns["label"][i]]["name"] for i in positions]
+    items = page.locator("#suspects li:visible")
+    expect(items).to_have_count(48)
+    page.get_by_role("button", name="Show all 200").click()
+    expect(items).to_have_count(200)
+    assert f"labelled {names[0]}" in items.first.inner_text()
+    expect(page.locator("#suspects-save")).to_be_disabled()
+    items.first.locator("button").press("Enter")
+    page.locator("#judge-right").press("Enter")  # goes on to the next
+    page.locator("#judge-wrong").click()
+    page.locator("#judge-next").click()
+    page.locator("#judge-class").select_option(CLASSES[1])
+    page.locator("#detail-close").click()
+    marks = page.locator("#suspects .mark").all_inner_texts()[:5]
+    assert marks == ["right", "wrong", "", f"is {CLASSES[1]}", ""]
+    with page.expect_download() as found:
+        page.locator("#suspects-save").click()
+    table = Path(found.value.path())
+    assert found.value.suggested_filename == "fixed.csv"
+    page.locator("#suspects-copy summary").click()
+    assert page.locator("#suspects-table").input_value() == table.read_bytes().decode()  # where nothing can be saved
+    read = pd.read_csv(table, dtype=str, keep_default_na=False)
+    assert read["id"].tolist() == [columns["id"][i] for i in (positions[0], positions[1], positions[3])]
+    assert read["label"].tolist() == [names[0], "", CLASSES[1]]
+    fixed = with_corrections(Data(splits["train"], splits["test"], CLASSES), str(table), tmp_path)
+    moved = names[3] != CLASSES[1]
+    assert f"{moved:d} label{'' if moved else 's'} changed, 1 image left out, {2 - moved} as before" in fixed.notes[0]
+    page.locator("#overview-rows button").first.click()  # what is no suspect is not judged
+    expect(page.locator("#judge")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "plot", "told"),
+    [
+        ("measurement", "#plot-agreement-train", ["epoch", "agreement", "lower bound", "chance", "accuracy"]),
+        ("comparison", "#plot-drawn-1", ["after step", "to step", "share of the draws"]),
+        ("comparison", "#plot-effects", ["arms", "value", "low", "high", "p, corrected"]),
+    ],
+)
+def test_tips_are_in_words(watched, name, plot, told, request):
+    page = watched(request.getfixturevalue(name))
+    drawn = page.locator(f"{plot} svg.marks")
+    mark = page.locator(f"{plot} .mark-symbol path").last if "effects" in plot else drawn
+    mark.hover(force=True)
+    tip = page.locator("#vg-tooltip-element.visible")
+    expect(tip).to_be_visible()
+    assert {*told} <= {*tip.locator("td.key").all_inner_texts()}
+    assert "undefined" not in tip.inner_text() and "0000" not in tip.inner_text()
+
+
+def test_arms_of_one_pacing_are_one_picture(watched, comparison):
+    page = watched(comparison)
+    titles = page.locator("section[aria-labelledby=drawn] h3").all_inner_texts()
+    assert titles == ["Pacing", "shuffled", "curriculum, anti, random"]
+
+
 @pytest.mark.parametrize("name", ["measurement", "comparison"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(watched, name, request):
     view = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
     page = watched(request.getfixturevalue(name), **view)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    over = "all => all.filter(e => !e.closest('.wide') && e.getBoundingClientRect().right > 361).map(e => e.outerHTML)"
+    assert page.locator("main *:visible:not(svg *)").evaluate_all(over) == []
+    tables = page.locator("figure.table:visible")
+    assert tables.count() == (1 if name == "measurement" else 2)
+    for table in tables.all():  # says that it scrolls, and does; its caption does not
+        said = table.locator("figcaption").evaluate("e => getComputedStyle(e, '::after').content")
+        wide = table.locator(".wide").evaluate("e => e.scrollWidth > e.clientWidth")
+        assert wide == ("sideways" in said)
+    assert "scrolls" in tables.first.get_attribute("class")
     if name == "measurement":  # nor is a legend cut off
         for place in ("#plot-agreement-train", "#plot-kinds-0"):
             svg, *entries = (
