@@ -87,7 +87,7 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
         from lab.report.about import About
         from lab.report.suspects import write_suspects  # here: nothing else in this file draws pages
 
-        about = About(f"Labels to look at: {run.info.run_name}", {}, run.info.run_id, tracking.begun(run))
+        about = About(f"Labels to look at: {run.info.run_name}", {}, run.info.run_id, tracking.begun_at(run))
         listed, shown = write_suspects(to, int(number), about)
         console.print(
             f"{listed} labels to look at are in {to / 'suspects.csv'}; {to / 'suspects.html'} shows "
@@ -115,7 +115,7 @@ def described(run: Any) -> dict[str, Any]:
         "run": run.info.run_id,
         "name": run.info.run_name,
         "status": run.info.status,
-        "started": tracking.begun(run, "seconds"),
+        "started": tracking.begun_at(run, "seconds"),
         "headline": tags.pop("headline", ""),
         **tags,
         "metrics": dict(sorted(run.data.metrics.items())),

@@ -47,6 +47,7 @@ from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.about import About
 from lab.report.ends import ends_of
+from lab.report.plots import arm_colours
 from lab.report.summary import as_text
 from lab.settings import CompareSettings, known_as, nearest, plain
 from lab.teacher import register
@@ -310,9 +311,10 @@ def runs_for(
     shared = {key: str(getattr(settings, key)) for key in ("metric", "pacing", "network")}
     shared["data"] = known_as(settings.data, settings.root)
     name = settings.name or f"{settings.metric}, {settings.network}, {settings.seeds} seeds"
-    children: list[tracking.Run] = []
+    colours, children = arm_colours(arm.name for arm in arms), list[tracking.Run]()
     for arm, key, other in zip(arms, terms, reused, strict=True):
         tags = {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key}
+        tags["mlflow.runColor"] = colours[arm.name]  # of its curves where they are not grouped
         tags |= {"reused_from": other} if other else {}
         about = {"arm": arm.name, "seed": arm.seed, **arm.tried}
         label = ", ".join([arm.name, f"seed {arm.seed}", *(f"{key}={value:g}" for key, value in arm.tried.items())])
@@ -374,11 +376,11 @@ def train_arms(
 
 
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
-    """The comparison's numbers, found at that time; at step 0, as single numbers, which MLflow's charts draw as bars."""
+    """The comparison's numbers, found at that time, see `tracking.Point`."""
     wanted = [name for name in ("test_at_best", "balanced_at_best", "difference", "corrected_p") if name in table]
     names = {arm: re.sub(r"[^\w. :-]", "_", str(arm)) for arm in table.index}  # MLflow takes no + and no path
     return (
         0,
         seconds,
-        {f"comparison/{name}_{names[arm]}": round(row[name], 10) for arm, row in table.iterrows() for name in wanted},
+        {f"comparison/{name}_{names[arm]}": row[name] for arm, row in table.iterrows() for name in wanted},
     )

@@ -152,7 +152,7 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
     points: list[tracking.Point] = [
         (t + 1, time, {name: curve[t] for name, curve in curves.items()}) for t, time in enumerate(times)
     ]
-    return [*points, (len(times), times[-1], numbers)]
+    return [*points, (0, times[-1], numbers)]
 
 
 def train_networks(

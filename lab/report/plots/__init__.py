@@ -21,6 +21,7 @@ from lab.report.plots.examples import cartography as cartography
 from lab.report.plots.examples import histogram as histogram
 from lab.report.plots.examples import order as order
 from lab.report.plots.examples import scores as scores
+from lab.report.plots.files import arm_colours as arm_colours
 from lab.report.plots.files import for_page as for_page
 from lab.report.plots.files import palette as palette
 from lab.report.plots.files import plot_script as plot_script

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
+from lab.report.plots.arms import arm_styles
 from lab.report.plots.style import GREY, INK, LINE, WIDTH
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -37,6 +39,11 @@ def palette() -> dict[str, str]:
     """The page's colours on white, by name."""
     light = (TEMPLATES / "page.css").read_text("utf-8").split("}")[0]
     return dict(re.findall(r"--([\w-]+): (#\w+)", light))
+
+
+def arm_colours(arms: Iterable[str]) -> dict[str, str]:
+    """The colours of `arm_styles` on white, such as #0072b2."""
+    return {arm: palette()[colour.removeprefix("var(--").rstrip(")")] for arm, (colour, _) in arm_styles(arms).items()}
 
 
 def for_page(chart: Any) -> dict[str, Any]:
