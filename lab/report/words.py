@@ -52,6 +52,7 @@ def measurement_words(findings: Findings) -> dict[str, Any]:
     return {
         "headline": headline(findings),
         "explained": [share(rows[name]) for name in models],
+        "less": bool(rows[models[2]]["share"] < rows[models[1]]["share"]),
         "before": [(name, share(row)) for name, row in rows.items() if name not in models],
         "trained": findings.networks,
         "reliability": None if np.isnan(findings.reliability) else f"{findings.reliability:.2f}",
