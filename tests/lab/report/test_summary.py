@@ -87,9 +87,7 @@ def test_the_headline_says_what_is_the_case(tmp_path, words):
     assert words in found
     text = " ".join(as_text(lambda console: summary.print_measurement(console, findings, ABOUT, "All.")).split())
     shares = findings.explained["share"]
-    assert ("Both come out below the class alone" in text) == (
-        shares["classes_and_statistics"] < shares["classes"]
-    )
+    assert ("Both come out below the class alone" in text) == (shares["classes_and_statistics"] < shares["classes"])
     assert "All." in text and "3 files left out." in text and "a" * 32 in text
     networks = len(CASES[words])
     assert ("are over examples only" in text) == (networks < 3) and ("cover other examples" in text) == (networks > 2)
