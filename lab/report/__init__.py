@@ -144,7 +144,7 @@ def write_comparison(
     curves = plots.arms(outcome.steps, outcome.validation)
     charts: dict[str, alt.TopLevelMixin] = {
         "validation-accuracy": curves,
-        "comparison": plots.under(curves, plots.effects(comparisons, shares)) if comparisons else curves,
+        "comparison": plots.under(curves, plots.effects(comparisons, outcome.at_best)) if comparisons else curves,
         "drawn": plots.under(
             *(shares[arms[0]].properties(title=", ".join(arms)) for arms in plots.alike(outcome.drawn))
         ),

@@ -108,7 +108,7 @@ def comparison_page(
     steps, shares = outcome.steps, outcome.drawn
     top = max(float(share.max()) for share in shares.values())
     drawn: dict[str, Any] = {"arms": plots.arms(steps, outcome.validation), "pacing": plots.pacing(*pacing)}
-    drawn |= {"effects": plots.effects(comparisons, shares)} if comparisons else {}
+    drawn |= {"effects": plots.effects(comparisons, outcome.at_best)} if comparisons else {}
     groups = plots.alike(shares)
     drawn |= {f"drawn-{i}": plots.drawn(steps, shares[arms[0]], top, arms[0]) for i, arms in enumerate(groups)}
     return render(

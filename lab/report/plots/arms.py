@@ -32,7 +32,13 @@ from lab.report.plots.style import (
     tooltip,
 )
 
-ARMS = {"shuffled": (GREY, [1, 0]), "curriculum": (BLUE, [1, 0]), "anti": (VERMILION, [7, 4]), "random": (ORANGE, [2, 3])}  # fmt: skip
+ARMS = {
+    "shuffled": (GREY, [1, 0]),
+    "shuffled_longer": (INK, [12, 3]),
+    "curriculum": (BLUE, [1, 0]),
+    "anti": (VERMILION, [7, 4]),
+    "random": (ORANGE, [2, 3]),
+}
 ALIKE = 0.05  # of the draws: what arms of one pacing differ in by chance is less
 FEWEST = 5  # seeds that have a band; fewer are drawn one by one
 
@@ -89,9 +95,9 @@ def arms(
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, tuple[str, list[int]]]:
-    """A colour and a dash for each arm: those of `ARMS` keep theirs, and the others take what these leave."""
+    """A colour and a dash for each arm: those of `ARMS` keep theirs, and the others take what these and the baselines leave."""
     arms = list(arms)
-    taken = [ARMS[arm][0] for arm in ("shuffled", *arms) if arm in ARMS]
+    taken = [ARMS[arm][0] for arm in ("shuffled", "shuffled_longer", *arms) if arm in ARMS]
     free = [colour for colour in COLOURS if colour not in taken]
     others = [arm for arm in arms if arm not in ARMS]
     styles = {arm: (free[i % len(free)], DASHES[i % len(DASHES)]) for i, arm in enumerate(others)}

@@ -221,7 +221,7 @@ def test_arms_have_one_colour_and_dash_each_with_their_interval():
     assert all(row["low"] < row["value"] < row["high"] for row in mean[:2]) and mean[2]["low"] == mean[2]["high"] == 0.5
     for part in parts_of(chart.to_dict()):
         assert part["encoding"]["color"]["scale"]["range"] == [ARMS[arm][0] for arm in validation]
-    assert len({str(style) for style in ARMS.values()}) == 4
+    assert len({str(style) for style in ARMS.values()}) == 5
     at_best = {arm: np.linspace(0.7, 0.9, 8) for arm in ("shuffled", "shuffled_longer", "curriculum", "random", "mine")}
     styles = arm_styles(at_best)
     assert len({colour for colour, _ in styles.values()}) == 5 and styles["curriculum"] == ARMS["curriculum"]
