@@ -28,6 +28,9 @@ byId("suspects-more").addEventListener("click", () => {
   byId("suspects-more").hidden = true;
 });
 
+// the frame of MLflow's viewer lets nothing be saved
+byId("suspects-save").hidden = byId("suspects-copy").open = window !== window.top;
+
 byId("judge-class").append(new Option("another class", "", true), ...page.classes.map((name) => new Option(name, name)));
 byId("judge-other").hidden = labels.some(({ classes }) => classes.length !== 1); // sets of classes
 

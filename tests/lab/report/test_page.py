@@ -562,6 +562,11 @@ def test_in_the_sandboxed_frame_of_mlflows_viewer(watched, measurement):
     expect(frame.locator("#gallery")).to_be_in_viewport()
     frame.locator("#overview-rows button").first.press("Enter")
     expect(frame.locator("#detail img")).to_be_visible()
+    frame.locator("#detail-close").press("Enter")
+    frame.locator("#suspects button").first.press("Enter")
+    frame.locator("#judge-wrong").press("Enter")
+    expect(frame.locator("#suspects-save")).to_be_hidden()  # nothing can be saved there
+    expect(frame.locator("#suspects-table")).to_have_value(re.compile(r"^id,label\n.+,\n$", re.DOTALL))
 
 
 @pytest.mark.parametrize(("statistics", "epochs", "networks"), [([], 2, 2), (["entropy"], 1, 1)])
