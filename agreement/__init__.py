@@ -39,6 +39,7 @@ from agreement.measures import false_positive_agreement as false_positive_agreem
 from agreement.measures import hacohen_agreement as hacohen_agreement
 from agreement.measures import hacohen_true_positive_agreement as hacohen_true_positive_agreement
 from agreement.measures import lower_bound as lower_bound
+from agreement.measures import majority as majority
 from agreement.measures import mean_accuracy as mean_accuracy
 from agreement.measures import same_wrong_class as same_wrong_class
 from agreement.measures import true_positive_agreement as true_positive_agreement

@@ -34,6 +34,7 @@ from agreement.measures import (
     hacohen_agreement,
     hacohen_true_positive_agreement,
     lower_bound,
+    majority,
     mean_accuracy,
     true_positive_agreement,
 )
@@ -54,8 +55,8 @@ class Findings:
     `agreement.partial_correlations`; then all of it again by the other orders, as `first_...` and `last_...`. explained: of
     the learning time, see `agreement.explained_variance`; a row more for each example statistic alone; `of_reproducible` is
     the share over the reliability. by_kind: for each split, annotation -> kind -> (T,). reliability, two_networks: of the
-    learning time, see `agreement.reliability` and `agreement.rank_correlation_of_two`. never_learned: fraction of the train
-    examples. one_class: whether each network gives all test examples one class in the end. commonest: the share of the
+    learning time, see `agreement.reliability` and `agreement.rank_correlation_of_two`. still_wrong: fraction of the train
+    examples that some network has wrong in the end. one_class: whether each network gives all test examples one class in the end. commonest: the share of the
     commonest class in the test set (the train set where there is none), and beaten: whether some network is shown to be right more often, see
     `agreement.beats_commonest`.
     """
@@ -68,7 +69,7 @@ class Findings:
     explained: "pd.DataFrame"
     reliability: float
     two_networks: float
-    never_learned: float
+    still_wrong: float
     one_class: bool
     commonest: float
     beaten: bool
@@ -112,7 +113,7 @@ def analyse(
                 explained.append(alone.loc[["statistics"]].rename({"statistics": name}))
             shares, reproducible = pd.concat(explained), reliability(times)
             shares["of_reproducible"] = shares["share"] / reproducible if reproducible > 0 else np.nan
-            two, never = (
+            two, wrong = (
                 rank_correlation_of_two(times) if len(times) > 1 else np.nan,
                 np.isinf(orders["last"]).any(axis=0),
             )
@@ -128,7 +129,7 @@ def analyse(
         shares,
         reproducible,
         two,
-        float(never.mean()),
+        float(wrong.mean()),
         all((each == each[0]).all() for each in in_the_end),
         guess,
         beaten,
@@ -214,6 +215,7 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
     correct = record.correct(split)
     learned, alone = learned_epoch(correct), learned_epoch(correct, per_network=True)
     confidence, variability = confidence_and_variability(record.probability(split))
+    predicted, share = majority([network[-1] for network in record.predictions(split)])
     columns = {
         "id": record.ids(split),
         "split": split,
@@ -228,13 +230,15 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
         columns
         | order
         | {
-            "never_learned": np.isinf(learned),
+            "still_wrong": np.isinf(learned),
             "agreement": agreed(correct).mean(axis=0),
             "correctness": mean_correctness(correct),
             "confidence": confidence,
             "variability": variability,
             "forgetting": forgetting_events(correct).mean(axis=0),
             "suspect": suspects(record, split, statistics),
+            "predicted": [record.label_name(label) for label in predicted],
+            "predicted_share": share,
         }
     )
 

@@ -169,6 +169,20 @@ def same_wrong_class(predictions: np.ndarray | list[np.ndarray], labels: np.ndar
     )
 
 
+def majority(predicted: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The label that most of the networks give, (N,), and the share of them that give it, float (N,).
+
+    predicted: integer (K, N), of one epoch. Of labels that equally many give, the one of the first of these networks.
+
+    >>> majority(np.array([[3, 1], [5, 2], [5, 3]]))
+    (array([5, 1]), array([0.66666667, 0.33333333]))
+    """
+    predicted = np.asarray(predicted)
+    votes = np.array([(predicted == network).sum(axis=0) for network in predicted])
+    chosen = votes.argmax(axis=0)
+    return np.take_along_axis(predicted, chosen[None], axis=0)[0], votes.max(axis=0) / len(predicted)
+
+
 def hacohen_agreement(predictions: np.ndarray | list[np.ndarray], per_example: bool = False) -> np.ndarray:
     """Largest fraction of the networks that predict the same label, right or wrong (Hacohen et al. 2020).
 

@@ -12,7 +12,6 @@ import tempfile
 import time
 import webbrowser
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -85,7 +84,16 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
         raise UserError(f"suspects={number}: run {run.info.run_id[:8]} is no measurement; give run= one of --mode list")
     export(client, run, to, console)
     if int(number):
-        list_suspects(to, int(number), console)
+        from lab.report.about import About
+        from lab.report.suspects import write_suspects  # here: nothing else in this file draws pages
+
+        about = About(f"Labels to look at: {run.info.run_name}", {}, run.info.run_id, tracking.begun_at(run))
+        listed, shown = write_suspects(to, int(number), about)
+        console.print(
+            f"{listed} labels to look at are in {to / 'suspects.csv'}; {to / 'suspects.html'} shows "
+            f"{'them' if shown == listed else f'the first {shown}'}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def runs(client: Any) -> list[Any]:
@@ -107,7 +115,7 @@ def described(run: Any) -> dict[str, Any]:
         "run": run.info.run_id,
         "name": run.info.run_name,
         "status": run.info.status,
-        "started": datetime.fromtimestamp(run.info.start_time / 1000).isoformat(timespec="seconds"),
+        "started": tracking.begun_at(run, "seconds"),
         "headline": tags.pop("headline", ""),
         **tags,
         "metrics": dict(sorted(run.data.metrics.items())),
@@ -154,16 +162,6 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         if "summary.txt" not in names:
             raise without(run, "a summary")
         print(printable(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8")), end="")
-
-
-def list_suspects(folder: Path, number: int, console: Any) -> None:
-    """Write suspects.csv beside an exported scores.parquet: the train examples with the most doubtful labels, to be judged."""
-    import pandas as pd  # here: nothing else in this file takes it
-
-    table = pd.read_parquet(folder / "scores.parquet", filters=[("split", "==", "train")])
-    chosen = table.sort_values("suspect").head(number)[["suspect", "id", "label", "confidence", "learning_time"]]
-    chosen.to_csv(folder / "suspects.csv", index=False)
-    console.print(f"{len(chosen)} labels to look at are in {folder / 'suspects.csv'}", highlight=False, markup=False)
 
 
 def show_page(run: str, console: Any, opened: bool) -> None:

@@ -56,8 +56,9 @@ from lab.ordering import check_metric, metrics_of, scores_of
 from lab.processes import device_and_precision, ranks_of_torchrun, start_server
 from lab.progress import Progress
 from lab.report import write_comparison
+from lab.report.about import About
 from lab.report.ends import ends_of
-from lab.report.summary import print_comparison
+from lab.report.summary import as_text
 from lab.settings import CompareSettings, known_as, nearest, plain
 from lab.statistics import statistics_of
 from lab.teacher import register
@@ -152,15 +153,14 @@ def compare(settings: CompareSettings, console: Any) -> str:
             outcome = read_outcome([arms[i] for i in chosen], [folders[i] for i in chosen], len(data.test))
             found = verdict_of(outcome, pairs, settings.matters / 100, data, train.labels, scored.cost, budget)
             question, title = question_of(settings, known, named)
-            summary = write_comparison(
-                work / "findings", outcome, found.table, found.comparisons, found.message, pacing, question, title, notes,
-                plain(settings), tracked.parent, found.by_class,
-                ends_of(orders_shown(arms, named, scored.values), train.images, [*map(data.label_name, train.labels)]),
+            about = About(title, plain(settings), tracked.parent, tracked.begun, [*data.notes, *notes], data.left_out)
+            show = write_comparison(
+                work / "findings", outcome, found.table, found.comparisons, found.message, pacing, question, found.by_class,
+                ends_of(orders_shown(arms, named, scored.values), train.images, [*map(data.label_name, train.labels)]), about,
             )  # fmt: skip
             tracked.publish([point_of(found.table, tracked.times()[-1])])
-            describe(client, tracked.parent, found.message, summary, list(named))
-        shown = outcome, found.table, found.comparisons, found.message, question, notes, tracked.parent, found.by_class
-        print_comparison(console, *shown)
+            describe(client, tracked.parent, found.message, as_text(show), list(named))
+        show(console)
         discard(work)
     return tracked.parent
 
@@ -224,6 +224,8 @@ def scores_by_name(
         noise = f" label_noise={settings.label_noise} validation={settings.validation} seed={settings.seed}"
     if settings.imbalance != 1:
         noise = f"{noise or f' seed={settings.seed}'} imbalance={settings.imbalance:g}"
+    if settings.labels:
+        noise = f" labels={settings.labels}{noise}"
     scored = Scored({}, {}, [], 0)
     for metric in metrics_of(settings.metric):
         values, scored.descending[metric], notes, cost = scores_of(
@@ -345,11 +347,11 @@ def too_few(seeds: int, comparisons: int) -> list[str]:
 
 
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
-    """The comparison's numbers, found at that time; at step 0, as single numbers, which MLflow's charts draw as bars."""
+    """The comparison's numbers, found at that time, see `tracking.Point`."""
     wanted = [name for name in ("test_at_best", "balanced_at_best", "difference", "corrected_p") if name in table]
     names = {arm: re.sub(r"[^\w. :-]", "_", str(arm)) for arm in table.index}  # MLflow takes no + and no path
     return (
         0,
         seconds,
-        {f"comparison/{name}_{names[arm]}": round(row[name], 10) for arm, row in table.iterrows() for name in wanted},
+        {f"comparison/{name}_{names[arm]}": row[name] for arm, row in table.iterrows() for name in wanted},
     )

@@ -14,6 +14,7 @@ import curricula
 from curricula import verdict
 from lab import tracking
 from lab.errors import UserError
+from lab.report.about import About
 from lab.report.runs import write_runs
 from lab.settings import nearest
 
@@ -62,15 +63,15 @@ def compare_runs(given: Mapping[str, str], console: Any, as_json: bool) -> None:
     steps, curves = curves_of(histories)
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found"
-        text = write_runs(
-            found, table, comparisons, curves, steps, sentences, notes, asked.metric, title, asdict(asked)
-        )
+        now = pd.Timestamp.now().strftime("%Y-%m-%d %H:%M")
+        about = About(title, asdict(asked), begun=now, notes=notes)
+        show = write_runs(found, table, comparisons, curves, steps, sentences, asked.metric, about)
         if as_json:
             print(
                 json.dumps({"arms": json.loads(table.to_json(orient="index")), "verdicts": sentences, "notes": notes})
             )
         else:
-            console.print(text, highlight=False, markup=False, end="")
+            show(console)
         if client is not None and asked.log:
             run = log(client, asked, table, found, title)
             if not as_json:

@@ -12,13 +12,16 @@ from agreement.record import KINDS, LearningRecord, read_epochs
 from agreement.recorder import begin_record
 from lab import tracking
 from lab.arms import with_label_noise
-from lab.data import Data, load, with_random_labels
+from lab.data import Data, load
+from lab.data.labels import with_random_labels, wrong_labels
 from lab.errors import printable
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
 from lab.report import write_measurement
-from lab.report.summary import headline, print_measurement
+from lab.report.about import About
+from lab.report.summary import as_text
+from lab.report.words import headline
 from lab.settings import MeasureSettings, known_as, plain
 from lab.statistics import annotated, check_names, kinds_of, statistics_of, varying
 from lab.training import Measured, Recipe, train
@@ -41,9 +44,12 @@ def measure(
     """
     check_names(settings.statistics, settings.teacher_weights)
     with console.status("reading the images"):
-        data = with_random_labels(load(settings), settings.random_labels, settings.seed)
+        clean = load(settings)
+        data = with_random_labels(clean, settings.random_labels, settings.seed)
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
-    for note in (*data.notes, *about(settings)):
+        data = replace(data, notes=(*data.notes, *augmented(settings)))
+        wrong, _ = wrong_labels(clean.train, data.train)
+    for note in data.notes:
         console.print(printable(note), highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
     code = check_networks(
@@ -91,13 +97,12 @@ def measure(
             findings = agreement.analyse(record, statistics, kinds, of_images, of_examples)
             progress.say("writing report, figures and tables")
             title = settings.name or f"{', '.join(dict.fromkeys(names))} on {known_as(settings.data, settings.root)}"
-            summary = write_measurement(
-                work / "findings", findings, record, splits, title, plain(settings), settings.seed, tracked.parent
-            )
+            about = About(title, plain(settings), tracked.parent, tracked.begun, data.notes, data.left_out)
+            show = write_measurement(work / "findings", findings, record, splits, settings.seed, about, wrong)
             progress.say("sending what was found to MLflow")
             tracked.publish(points_of(findings, tracked.times()))
-            describe(client, tracked.parent, headline(findings), summary)
-        print_measurement(console, findings, tracked.parent)
+            describe(client, tracked.parent, headline(findings), as_text(show))
+        show(console)
         if keep:
             work.rename(keep)
         else:
@@ -105,8 +110,8 @@ def measure(
     return tracked.parent
 
 
-def about(settings: MeasureSettings) -> list[str]:
-    """What to say of how the settings go together."""
+def augmented(settings: MeasureSettings) -> list[str]:
+    """What to say of train images that change."""
     if settings.augment == "none" or settings.record == "after":
         return []
     return [
@@ -138,7 +143,7 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
         **{f"explained/{name}": float(value) for name, value in findings.explained["share"].items()},
         "order/reliability": findings.reliability,
         "order/two_networks": findings.two_networks,
-        "learned/never": findings.never_learned,
+        "order/still_wrong": findings.still_wrong,
     }
     for split, table in findings.correlations.items():
         section = "correlation" if split == "train" else f"correlation_{split}"
@@ -147,7 +152,7 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
     points: list[tracking.Point] = [
         (t + 1, time, {name: curve[t] for name, curve in curves.items()}) for t, time in enumerate(times)
     ]
-    return [*points, (len(times), times[-1], numbers)]
+    return [*points, (0, times[-1], numbers)]
 
 
 def train_networks(

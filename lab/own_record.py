@@ -20,7 +20,9 @@ from lab.errors import UserError
 from lab.measure import points_of
 from lab.progress import Progress
 from lab.report import write_record
-from lab.report.summary import headline, print_measurement
+from lab.report.about import About
+from lab.report.summary import as_text
+from lab.report.words import headline
 from lab.settings import PROGRAM, compose, nearest
 from lab.statistics import annotated, kinds_of
 from lab.views import describe
@@ -101,10 +103,11 @@ def report(given: Mapping[str, str], console: Any) -> str:
             except ValueError as error:
                 raise UserError(f"record={error}") from error
             progress.say("writing report and tables")
-            summary = write_record(work / "findings", findings, record, images, title, shown, tracked.parent)
+            about = About(title, shown, tracked.parent, tracked.begun)
+            show = write_record(work / "findings", findings, record, images, about)
             tracked.publish(points_of(findings, [time.time()] * record.epochs))
-            describe(client, tracked.parent, headline(findings), summary)
-        print_measurement(console, findings, tracked.parent)
+            describe(client, tracked.parent, headline(findings), as_text(show))
+        show(console)
     return tracked.parent
 
 

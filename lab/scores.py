@@ -15,13 +15,15 @@ from curricula.choice import Candidate, choice_table, reliability
 from curricula.scores import SCORES
 from lab import tracking
 from lab.arms import with_label_noise
-from lab.data import ANNOTATIONS, DIFFICULTIES, Data, Split, load, with_random_labels
+from lab.data import ANNOTATIONS, DIFFICULTIES, Data, Split, load
+from lab.data.labels import with_random_labels, wrong_labels
 from lab.errors import printable
 from lab.ordering import measured_direction
 from lab.progress import Progress
 from lab.records import matching_record
 from lab.report import write_scores
-from lab.report.summary import print_scores
+from lab.report.about import About
+from lab.report.summary import as_text
 from lab.settings import ScoreSettings, known_as, plain, with_effect
 from lab.statistics import check_names, statistics_of
 from lab.views import describe
@@ -42,7 +44,7 @@ def scores(settings: ScoreSettings, console: Any) -> str:
     record, run, gone = matching_record(settings.measurement, data.train, known, client)
     for note in gone:
         console.print(printable(note), highlight=False, markup=False)
-    wrong, source = wrong_labels(clean.train, data.train)
+    wrong, how = wrong_labels(clean.train, data.train)
     candidates: list[Candidate] = []
     with (
         work_folder("scores", settings.data, [with_effect(settings), data.digest, run]) as work,
@@ -62,12 +64,13 @@ def scores(settings: ScoreSettings, console: Any) -> str:
             labels = data.train.labels
             table = choice_table(candidates, labels, *times, wrong)
         headline = answer(table, run)
-        about = {"run": run[:8], "wrong": source, "networks": len(record.networks) if record else 0}
+        source = {"measurement": run[:8], "wrong": how, "networks": len(record.networks) if record else 0}
         title = settings.name or f"scores of {known}"
-        summary = write_scores(work / "findings", table, headline, about, title, plain(settings), tracked.parent)
+        about = About(title, plain(settings), tracked.parent, tracked.begun, (*data.notes, *gone), data.left_out)
+        show = write_scores(work / "findings", table, headline, source, about)
         tracked.publish([(0, time.time(), numbers_of(table))])
-        describe(client, tracked.parent, headline, summary)
-        print_scores(console, table, headline, about, tracked.parent)
+        describe(client, tracked.parent, headline, as_text(show))
+        show(console)
         discard(work)
     return tracked.parent
 
@@ -127,17 +130,6 @@ def measured(record: LearningRecord) -> Iterator[Candidate]:
         half = score.read(record, range(0, networks, 2)) if networks > 1 else None
         seconds = float(per_epoch[:epochs].sum())
         yield Candidate(name, "measured", values, score.descending, seconds, networks * epochs, steady, half)
-
-
-def wrong_labels(clean: Split, train: Split) -> tuple[np.ndarray | None, str]:
-    """Which labels are wrong, bool (N,), where that is known, and how it is known."""
-    drawn = clean.labels != train.labels
-    if drawn.any():
-        return drawn, "drawn at random"
-    if "label_noise" in train.annotations:
-        people = np.nan_to_num(train.annotations["label_noise"]) > 0.5
-        return people, "those to which most of the people asked gave another label"
-    return None, ""
 
 
 def answer(table: pd.DataFrame, run: str) -> str:

@@ -98,6 +98,11 @@ class Settings:
     test_sample: str = setting(
         "a", "which of the four samples of each material kth_tips2b tests on", choices=("a", "b", "c", "d")
     )
+    labels: str | None = setting(
+        None,
+        "table of corrected labels, CSV of id (or path) and label, such as the report page saves; an empty label leaves the "
+        "image out",
+    )
     skip_bad_images: bool = setting(False, "leave unreadable images out (and say how many) instead of stopping")
     statistics_resize: int | None = setting(
         None,

@@ -10,7 +10,9 @@ from lab import tracking
 from lab.data import load
 from lab.measure import measure
 from lab.report import write_sweep
-from lab.report.summary import print_sweep, sweep_headline
+from lab.report.about import About
+from lab.report.summary import as_text
+from lab.report.words import sweep_headline
 from lab.settings import known_as, plain, with_effect
 from lab.views import describe
 from lab.work import discard, work_folder
@@ -44,9 +46,10 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
                 records[name] = LearningRecord(measured / "record")
             curves, orders = agreement.compare_orders(records)
             title = f"{first.name or known_as(first.data, first.root)}, train set"
-            summary = write_sweep(work / "findings", curves, orders, title, plain(first), tracked.parent)
+            about = About(title, plain(first), tracked.parent, tracked.begun)
+            show = write_sweep(work / "findings", curves, orders, about)
             tracked.publish()
-            describe(client, tracked.parent, sweep_headline(orders), summary)
-        print_sweep(console, curves, orders, tracked.parent)
+            describe(client, tracked.parent, sweep_headline(orders), as_text(show))
+        show(console)
         discard(work)
     return tracked.parent

@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ ADVICE = {  # by what an error says
     "": "check that it can be reached and written to, or set MLFLOW_TRACKING_URI to another store",
 }
 
-Point = tuple[int, float, Mapping[str, float]]  # step, unix time in seconds, numbers by name
+# step, unix time in seconds, numbers by name. What there is one number of stands at step 0: MLflow then shows it as a
+# number with a bar, from step 1 on as a line of one dot
+Point = tuple[int, float, Mapping[str, float]]
 Run = tuple[str, Mapping[str, Any], Mapping[str, str]]  # name, parameters, tags
 
 # before MLflow is imported: no telemetry and no chatter unless the user asks for it
@@ -165,6 +168,11 @@ def store_errors() -> Iterator[None]:
         raise UserError(f"MLflow store {tracking_uri()}: {text.splitlines()[0]} ({advice})") from error
 
 
+def begun_at(run: Any, to: str = "minutes") -> str:
+    """When a run began, in local time."""
+    return datetime.fromtimestamp(run.info.start_time / 1000).isoformat("T" if to == "seconds" else " ", to)
+
+
 def experiment_id(client: Any, name: str) -> str:
     """The experiment of that name, made when missing, with its artifacts below the local store."""
     from mlflow.exceptions import MlflowException
@@ -211,11 +219,11 @@ def log_data(client: Any, run: str, name: str, root: str, data: Any) -> None:
 
 
 def metrics_of(points: Iterable[Point]) -> list[Any]:
-    """Points as metrics of MLflow; NaN values are left out."""
+    """Points as metrics of MLflow, which shows every digit: six of them count; NaN values are left out."""
     from mlflow.entities import Metric
 
     return [
-        Metric(key, float(value), int(1000 * seconds), step)
+        Metric(key, float(value if float(value).is_integer() else f"{value:.6g}"), int(1000 * seconds), step)
         for step, seconds, numbers in points
         for key, value in numbers.items()
         if not np.isnan(value)
@@ -239,7 +247,7 @@ def points_of(lines: Path, ended: bool) -> list[Point]:
         step = line.pop("epoch") if "epoch" in line else line.pop("step")
         points.append((int(step), line.pop("time"), line))
     if is_done(lines):
-        return [*points, (*points[-1][:2], json.loads(lines.with_name(RESULT_FILES[-1]).read_text()))]
+        return [*points, (0, points[-1][1], json.loads(lines.with_name(RESULT_FILES[-1]).read_text()))]
     return points if ended else points[:-1]
 
 
@@ -267,7 +275,8 @@ class Tracked:
         """Take up the runs that are noted in the folder, or create them.
 
         runs: the parent, then its children. trainings: for each child, the file that its training writes a line into after
-        every round. above: the run that the parent is a child of. `notes` then holds what there is to say of it.
+        every round. above: the run that the parent is a child of. `notes` then holds what there is to say of it,
+        `begun` when it began, for reading.
         """
         self.client, self.work, self.trainings = client, work, trainings
         self.sent = [0] * len(trainings)
@@ -275,6 +284,7 @@ class Tracked:
         with store_errors():
             experiment = experiment_id(client, experiment)
             ids, self.notes = begin_runs(client, work / "runs.json", experiment, runs, above)
+            self.begun = begun_at(client.get_run(ids[0]))
         self.parent, *self.children = ids
 
     def follow(self) -> None:

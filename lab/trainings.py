@@ -17,6 +17,7 @@ from lab.code import code_digest
 from lab.compared import Compared
 from lab.processes import side_by_side, train_all
 from lab.progress import Progress
+from lab.report.plots import arm_colours
 from lab.settings import CompareSettings, known_as, plain
 from lab.training import Recipe, train
 from lab.work import TERMS, digests_of
@@ -69,9 +70,10 @@ def runs_for(
     shared = {key: str(getattr(settings, key)) for key in ("metric", "pacing", "network")}
     shared["data"] = known_as(settings.data, settings.root)
     name = settings.name or f"{settings.metric}, {settings.network}, {settings.seeds} seeds"
-    children: list[tracking.Run] = []
+    colours, children = arm_colours(arm.name for arm in arms), list[tracking.Run]()
     for arm, key, other in zip(arms, terms, reused, strict=True):
         tags = {**shared, "phase": "arm", "arm": arm.name, "seed": str(arm.seed), "terms": key}
+        tags["mlflow.runColor"] = colours[arm.name]  # of its curves where they are not grouped
         tags |= {"reused_from": other} if other else {}
         about = {"arm": arm.name, "seed": arm.seed, **arm.tried}
         label = ", ".join([arm.name, f"seed {arm.seed}", *(f"{key}={value:g}" for key, value in arm.tried.items())])

@@ -20,6 +20,7 @@ from lab.data.folder import folder as load_folder
 from lab.data.huggingface import huggingface as load_huggingface
 from lab.data.imbalance import long_tailed
 from lab.data.kth_tips2b import kth_tips2b as load_kth_tips2b
+from lab.data.labels import with_corrections
 from lab.data.npz import npz as load_npz
 from lab.data.split import Data as Data
 from lab.data.split import Split as Split
@@ -72,7 +73,7 @@ def load(settings: Settings) -> Data:
     check_read(settings, function)
     values = {name: getattr(settings, name) for name in inspect.signature(function).parameters}
     paths = {name: Path(values[name]).expanduser() for name in ("root", "cache") if name in values}
-    data = function(**values | paths)
+    data = with_corrections(function(**values | paths), settings.labels, Path(settings.root).expanduser())
     check_labels(settings.data, data)
     data = long_tailed(data, settings.imbalance, settings.seed)
     if data.multi_label and settings.label_smoothing:
@@ -112,22 +113,3 @@ def check_labels(name: str, data: Data) -> None:
             raise UserError(
                 f"data={name}: the {part} set has {found}, and {len(data.classes)} classes, numbered from 0"
             )
-
-
-def with_random_labels(data: Data, probability: float, seed: int) -> Data:
-    """The data with each label replaced, with that probability, by a class drawn uniformly from all (Zhang et al. 2017).
-
-    The paper's test of whether agreement comes of the images alone (section 3). Train and test alike; a fixed draw per
-    example, the same for all networks and epochs. Raises UserError for examples with sets of labels.
-    """
-    if not probability:
-        return data
-    if data.multi_label:
-        raise UserError("random_labels: the examples of this data set have sets of labels; give 0")
-
-    def drawn(split: Split, part: int) -> Split:
-        draw = np.random.default_rng([seed, part])
-        chosen = draw.random(len(split)) < probability
-        return replace(split, labels=np.where(chosen, draw.integers(len(data.classes), size=len(split)), split.labels))
-
-    return replace(data, train=drawn(data.train, 2), test=drawn(data.test, 3))

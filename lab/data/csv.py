@@ -1,6 +1,7 @@
 """Image files that a table lists: a line each with its path, its label, and perhaps its split."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,7 @@ from lab.errors import UserError
 
 def csv(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> Data:
     """The files of the table `root`: columns path (from the table's folder on, or absolute), label and, optionally, split."""
-    if not root.is_file():
-        raise UserError(
-            f"root={root}: there is no such file; data=csv reads a table with columns path, label and, optionally, split"
-        )
-    try:
-        table = pd.read_csv(root, dtype=str, keep_default_na=False)
-    except Exception as error:  # pandas meets bad text with errors of many types
-        raise UserError(f"root={root}: cannot be read as CSV ({' '.join(str(error).split())})") from error
-    if not {"path", "label"} <= {*table.columns}:
-        raise UserError(f"root={root}: has columns {', '.join(map(str, table.columns))}; path and label are needed")
+    table = read_table(root, "root", ["path", "label"])
     paths = [Path(os.path.normpath(root.absolute().parent / path)) for path in table["path"]]
     for line, (path, given) in enumerate(zip(paths, table["label"], strict=True), start=2):
         if not path.is_file() or not given:
@@ -47,5 +39,19 @@ def csv(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> D
         notes += (note,)
     place = Path(os.path.commonpath([path.parent for path in paths]))
     parts = [Files(place, [paths[i] for i in each], labels[each]) for each in index]
-    (train_part, test_part), more = read_splits(parts, resize, cache, skip_bad_images)
-    return Data(train_part, test_part, classes, (*notes, *more))
+    (train_part, test_part), more, left_out = read_splits(parts, resize, cache, skip_bad_images)
+    return Data(train_part, test_part, classes, (*notes, *more), left_out=left_out)
+
+
+def read_table(path: Path, setting: str, needed: Sequence[str]) -> pd.DataFrame:
+    """A CSV file as text, with the columns that are needed. Raises UserError in one line."""
+    if not path.is_file():
+        raise UserError(f"{setting}={path}: there is no such file; a table with {' and '.join(needed)} is needed")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except Exception as error:  # pandas meets bad text with errors of many types
+        raise UserError(f"{setting}={path}: cannot be read as CSV ({' '.join(str(error).split())})") from error
+    if not {*needed} <= {*table.columns}:
+        known, verb = ", ".join(map(str, table.columns)), "is" if len(needed) == 1 else "are"
+        raise UserError(f"{setting}={path}: has columns {known}; {' and '.join(needed)} {verb} needed")
+    return table

@@ -76,7 +76,7 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
         raise UserError(
             f"train and {test_folder.name} differ in their classes: {difference(classes[0], classes[1], test_folder.name)}"
         )
-    (train, test), notes = read_splits(parts, resize, cache, skip_bad_images)
+    (train, test), notes, left_out = read_splits(parts, resize, cache, skip_bad_images)
     notes = said + notes
     for one, other in alike(classes[0], classes[0]):
         notes += (
@@ -93,7 +93,7 @@ def folder(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -
     if others:
         number = f"{len(others)} file{'s' if len(others) > 1 else ''}"
         notes += (f"{number} without the suffix of an image left out, the first: {others[0]}",)
-    return Data(train, test, classes[0], notes)
+    return Data(train, test, classes[0], notes, left_out=(*left_out, *map(str, (*hidden, *others))))
 
 
 def classes_below(root: Path) -> int:

@@ -41,8 +41,10 @@ class Files:
 
 def read_splits(
     parts: Sequence[Files], resize: int | None, cache: Path, skip_bad_images: bool
-) -> tuple[list[Split], tuple[str, ...]]:
-    """The splits that the files hold, and notes for the user. Images are grey where all files of all splits are.
+) -> tuple[list[Split], tuple[str, ...], tuple[str, ...]]:
+    """The splits that the files hold, notes for the user, and what is wrong with each file that is left out.
+
+    Images are grey where all files of all splits are.
 
     Every file is decoded before any training. Raises UserError naming a bad one; with `skip_bad_images` it is left out.
     """
@@ -81,7 +83,7 @@ def read_splits(
             f"the images have {min(sizes):,} to {max(sizes):,} pixels, on which statistics depend; statistics_resize= takes "
             "entropy and frequency of squares of one size"
         )
-    return splits, tuple(notes)
+    return splits, tuple(notes), tuple(bad)
 
 
 @dataclass(frozen=True)

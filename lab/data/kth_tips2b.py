@@ -41,10 +41,10 @@ def kth_tips2b(root: Path, resize: int | None, cache: Path, skip_bad_images: boo
             parts[sample.name == held_out] += [
                 (path, label) for path in sorted(sample.iterdir()) if path.suffix.lower() in SUFFIXES
             ]
-    splits, notes = read_splits(
+    splits, notes, left_out = read_splits(
         [files_of(folder, parts[test]) for test in (False, True)], resize, cache, skip_bad_images
     )
-    return Data(splits[0], splits[1], materials, notes)
+    return Data(splits[0], splits[1], materials, notes, left_out=left_out)
 
 
 def files_of(folder: Path, examples: list[tuple[Path, int]]) -> Files:

@@ -83,7 +83,8 @@ class Split:
 class Data:
     """A train and a test split, the names of the classes, and notes for the user (images left out, say).
 
-    multi_label: an example has any number of classes; its label is the set of them, see `Split`.
+    multi_label: an example has any number of classes; its label is the set of them, see `Split`. left_out: every file that was
+    found and not read, and why, where that is not plain from its name.
     """
 
     train: Split
@@ -91,6 +92,7 @@ class Data:
     classes: list[str]
     notes: tuple[str, ...] = ()
     multi_label: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:

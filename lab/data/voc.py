@@ -47,8 +47,8 @@ def voc(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> D
     if difficulties is None:
         notes.append(f"search_difficulty is left out: put {DIFFICULTIES} of Ionescu et al. (2016) into {root}.")
     parts = [files_of(kit, part, difficulties) for part in (train, test)]
-    splits, more = read_splits(parts, resize, cache, skip_bad_images)
-    return Data(splits[0], splits[1], list(CLASSES), (*notes, *more), multi_label=True)
+    splits, more, left_out = read_splits(parts, resize, cache, skip_bad_images)
+    return Data(splits[0], splits[1], list(CLASSES), (*notes, *more), multi_label=True, left_out=left_out)
 
 
 def has(kit: Path, year: str, part: str) -> bool:

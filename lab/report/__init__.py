@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from agreement.record import LearningRecord
 from curricula import PACING, Comparison, Outcome, verdict
 from lab.data import Split
 from lab.report import pictures, plots, summary
+from lab.report.about import About
 from lab.report.page import comparison_page, measurement_page, scores_page
+from lab.report.words import found_wrong
 
 SHOWN = 5  # examples of each group in the picture of typical ones
+
+
+Show = Callable[[Any], None]  # prints a summary on a console
 
 
 def write_measurement(
@@ -27,21 +33,19 @@ def write_measurement(
     findings: Findings,
     record: LearningRecord,
     splits: Mapping[str, Split],
-    title: str,
-    settings: Mapping[str, Any],
     seed: int,
-    run: str,
-) -> str:
-    """Write everything that a measurement leaves into a new folder. Returns the summary.
+    about: About,
+    wrong: np.ndarray | None = None,
+) -> Show:
+    """Write everything that a measurement leaves into a new folder. Returns what prints the summary.
 
-    title: networks and data set. settings: what the page shows of the run. seed: of the choice of examples.
-    run: its id in MLflow.
+    seed: of the choice of examples. wrong: which train labels are wrong, bool (N,), where that is known.
     """
     images = {name: split.images for name, split in splits.items()}
-    summary_text = write_record(folder, findings, record, images, title, settings, run)
+    show = write_record(folder, findings, record, images, about, wrong)
     for name, split in splits.items():
-        draw_examples(record, name, split, seed, f"{title}, {name} set", folder / "figures")
-    return summary_text
+        draw_examples(record, name, split, seed, f"{about.title}, {name} set", folder / "figures")
+    return show
 
 
 def write_record(
@@ -49,10 +53,9 @@ def write_record(
     findings: Findings,
     record: LearningRecord,
     images: Mapping[str, Any],
-    title: str,
-    settings: Mapping[str, Any],
-    run: str,
-) -> str:
+    about: About,
+    wrong: np.ndarray | None = None,
+) -> Show:
     """Write what can be said of any record into a new folder: all of a measurement but its figure of typical examples.
 
     images: split to uint8 images by index. The rest, and what is returned, as of `write_measurement`.
@@ -70,11 +73,13 @@ def write_record(
     examples.to_csv(folder / "scores.csv", index=False)
     if not record.multi_label:
         classes_table(record).to_csv(folder / "classes.csv", index=False)
-    write_page(folder, measurement_page(findings, record, examples, images, title, settings))
-    plots.save(plots.mistakes(findings.curves), folder / "figures", "false-positive-agreement", title)
+    ranks = examples.loc[examples["split"] == "train", "suspect"].to_numpy()
+    said = "" if wrong is None else found_wrong(ranks, wrong)
+    write_page(folder, measurement_page(findings, record, examples, images, about, said))
+    plots.save(plots.mistakes(findings.curves), folder / "figures", "false-positive-agreement", about.title)
     for name in findings.curves:
-        draw_curves(findings, name, f"{title}, {name} set", folder / "figures")
-    return finish(folder, settings, lambda console: summary.print_measurement(console, findings, run))
+        draw_curves(findings, name, f"{about.title}, {name} set", folder / "figures")
+    return finish(folder, about, partial(summary.print_measurement, findings=findings, about=about, found_wrong=said))
 
 
 def draw_curves(findings: Findings, split: str, title: str, folder: Path) -> None:
@@ -118,85 +123,68 @@ def write_comparison(
     answer: str,
     pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
     question: str,
-    title: str,
-    notes: Sequence[str],
-    settings: Mapping[str, Any],
-    run: str,
-    by_class: pd.DataFrame | None = None,
-    ends: Sequence[Mapping[str, Any]] = (),
-) -> str:
-    """Write everything that a comparison leaves into a new folder. Returns the summary.
+    by_class: pd.DataFrame | None,
+    ends: Sequence[Mapping[str, Any]],
+    about: About,
+) -> Show:
+    """Write everything that a comparison leaves into a new folder. Returns what prints the summary.
 
     answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
-    them by pacing function, and the number of examples. question: of the headline. notes: what the reader must
-    know of the scores. settings, run: as in `write_measurement`. by_class: of
+    them by pacing function, and the number of examples. question: of the headline. by_class: of
     `curricula.class_table`; None where examples have sets of labels. ends: of the orders, see `lab.report.ends.ends_of`.
     """
     empty(folder)
     table.to_csv(folder / "comparison.csv")
     if by_class is not None:
         by_class.to_csv(folder / "classes.csv", index=False)
-    (folder / "verdict.txt").write_text(
-        "".join(f"{verdict(comparison)}\n" for comparison in comparisons.values()), encoding="utf-8"
-    )
-    page = comparison_page(outcome, table, comparisons, answer, pacing, question, title, settings, by_class, ends)
-    write_page(folder, page)
+    write_verdicts(folder, [verdict(comparison) for comparison in comparisons.values()])
+    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, question, by_class, ends, about))
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
     curves = plots.arms(outcome.steps, outcome.validation)
     charts: dict[str, alt.TopLevelMixin] = {
         "validation-accuracy": curves,
-        "comparison": plots.under(curves, plots.effects(comparisons)) if comparisons else curves,
-        "drawn": plots.under(*(chart.properties(title=arm) for arm, chart in shares.items())),
+        "comparison": plots.under(curves, plots.effects(comparisons, outcome.at_best)) if comparisons else curves,
+        "drawn": plots.under(
+            *(shares[arms[0]].properties(title=", ".join(arms)) for arms in plots.alike(outcome.drawn))
+        ),
         "pacing": plots.pacing(*pacing),
     }
     for name, chart in charts.items():
-        plots.save(chart, folder / "figures", name, title)
-
-    def show(console: Any) -> None:
-        summary.print_comparison(console, outcome, table, comparisons, answer, question, notes, run, by_class)
-
-    return finish(folder, settings, show)
+        plots.save(chart, folder / "figures", name, about.title)
+    show = partial(
+        summary.print_comparison, outcome=outcome, arms=table, comparisons=comparisons, answer=answer, question=question,
+        by_class=by_class, about=about,
+    )  # fmt: skip
+    return finish(folder, about, show)
 
 
 def write_sweep(
-    folder: Path,
-    curves: Mapping[str, Mapping[str, np.ndarray]],
-    orders: pd.DataFrame,
-    title: str,
-    settings: Mapping[str, Any],
-    run: str,
-) -> str:
-    """Write everything that a sweep leaves into a new folder. Returns the summary.
+    folder: Path, curves: Mapping[str, Mapping[str, np.ndarray]], orders: pd.DataFrame, about: About
+) -> Show:
+    """Write everything that a sweep leaves into a new folder. Returns what prints the summary.
 
-    curves, orders: of `agreement.compare_orders`. settings, run: as in `write_measurement`.
+    curves, orders: of `agreement.compare_orders`.
     """
     empty(folder)
     orders.to_csv(folder / "order-agreement.csv")
-    plots.save(plots.sweep(curves), folder / "figures", "agreement", title)
-    return finish(folder, settings, lambda console: summary.print_sweep(console, curves, orders, run))
+    plots.save(plots.sweep(curves), folder / "figures", "agreement", about.title)
+    return finish(folder, about, partial(summary.print_sweep, curves=curves, orders=orders, about=about))
 
 
-def write_scores(
-    folder: Path,
-    scores: pd.DataFrame,
-    headline: str,
-    about: Mapping[str, Any],
-    title: str,
-    settings: Mapping[str, Any],
-    run: str,
-) -> str:
-    """Write everything that a comparison of scores leaves into a new folder. Returns the summary.
+def write_scores(folder: Path, scores: pd.DataFrame, headline: str, source: Mapping[str, Any], about: About) -> Show:
+    """Write everything that a comparison of scores leaves into a new folder. Returns what prints the summary.
 
-    scores: of `curricula.choice.choice_table`. headline: what it comes to. about: `run`, the measurement, `networks`, how many
-    it has, and `wrong`, how wrong labels are known. settings, run: as in `write_measurement`.
+    scores: of `curricula.choice.choice_table`. headline: what it comes to. source: `measurement`, the beginning of its id, `networks`,
+    how many it has, and `wrong`, how wrong labels are known.
     """
     empty(folder)
     scores.to_csv(folder / "score-table.csv")
-    write_page(folder, scores_page(scores, headline, about, title, settings))
+    write_page(folder, scores_page(scores, headline, source, about))
     chart, note = plots.scores(scores)
-    plots.save(chart, folder / "figures", "scores", title, note)
-    return finish(folder, settings, lambda console: summary.print_scores(console, scores, headline, about, run))
+    plots.save(chart, folder / "figures", "scores", about.title, note)
+    show = partial(summary.print_scores, scores=scores, headline=headline, source=source, about=about)
+    return finish(folder, about, show)
 
 
 def show_pacing(console: Any, a: float | None, b: float | None) -> None:
@@ -222,8 +210,11 @@ def write_page(folder: Path, text: str) -> None:
     (folder / "report.html").write_text(text, encoding="utf-8")
 
 
-def finish(folder: Path, settings: Mapping[str, Any], show: Callable[[Any], None]) -> str:
-    text = summary.as_text(show)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(settings))), encoding="utf-8")
-    (folder / "summary.txt").write_text(text, encoding="utf-8")
-    return text
+def write_verdicts(folder: Path, sentences: Sequence[str]) -> None:
+    (folder / "verdict.txt").write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
+
+
+def finish(folder: Path, about: About, show: Show) -> Show:
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(about.settings))), encoding="utf-8")
+    (folder / "summary.txt").write_text(summary.as_text(show), encoding="utf-8")
+    return show

@@ -13,7 +13,7 @@ from agreement import first_epoch, learned_epoch, learning_time, shared_mistakes
 from agreement.record import LearningRecord, classes_in
 
 SAMPLE = 4000  # images of the gallery: more are no easier to look through, and a browser draws a point for each
-SUSPECTS = 48  # train examples whose labels to look at
+SUSPECTS = 200  # train examples whose labels to look at
 DIGITS = 4  # significant ones of numbers in the page
 SIDE, QUALITY = 64, 85  # pixels of an image: larger ones are made smaller
 # of all images. The plots' script takes 0.9 million and facts about 4,000 examples about 1.5, of the 10 allowed

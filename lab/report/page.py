@@ -17,17 +17,19 @@ from agreement import Findings
 from agreement.record import LearningRecord
 from curricula import Comparison, Outcome
 from lab.report import plots
+from lab.report.about import About
 from lab.report.gallery import class_facts, example_facts
-from lab.report.summary import (
+from lab.report.plots.files import TEMPLATES
+from lab.report.rows import (
     SCORE_HEADS,
     class_words,
     comparison_rows,
-    comparison_words,
     correlation_rows,
     curve_rows,
-    measurement_words,
     score_rows,
+    unbroken,
 )
+from lab.report.words import comparison_words, measurement_words
 
 CLASSES = 20  # rows of the overview
 
@@ -37,12 +39,12 @@ def measurement_page(
     record: LearningRecord,
     examples: pd.DataFrame,
     images: Mapping[str, Any],
-    title: str,
-    settings: Mapping[str, Any],
+    about: About,
+    found_wrong: str = "",
 ) -> str:
     """The html text of a measurement's report, 4 MB for 50,000 images of CIFAR-10 and 15 epochs.
 
-    examples: of `agreement.examples_table`. images: split to uint8 images by index. settings: of the run, shown at the end.
+    examples: of `agreement.examples_table`. images: split to uint8 images by index. found_wrong: as in `lab.report.summary`.
     """
     curves, tables = findings.curves, findings.statistics
     last = len(curves["train"]["agreement"])
@@ -66,7 +68,8 @@ def measurement_page(
         drawn[f"kinds-{i}"] = plots.kinds(name, findings.by_kind[split][name], curves[split]["agreed"], split)
     return render(
         "measurement.html",
-        title=title,
+        about,
+        found_wrong=found_wrong,
         **measurement_words(findings),
         correlations=correlation_rows(findings.correlations),
         numbers={split: curve_rows(curves[split]) for split in curves},
@@ -75,7 +78,6 @@ def measurement_page(
         scatter=bool(known["train"]),
         kinds=kinds,
         networks=record.networks,
-        settings=settings,
         data={
             "plots": {name: plots.for_page(chart) for name, chart in drawn.items()},
             "points": {"order": plots.for_page(plots.order()), "map": plots.for_page(plots.cartography())},
@@ -98,60 +100,58 @@ def comparison_page(
     answer: str,
     pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
     question: str,
-    title: str,
-    settings: Mapping[str, Any],
-    by_class: pd.DataFrame | None = None,
-    ends: Sequence[Mapping[str, Any]] = (),
+    by_class: pd.DataFrame | None,
+    ends: Sequence[Mapping[str, Any]],
+    about: About,
 ) -> str:
     """The html text of a comparison's report, about 1 MB. Arguments: see `lab.report.write_comparison`."""
     steps, shares = outcome.steps, outcome.drawn
     top = max(float(share.max()) for share in shares.values())
     drawn: dict[str, Any] = {"arms": plots.arms(steps, outcome.validation), "pacing": plots.pacing(*pacing)}
-    drawn |= {"effects": plots.effects(comparisons)} if comparisons else {}
-    drawn |= {f"drawn-{i}": plots.drawn(steps, share, top, arm) for i, (arm, share) in enumerate(shares.items())}
+    drawn |= {"effects": plots.effects(comparisons, outcome.at_best)} if comparisons else {}
+    groups = plots.alike(shares)
+    drawn |= {f"drawn-{i}": plots.drawn(steps, shares[arms[0]], top, arms[0]) for i, arms in enumerate(groups)}
     return render(
         "comparison.html",
-        title=title,
+        about,
         question=question,
         answer=answer,
         rows=comparison_rows(table),
         seeds=len(outcome.at_best["shuffled"]),
         **comparison_words(outcome, table, comparisons),
-        arms=list(shares),
+        arms=len(shares),
+        groups=[", ".join(arms) for arms in groups],
         **class_words(table, by_class, CLASSES),
         ends=ends,
-        settings=settings,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},
     )
 
 
-def scores_page(
-    scores: pd.DataFrame, headline: str, about: Mapping[str, Any], title: str, settings: Mapping[str, Any]
-) -> str:
+def scores_page(scores: pd.DataFrame, headline: str, source: Mapping[str, Any], about: About) -> str:
     """The html text of the report of scores. Arguments: see `lab.report.write_scores`."""
     chart, note = plots.scores(scores)
     return render(
         "scores.html",
-        title=title,
+        about,
         headline=headline,
         note=note,
-        heads=[head.replace("-\n", "").replace("\n", " ") for head in SCORE_HEADS],
+        heads=unbroken(SCORE_HEADS),
         rows=score_rows(scores),
-        wrong=about["wrong"],
-        settings=settings,
+        wrong=source["wrong"],
         data={"plots": {"scores": plots.for_page(chart)}},
     )
 
 
-def render(template: str, **values: Any) -> str:
-    script = plots.plot_script()
+def render(template: str, about: About, **values: Any) -> str:
+    """A page; one without plots goes without the script that draws them."""
+    script = plots.plot_script() if values["data"]["plots"] else ""
     if "</script" in script.lower() or "<!--" in script:
         raise ValueError("the plots' script would end the page's script element early")
-    loader = FileSystemLoader(plots.TEMPLATES)
+    loader = FileSystemLoader(TEMPLATES)
     engine = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return engine.get_template(template).render(plot_script=Markup(script), **values)
+    return engine.get_template(template).render(plot_script=Markup(script), about=about, **values)
 
 
 def overview(classes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from agreement import agreed, learned_epoch, learning_time
-from lab.report.plots import BLUE, INK, ORANGE, Layers
+from lab.report.plots.style import BLUE, INK, ORANGE, Layers
 from metrics import dct, entropy, entropy_map, frequency, segment_map
 from metrics.images import check_image
 

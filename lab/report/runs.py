@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from curricula import Comparison
-from lab.report import empty, finish, plots, summary, write_page
+from lab.report import Show, empty, finish, plots, summary, write_page, write_verdicts
+from lab.report.about import About
 from lab.report.page import render
+from lab.report.rows import small, unbroken
 
 HEADS = ("arm", "mean", "±", "pairs", "differ-\nence", "95 %\ninterval", "p", "least\np")
 
@@ -21,40 +23,30 @@ def write_runs(
     curves: Mapping[str, np.ndarray],
     steps: np.ndarray,
     verdicts: Sequence[str],
-    notes: Sequence[str],
     metric: str,
-    title: str,
-    settings: Mapping[str, Any],
-) -> str:
-    """Write all of it into a new folder. Returns the summary.
+    about: About,
+) -> Show:
+    """Write all of it into a new folder. Returns what prints the summary.
 
-    table, comparisons, notes: of `curricula.compare_runs`. curves: arm to (runs, E) values of the metric at `steps` (E,),
-    none where runs have no two steps in common. settings: what was asked for.
+    table, comparisons: of `curricula.compare_runs`. curves: arm to (runs, E) values of the metric at `steps` (E,),
+    none where runs have no two steps in common.
     """
     empty(folder)
     table.to_csv(folder / "runs.csv")
-    (folder / "verdict.txt").write_text("".join(f"{sentence}\n" for sentence in verdicts), encoding="utf-8")
-    charts: dict[str, Any] = {"effects": plots.effects(comparisons, metric, 1, ".3g")}
+    write_verdicts(folder, verdicts)
+    charts: dict[str, Any] = {"effects": plots.effects(comparisons, table.index, metric, 1, ".3g")}
     if curves:
+        curves = {arm: curves[arm] for arm in table.index if arm in curves}  # colours go by this order
         charts = {"arms": plots.arms(steps, curves, metric, ".3g", "step"), **charts}
     for name, chart in charts.items():
-        plots.save(chart, folder / "figures", name, title)
-    words = {"verdicts": verdicts, "notes": notes, "metric": metric}
+        plots.save(chart, folder / "figures", name, about.title)
+    words, rows = {"verdicts": verdicts, "metric": metric}, rows_of(table)
     data = {"plots": {name: plots.for_page(chart) for name, chart in charts.items()}}
-    rows = rows_of(table)
-    page = {
-        "title": title,
-        "heads": [head.replace("-\n", "").replace("\n", " ") for head in HEADS],
-        "rows": rows,
-        "charts": list(charts),
-        "settings": settings,
-        "data": data,
-    }
-    write_page(folder, render("runs.html", **page, **words))
-    arms = summary.table(HEADS, rows)
-    return finish(
-        folder, settings, lambda console: summary.show(console, "runs.txt", {"ARMS": arms}, title=title, **words)
+    write_page(
+        folder, render("runs.html", about, heads=unbroken(HEADS), rows=rows, charts=list(charts), data=data, **words)
     )
+    tables = {"ARMS": summary.table(HEADS, rows)}
+    return finish(folder, about, lambda console: summary.show(console, "runs.txt", about, tables, **words))
 
 
 def rows_of(table: pd.DataFrame) -> list[list[str]]:
@@ -74,7 +66,7 @@ def rows_of(table: pd.DataFrame) -> list[list[str]]:
             cells += ["", "", "", "", ""]
         else:
             bounds = f"{cell(row['low'], '+')}, {cell(row['high'], '+')}"
-            p = summary.small(row["corrected_p"])
-            cells += [f"{row['seeds']:.0f}", cell(row["difference"], "+"), bounds, p, summary.small(row["smallest_p"])]
+            p = small(row["corrected_p"])
+            cells += [f"{row['seeds']:.0f}", cell(row["difference"], "+"), bounds, p, small(row["smallest_p"])]
         rows.append(cells)
     return rows

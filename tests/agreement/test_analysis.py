@@ -52,11 +52,13 @@ def test_every_number(tmp_path):
     assert table["last"][:3].tolist() == [3, 2, 3]
     assert table["last_1"][:3].tolist() == [3, 1, 3]
     assert table["last_2"][:3].tolist() == [1, 2, 2]
-    assert table["last"][3:].isna().all() and table["never_learned"].tolist() == [False] * 3 + [True] * 3
+    assert table["last"][3:].isna().all() and table["still_wrong"].tolist() == [False] * 3 + [True] * 3
     np.testing.assert_allclose(table["agreement"][:3], [2 / 3, 2 / 3, 1 / 3])
     np.testing.assert_allclose(table["correctness"][:3], [5 / 6, 5 / 6, 1 / 2])
     np.testing.assert_allclose(table["forgetting"][:3], [0.5, 0, 0])
     np.testing.assert_allclose(table["confidence"][:3], PROBABILITY.mean(axis=(0, 1)), atol=1e-6)
+    assert table["predicted"].tolist() == ["cat", "dog", "dog", "dog", "cat", "cat"]
+    assert table["predicted_share"].tolist() == [1] * 6
     np.testing.assert_allclose(table["variability"][:3], PROBABILITY.std(axis=1).mean(axis=0), atol=1e-6)
 
 

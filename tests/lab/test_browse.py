@@ -125,6 +125,15 @@ def test_the_most_suspect_labels_are_listed(here, capsys, tmp_path):
     known = pd.read_parquet(tmp_path / "scores.parquet").query("split == 'train'").set_index("id")
     assert list(listed["suspect"]) == [1, 2, 3, 4, 5, 6, 7]
     assert all(known.loc[row["id"], "suspect"] == row["suspect"] for _, row in listed.iterrows())
+    assert all(known.loc[row["id"], "predicted"] == str(row["predicted"]) for _, row in listed.iterrows())
+    page = (tmp_path / "suspects.html").read_text()
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])["examples"]
+    assert [data["columns"]["id"][i] for i in data["suspects"]] == listed["id"].tolist() and len(page) < 100_000
+    run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'all'}", "suspects=500")
+    assert len(pd.read_csv(tmp_path / "all/suspects.csv")) == 150  # all there are
+    (tmp_path / "suspects.csv").write_text("corrected by hand")
+    assert train_main([f"run={here[0]['run']}", f"to={tmp_path}", "suspects=7"]) == 2
+    assert "suspects.csv is there and is another table" in capsys.readouterr().err
     for words, told in (
         ([f"run={here[1]['run']}", "suspects=7"], "is no measurement"),
         (["suspects=x"], "such as suspects=200"),

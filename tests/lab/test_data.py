@@ -152,7 +152,11 @@ def test_what_is_no_image_by_its_name_is_told(pets):
     for name in ("train/cat/9.heic", "test/cat/readme.txt"):
         (pets / name).write_text("x")
     (pets / "train/cat/more").symlink_to(pets / "train/person")
-    (note,) = load(configuration(pets)).notes
+    data = load(configuration(pets))
+    (note,) = data.notes
+    assert set(data.left_out) == {
+        str(pets / name) for name in ("train/cat/9.heic", "train/cat/more", "test/cat/readme.txt")
+    }
     assert note.startswith("3 files without the suffix of an image left out, the first: ") and note.endswith(
         "cat/9.heic"
     )
@@ -382,6 +386,8 @@ def test_bad_images_are_left_out_and_counted(pets):
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1] and data.test.labels.tolist() == [0, 0, 1]
     (note,) = data.notes
     assert note.startswith("2 unreadable images left out") and str(pets / "train/cat/2.png") in note
+    for line, name in zip(data.left_out, ("train/cat/2.png", "test/person/0.png"), strict=True):
+        assert str(pets / name) in line
 
 
 def test_a_class_of_bad_images_alone(pets):

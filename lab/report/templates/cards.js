@@ -16,7 +16,8 @@ function element(tag, properties = {}, ...children) {
 }
 
 function inWords(i) {
-  const last = columns.learned[i] === null ? "not right in all at the end" : `right in all from epoch ${columns.learned[i]}`;
+  if (columns.first[i] > page.epochs) return "wrong in all networks and epochs";
+  const last = columns.learned[i] === null ? "still wrong in at least one at the end" : `right in all from epoch ${columns.learned[i]}`;
   return `wrong in ${percent(columns.time[i])} of networks and epochs, first right in epoch ${columns.first[i].toFixed(1)}, ${last}`;
 }
 
@@ -54,12 +55,20 @@ function strip(i) {
   return svg;
 }
 
-// "dog ×4, cat": what the networks say in the last epoch, the most common first
-function predicted(i) {
+// labels that networks give in the last epoch, each with how many do, the most common first
+function votes(i) {
   const counts = new Map();
   for (const label of columns.predicted[i]) counts.set(label, (counts.get(label) ?? 0) + 1);
-  const common = [...counts].sort((a, b) => b[1] - a[1]);
-  return common.map(([label, n]) => labels[label].name + (n > 1 ? ` ×${n}` : "")).join(", ");
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+function majority(i) {
+  return votes(i)[0];
+}
+
+// "dog ×4, cat"
+function predicted(i) {
+  return votes(i).map(([label, n]) => labels[label].name + (n > 1 ? ` ×${n}` : "")).join(", ");
 }
 
 function number(value) {
@@ -91,8 +100,9 @@ function card(i, { brief = false, by = "" } = {}) {
 }
 
 function show(i) {
+  document.getElementById("judge").hidden = true;
   document.getElementById("detail-card").replaceChildren(card(i));
-  document.getElementById("detail").showModal();
+  if (!document.getElementById("detail").open) document.getElementById("detail").showModal();
 }
 document.getElementById("detail-close").addEventListener("click", () => document.getElementById("detail").close());
 

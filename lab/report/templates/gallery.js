@@ -15,7 +15,7 @@ for (const each of page.overview) {
     list.append(element("li", {}, button));
   }
   const half = `median learning time ${percent(each.median)}`;
-  const rest = each.never > 0 ? `, ${(100 * each.never).toFixed(each.never < 0.1 ? 1 : 0)} % not right in all at the end` : "";
+  const rest = each.never > 0 ? `, ${(100 * each.never).toFixed(each.never < 0.1 ? 1 : 0)} % still wrong in at least one network at the end` : "";
   const about = element("small", {}, ` ${each.n.toLocaleString("en")} images, ${half}${rest}`);
   document.getElementById("overview-rows").append(element("div", { className: "row" }, element("h3", {}, each.name, about), list));
 }
@@ -30,14 +30,6 @@ for (const [split, { at, predicted, epoch }] of Object.entries(page.examples.mis
     return element("li", {}, button);
   });
   document.getElementById(`mistakes-${split}`).append(...(items.length ? items : [element("li", {}, "None.")]));
-}
-
-for (const i of page.examples.suspects) {
-  const label = element("span", {}, `labelled ${labels[columns.label[i]].name}`);
-  const when = element("span", { className: "said" }, `wrong in ${percent(columns.time[i])}`);
-  const button = element("button", { type: "button" }, picture(i), label, when);
-  button.addEventListener("click", () => show(i));
-  document.getElementById("suspects").append(element("li", {}, button));
 }
 
 const control = (name) => document.getElementById(`gallery-${name}`);

@@ -9,6 +9,12 @@ async function draw(id, spec, tooltip) {
 
 for (const [name, spec] of Object.entries(page.plots)) draw(`plot-${name}`, spec);
 
+// A table that is wider than its place says so.
+const widths = new ResizeObserver((changes) => {
+  for (const { target } of changes) target.closest("figure").classList.toggle("scrolls", target.scrollWidth > target.clientWidth);
+});
+for (const box of document.querySelectorAll(".wide")) widths.observe(box);
+
 // MLflow's viewer does not let a page go to its own anchors.
 for (const link of document.querySelectorAll("nav a")) {
   link.addEventListener("click", (event) => {

@@ -18,8 +18,10 @@ from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
 from agreement.suspicion import suspects
 from curricula import Outcome, class_table, compare, table_of
-from lab.data import Images, Split
+from lab.data import Data, Images, Split
+from lab.data.labels import with_corrections
 from lab.report import gallery, write_page
+from lab.report.about import About
 from lab.report.ends import EACH, ends_of
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
 from lab.report.page import comparison_page, measurement_page
@@ -75,8 +77,9 @@ def report(folder: Path, splits: dict[str, Split], statistics: list[str], epochs
     findings = analyse(record, tables, kinds, list(STATISTICS))
     images = {name: split.images for name, split in splits.items()}
     examples = examples_table(record, tables)
-    title = f"lenet5 on {SCRIPT}"
-    return measurement_page(findings, record, examples, images, title, {"root": SCRIPT, "epochs": epochs})
+    settings, left_out = {"root": SCRIPT, "epochs": epochs}, ["a.heic", f"{SCRIPT}.heic"]
+    about = About(f"lenet5 on {SCRIPT}", settings, "0a" * 16, "2026-11-29 12:24", ["2 files left out"], left_out)
+    return measurement_page(findings, record, examples, images, about, "All are wrong.")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,8 @@ def comparison(splits) -> str:
     draw, arms, seeds = np.random.default_rng(0), ("shuffled", "curriculum", "anti", "random"), 8
     steps = np.arange(10, 60, 10)
     validation = {arm: np.sort(draw.uniform(0.5, 0.9, (seeds, 5))) for arm in arms}
-    drawn = {arm: draw.dirichlet(np.ones(4), 5) for arm in arms}
+    paced = draw.dirichlet(np.ones(4), 5)
+    drawn = {arm: np.full((5, 4), 0.25) if arm == "shuffled" else paced for arm in arms}
     at_best = {arm: draw.random((seeds, 300)) < 0.8 - 0.1 * (arm == "anti") for arm in arms}
     labels = draw.permutation(np.repeat([0, 1, 2], [10, 90, 200]))
     outcome = Outcome(steps, validation, drawn, at_best, at_best)
@@ -104,18 +108,9 @@ def comparison(splits) -> str:
     order, train = np.argsort(splits["train"].labels), splits["train"]
     names = [CLASSES[label] for label in train.labels]
     ends = ends_of({SCRIPT: (order, np.arange(len(order)) / 7)}, train.images, names)
-    title = f"ordered by {SCRIPT}"
+    about = About(f"ordered by {SCRIPT}", {"a": 1}, "0b" * 16, "2026-11-29 12:25")
     return comparison_page(
-        outcome,
-        table,
-        comparisons,
-        "It was better.",
-        pacing,
-        f"Does it help? file:{SCRIPT}",
-        title,
-        {"a": 1},
-        by_class,
-        ends,
+        outcome, table, comparisons, "It was better.", pacing, f"Does it help? file:{SCRIPT}", by_class, ends, about
     )
 
 
@@ -156,6 +151,8 @@ def test_names_are_escaped(name, request):
 def test_headline_tables_and_settings(measurement, comparison):
     assert "Do the networks learn the same examples?" in measurement and "Spearman-Brown" in measurement
     assert "All test images" in measurement and "only &lt;test&gt; (test)" in measurement
+    assert f"Run {'0a' * 16}, begun 2026-11-29 12:24" in measurement and f"Run {'0b' * 16}, begun" in comparison
+    assert "2 files left out." in measurement and "<li>a.heic</li>" in measurement and "Notes" not in comparison
     assert "anti was " in comparison and "points worse than shuffled" in comparison and "Holm-corrected" in comparison
 
 
@@ -179,11 +176,11 @@ def test_the_data_of_the_page(measurement, splits):
 def test_labels_to_look_at_are_the_most_suspect(measurement, splits, tmp_path):
     data = data_of(measurement)
     columns, positions = data["examples"]["columns"], data["examples"]["suspects"]
-    assert len(positions) == 48 and "Labels to look at" in measurement
+    assert len(positions) == 200 and "Labels to look at" in measurement and "All are wrong." in measurement
     record = write_record(tmp_path, splits, EPOCHS, NETWORKS)
     ranks = suspects(record, "train", {})
     ids = np.array(splits["train"].ids)
-    assert [columns["id"][i] for i in positions] == ids[np.argsort(ranks)[:48]].tolist()
+    assert [columns["id"][i] for i in positions] == ids[np.argsort(ranks)[:200]].tolist()
 
 
 def test_who_was_right_when(measurement, splits, tmp_path):
@@ -376,7 +373,7 @@ def test_gallery_by_keyboard(watched, measurement):
     own = [i for i in range(n) if data["labels"][columns["label"][i]]["name"] == CLASSES[0]]
     assert status.text_content() == f"1 to 48 of {len(own)}" and cards() == names(own[:48])
     page.keyboard.press("Tab")
-    page.keyboard.type("by no")  # the option "by no network"
+    page.keyboard.type("learned by n")  # none
     never = [i for i in own if not any(columns["networks"][i])]
     assert page.locator("#gallery-learned").input_value() == "none" and cards() == names(never)
     page.keyboard.press("Home")
@@ -445,11 +442,80 @@ def test_an_image_of_the_overview_in_detail(watched, measurement):
     expect(page.locator("#detail")).to_be_hidden()
 
 
+def test_labels_are_judged_and_saved(watched, measurement, splits, tmp_path):
+    page = watched(measurement)
+    data = data_of(measurement)["examples"]
+    positions, columns = data["suspects"], data["columns"]
+    names = [data["labels"][columns["label"][i]]["name"] for i in positions]
+    items = page.locator("#suspects li:visible")
+    expect(items).to_have_count(48)
+    page.get_by_role("button", name="Show all 200").click()
+    expect(items).to_have_count(200)
+    assert f"labelled {names[0]}" in items.first.inner_text()
+    expect(page.locator("#suspects-save")).to_be_disabled()
+    items.first.locator("button").press("Enter")
+    page.locator("#judge-right").press("Enter")  # goes on to the next
+    page.locator("#judge-wrong").click()
+    page.locator("#judge-next").click()
+    page.locator("#judge-class").select_option(CLASSES[1])
+    page.locator("#detail-close").click()
+    marks = page.locator("#suspects .mark").all_inner_texts()[:5]
+    assert marks == ["right", "wrong", "", f"is {CLASSES[1]}", ""]
+    with page.expect_download() as found:
+        page.locator("#suspects-save").click()
+    table = Path(found.value.path())
+    assert found.value.suggested_filename == "fixed.csv"
+    page.locator("#suspects-copy summary").click()
+    assert page.locator("#suspects-table").input_value() == table.read_bytes().decode()  # where nothing can be saved
+    read = pd.read_csv(table, dtype=str, keep_default_na=False)
+    assert read["id"].tolist() == [columns["id"][i] for i in (positions[0], positions[1], positions[3])]
+    assert read["label"].tolist() == [names[0], "", CLASSES[1]]
+    fixed = with_corrections(Data(splits["train"], splits["test"], CLASSES), str(table), tmp_path)
+    moved = names[3] != CLASSES[1]
+    assert f"{moved:d} label{'' if moved else 's'} changed, 1 image left out, {2 - moved} as before" in fixed.notes[0]
+    page.locator("#overview-rows button").first.click()  # what is no suspect is not judged
+    expect(page.locator("#judge")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "plot", "told"),
+    [
+        ("measurement", "#plot-agreement-train", ["epoch", "agreement", "lower bound", "chance", "accuracy"]),
+        ("comparison", "#plot-drawn-1", ["after step", "to step", "share of the draws"]),
+        ("comparison", "#plot-effects", ["arms", "value", "low", "high", "p, corrected"]),
+    ],
+)
+def test_tips_are_in_words(watched, name, plot, told, request):
+    page = watched(request.getfixturevalue(name))
+    drawn = page.locator(f"{plot} svg.marks")
+    mark = page.locator(f"{plot} .mark-symbol path").last if "effects" in plot else drawn
+    mark.hover(force=True)
+    tip = page.locator("#vg-tooltip-element.visible")
+    expect(tip).to_be_visible()
+    assert {*told} <= {*tip.locator("td.key").all_inner_texts()}
+    assert "undefined" not in tip.inner_text() and "0000" not in tip.inner_text()
+
+
+def test_arms_of_one_pacing_are_one_picture(watched, comparison):
+    page = watched(comparison)
+    titles = page.locator("section[aria-labelledby=drawn] h3").all_inner_texts()
+    assert titles == ["Pacing", "shuffled", "curriculum, anti, random"]
+
+
 @pytest.mark.parametrize("name", ["measurement", "comparison"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(watched, name, request):
     view = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
     page = watched(request.getfixturevalue(name), **view)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    over = "all => all.filter(e => !e.closest('.wide') && e.getBoundingClientRect().right > 361).map(e => e.outerHTML)"
+    assert page.locator("main *:visible:not(svg *)").evaluate_all(over) == []
+    tables = page.locator("figure.table:visible")
+    assert tables.count() == (1 if name == "measurement" else 2)
+    for table in tables.all():  # says that it scrolls, and does; its caption does not
+        said = table.locator("figcaption").evaluate("e => getComputedStyle(e, '::after').content")
+        wide = table.locator(".wide").evaluate("e => e.scrollWidth > e.clientWidth")
+        assert wide == ("sideways" in said)
+    assert "scrolls" in tables.first.get_attribute("class")
     if name == "measurement":  # nor is a legend cut off
         for place in ("#plot-agreement-train", "#plot-kinds-0"):
             svg, *entries = (
@@ -496,6 +562,11 @@ def test_in_the_sandboxed_frame_of_mlflows_viewer(watched, measurement):
     expect(frame.locator("#gallery")).to_be_in_viewport()
     frame.locator("#overview-rows button").first.press("Enter")
     expect(frame.locator("#detail img")).to_be_visible()
+    frame.locator("#detail-close").press("Enter")
+    frame.locator("#suspects button").first.press("Enter")
+    frame.locator("#judge-wrong").press("Enter")
+    expect(frame.locator("#suspects-save")).to_be_hidden()  # nothing can be saved there
+    expect(frame.locator("#suspects-table")).to_have_value(re.compile(r"^id,label\n.+,\n$", re.DOTALL))
 
 
 @pytest.mark.parametrize(("statistics", "epochs", "networks"), [([], 2, 2), (["entropy"], 1, 1)])

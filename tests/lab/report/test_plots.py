@@ -13,6 +13,8 @@ from PIL import Image
 
 from curricula import compare
 from lab.report import plots
+from lab.report.plots.arms import ARMS, alike, arm_styles
+from lab.report.plots.style import SPLITS, epochs_axis, styles_of
 
 EPOCHS = 12
 AGREEMENT = np.linspace(0.05, 0.9, EPOCHS)
@@ -43,7 +45,7 @@ def plots_of_all_kinds(name: str = "entropy") -> dict[str, Any]:
         "sweep": plots.sweep({each: CURVES for each in NAMES}),
         "order": plots.order(),
         "map": plots.cartography(),
-        "arms": plots.arms(STEPS, {arm: draw.uniform(0.5, 0.9, (8, 5)) for arm in plots.ARMS}),
+        "arms": plots.arms(STEPS, {arm: draw.uniform(0.5, 0.9, (8, 5)) for arm in ARMS}),
         "pacing": plots.pacing(np.arange(51), {each: np.linspace(20, 100, 51) for each in NAMES}, 100),
         "drawn": plots.drawn(STEPS, draw.dirichlet(np.ones(4), 5), 0.9, "curriculum"),
     }
@@ -127,7 +129,7 @@ def test_agreement():
     assert (
         "In the last, epoch 12, agreement is 90%, chance agreement 81%, accuracy 95%." in chart.to_dict()["description"]
     )
-    assert len({str(dash) for _, dash in plots.SPLITS.values()}) == 2  # told apart without colour
+    assert len({str(dash) for _, dash in SPLITS.values()}) == 2  # told apart without colour
 
 
 def test_a_statistic_is_shown_where_agreement_is_high():
@@ -158,7 +160,7 @@ def test_a_curve_without_numbers_has_no_entry_in_the_legend():
     ("last", "ticks"), [(1, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 6, 8, 10, 12, 14, 16]), (60, [1, 10, 20, 30, 40, 50, 60])]
 )  # fmt: skip
 def test_ticks_are_epochs(last, ticks):
-    assert plots.epochs_axis(last).to_dict()["axis"]["values"] == ticks
+    assert epochs_axis(last).to_dict()["axis"]["values"] == ticks
 
 
 def test_kinds_beside_the_whole():
@@ -205,7 +207,7 @@ def test_a_sweep_of_different_lengths():
 
 
 def test_styles_differ_by_dash_and_by_colour():
-    styles = list(plots.styles_of(map(str, range(56))).values())
+    styles = list(styles_of(map(str, range(56))).values())
     assert len({str(dash) for _, dash in styles[:7]}) == 7 and len({colour for colour, _ in styles[:8]}) == 8
     assert len({str(style) for style in styles}) == 56
 
@@ -218,8 +220,20 @@ def test_arms_have_one_colour_and_dash_each_with_their_interval():
     assert [(row["name"], row["at"], row["value"]) for row in mean] == [("anti", 10, 0.6), ("anti", 20, 0.7), ("shuffled", 10, 0.5), ("shuffled", 20, 0.6)]  # fmt: skip
     assert all(row["low"] < row["value"] < row["high"] for row in mean[:2]) and mean[2]["low"] == mean[2]["high"] == 0.5
     for part in parts_of(chart.to_dict()):
-        assert part["encoding"]["color"]["scale"]["range"] == [plots.ARMS[arm][0] for arm in validation]
-    assert len({str(style) for style in plots.ARMS.values()}) == 4
+        assert part["encoding"]["color"]["scale"]["range"] == [ARMS[arm][0] for arm in validation]
+    assert len({str(style) for style in ARMS.values()}) == 5
+    at_best = {arm: np.linspace(0.7, 0.9, 8) for arm in ("shuffled", "shuffled_longer", "curriculum", "random", "mine")}
+    styles = arm_styles(at_best)
+    assert len({colour for colour, _ in styles.values()}) == 5 and styles["curriculum"] == ARMS["curriculum"]
+    differences = rows_of(plots.effects(compare(at_best), at_best))[-1]
+    assert len(differences) > 3
+    assert all(row["colour"] == styles[row["name"].split(" − ")[0]][0] for row in differences)
+
+
+def test_arms_that_drew_alike_are_one_picture():
+    paced, even = np.array([[0.9, 0.1], [0.5, 0.5]]), np.full((2, 2), 0.5)
+    shares = {"shuffled": even + 0.01, "curriculum": paced, "random": paced - 0.02, "shuffled_longer": even}
+    assert alike(shares) == [["shuffled", "shuffled_longer"], ["curriculum", "random"]]
 
 
 def test_few_seeds_are_drawn_one_by_one_and_accuracies_stay_between_0_and_100_per_cent():
@@ -228,7 +242,9 @@ def test_few_seeds_are_drawn_one_by_one_and_accuracies_stay_between_0_and_100_pe
     assert [row["value"] for row in seeds] == [0.9, 0.4, 0.1, 0.4]
     assert (mean[0]["low"], mean[0]["high"]) == (0, 1)
     two = compare({"shuffled": np.array([0.9, 0.8]), "curriculum": np.array([0.7, 0.75])})
-    assert {row["low"] for rows in rows_of(plots.effects(two)) for row in rows if "low" in row} == {-100}
+    assert {
+        row["low"] for rows in rows_of(plots.effects(two, ["shuffled", "curriculum"])) for row in rows if "low" in row
+    } == {-100}
 
 
 def test_pacing():

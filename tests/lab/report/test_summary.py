@@ -7,10 +7,14 @@ import pytest
 from agreement import Findings, analyse
 from agreement.record import LearningRecord
 from agreement.recorder import RecordWriter, begin_record
+from lab.report import rows as rows_of_tables
 from lab.report import summary
-from lab.report.summary import as_text, headline, reversed_signs
+from lab.report.about import About
+from lab.report.summary import as_text
+from lab.report.words import found_wrong, headline, reversed_signs
 
 SPLITS = ("train", "test")
+ABOUT = About("title", {}, "a" * 32, "2026-11-29 12:24", ["3 files left out"])
 
 
 @pytest.mark.parametrize("measurements", [2, 6, 19])
@@ -18,8 +22,8 @@ def test_a_sweep_of_long_names(measurements):
     names = [f"batch_size={2**n}, network=densenet121" for n in range(measurements)]
     draw = np.random.default_rng(0)
     orders = pd.DataFrame(-draw.random((measurements, measurements)), names, names)
-    curves = {name: dict.fromkeys(summary.CURVES, draw.random(1000)) for name in names}
-    text = as_text(lambda console: summary.print_sweep(console, curves, orders, "a" * 32))
+    curves = {name: dict.fromkeys(rows_of_tables.CURVES, draw.random(1000)) for name in names}
+    text = as_text(lambda console: summary.print_sweep(console, curves, orders, ABOUT))
     assert "…" not in text and max(map(len, text.splitlines())) <= 80
     for value in orders.to_numpy().ravel():
         assert f"{value:.2f}" in text
@@ -30,7 +34,7 @@ def test_a_sweep_of_long_names(measurements):
 def test_the_largest_numbers_of_a_comparison():
     row = {"test_at_best": 1, "test_at_best_high": 1, "test_at_best_low": 0.75, "test_at_end": 1, "validation_area": 1,
            "steps_until": 1234567, "difference": -1, "low": -1, "high": -1, "corrected_p": 0.0001}  # fmt: skip
-    rows = summary.comparison_rows(pd.DataFrame([row, row], ["shuffled", "curriculum"]))
+    rows = rows_of_tables.comparison_rows(pd.DataFrame([row, row], ["shuffled", "curriculum"]))
     heads = ("arm", "test\nacc.", "±", "at the\nend", "area", "steps to\nmatch", "differ-\nence", "95 %\ninterval", "p")
     text = as_text(lambda console: console.print(summary.table(heads, rows)))
     assert "…" not in text and text.count("1234567") == 2 and text.count("-100.0, -100.0") == 2 and "<0.001" in text
@@ -70,7 +74,7 @@ CASES = {
     "In the end each network gives all test images one and the same class": np.zeros((3, 2, 200), int),
     "No network is shown to beat always naming the commonest class (50.0%": np.random.default_rng(0).integers(0, 2, (3, 2, 200)),
     "No more than by chance: in no epoch do all networks get right more": np.repeat(OPPOSED[:, None], 2, axis=1),
-    "After epoch 1, where they are furthest above chance, all networks get right 100%": np.stack(
+    "within each class, it would be 60%, which is more. The gap is widest after epoch 1 (100% against 60%).": np.stack(
         [np.concatenate([np.where(np.arange(200) < 150, LABELS, 1 - LABELS)[None], OPPOSED[k][None]]) for k in range(2)]
     ),
 }  # fmt: skip
@@ -81,11 +85,18 @@ def test_the_headline_says_what_is_the_case(tmp_path, words):
     findings = findings_of(tmp_path / "record", CASES[words], LABELS)
     found = headline(findings)
     assert words in found
-    assert ("below chance" in found) == ("furthest above" in found)
-    text = " ".join(as_text(lambda console: summary.print_measurement(console, findings, "run")).split())
+    text = " ".join(as_text(lambda console: summary.print_measurement(console, findings, ABOUT, "All.")).split())
+    shares = findings.explained["share"]
+    assert ("Both come out below the class alone" in text) == (shares["classes_and_statistics"] < shares["classes"])
+    assert "All." in text and "3 files left out." in text and "a" * 32 in text
     networks = len(CASES[words])
     assert ("are over examples only" in text) == (networks < 3) and ("cover other examples" in text) == (networks > 2)
     assert "edges is measured with noise" in text and ("Spearman-Brown" in text) == np.isfinite(findings.reliability)
+
+
+def test_how_many_suspects_are_wrong():
+    ranks, wrong = np.arange(1000, 0, -1), np.arange(1000) >= 970
+    assert found_wrong(ranks, wrong) == "Of the first 100 labels to look at 30 are wrong; of all 1,000 it is 30."
 
 
 def test_a_sign_that_depends_on_the_definition_is_said():
