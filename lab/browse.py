@@ -28,7 +28,7 @@ from lab.settings import PROGRAM, nearest
 
 PHASES = ("measure", "sweep", "curriculum", "scores")
 NO_RUNS = "the store holds no runs of this program"
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "comparison.csv", "classes.csv", "order-agreement.csv", "score-table.csv", "report.html", "summary.txt", "figures", "record")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "curves.csv", "comparison.csv", "classes.csv", "order-agreement.csv", "score-table.csv", "report.html", "summary.txt", "figures", "record")  # fmt: skip
 
 # MLflow's command line, and the end of it and its workers when the program that began it is gone, however that ended
 SERVER = """

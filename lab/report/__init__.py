@@ -68,6 +68,8 @@ def write_record(
     )
     for name, table in findings.statistics.items():
         table.to_parquet(folder / f"statistics-{name}.parquet")
+    curves = {f"{split} {name}": each for split, own in findings.curves.items() for name, each in own.items()}
+    pd.DataFrame(curves, index=pd.RangeIndex(1, record.epochs + 1, name="epoch")).to_csv(folder / "curves.csv")
     examples = examples_table(record, findings.statistics)
     examples.to_parquet(folder / "scores.parquet")
     examples.to_csv(folder / "scores.csv", index=False)

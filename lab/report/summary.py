@@ -4,6 +4,7 @@ The words stand in templates/*.txt: a paragraph a line, and a line with the name
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ from lab.report.rows import (
 from lab.report.words import comparison_words, measurement_words
 from lab.settings import PROGRAM
 
+NAME = 15  # letters of a statistic's name in a line, at 80 columns
 ACROSS = 8  # measurements side by side in a table
 
 
@@ -58,9 +60,19 @@ def print_measurement(console: Any, findings: Findings, about: About, found_wron
     curves = table(heads, [[*row, *other[1:3]] for row, other in zip(train, test, strict=True)], left=0)
     found = ("statistic", "rho [95 % interval]", "within classes", "others\nfixed", "first", "last")
     rows = correlation_rows(findings.correlations)
-    correlations = table(found, [row[:2] + row[3:4] + row[5:] for row in rows])
+    correlations = table(found, [[broken(row[0]), row[1], row[3], *row[5:]] for row in rows])
     words = {**measurement_words(findings), "found_wrong": found_wrong, "measured": bool(rows)}
     show(console, "measurement.txt", about, {"CURVES": curves, "CORRELATIONS": correlations}, **words)
+
+
+def broken(name: str) -> str:
+    """A name in lines that fit their column, broken behind underscores."""
+    lines = [""]
+    for part in re.split(r"(?<=_)", name):
+        if lines[-1] and len(lines[-1] + part) > NAME:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def print_comparison(

@@ -81,6 +81,10 @@ def test_statistics_and_correlations_equal_what_the_images_give(store, digits):
         for name in MEASURED:
             curve = {t + 1: table[name][agreed[t]].mean() for t in range(EPOCHS) if agreed[t].any()}
             assert store.series(store.parent, f"{split}/agreed_{name}") == pytest.approx(curve, rel=1e-5)
+        curves = pd.read_csv(store.artifacts / "curves.csv", index_col="epoch")
+        assert curves[f"{split} agreement"].to_dict() == pytest.approx(
+            store.series(store.parent, f"{split}/agreement"), rel=1e-5
+        )
     correlations = pd.read_csv(store.artifacts / "correlations.csv", index_col=0)
     assert correlations.index.tolist() == MEASURED
     train_table = pd.read_parquet(store.artifacts / "statistics-train.parquet")
@@ -107,7 +111,7 @@ def test_every_artifact_is_there_and_nothing_else(store):
         *(f"record/{split}-{what}" for split in ("train", "test") for what in ("labels.npy", "ids.json")),
         *(f"statistics-{split}.parquet" for split in ("train", "test")),
         "correlations.csv", "classes.csv", "correlations-test.csv", "explained_variance.json", "config.yaml",
-        "scores.csv", "scores.parquet", "report.html", "summary.txt",
+        "scores.csv", "scores.parquet", "curves.csv", "report.html", "summary.txt",
     }  # fmt: skip
     for name in figures:
         with Image.open(store.artifacts / "figures" / f"{name}.png") as image:

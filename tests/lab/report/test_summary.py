@@ -10,7 +10,7 @@ from agreement.recorder import RecordWriter, begin_record
 from lab.report import rows as rows_of_tables
 from lab.report import summary
 from lab.report.about import About
-from lab.report.summary import as_text
+from lab.report.summary import as_text, broken
 from lab.report.words import found_wrong, headline, reversed_signs
 
 SPLITS = ("train", "test")
@@ -38,6 +38,11 @@ def test_the_largest_numbers_of_a_comparison():
     heads = ("arm", "test\nacc.", "±", "at the\nend", "area", "steps to\nmatch", "differ-\nence", "95 %\ninterval", "p")
     text = as_text(lambda console: console.print(summary.table(heads, rows)))
     assert "…" not in text and text.count("1234567") == 2 and text.count("-100.0, -100.0") == 2 and "<0.001" in text
+
+
+def test_names_break_behind_underscores():
+    assert broken("second_split_forgetting_published") == "second_split_\nforgetting_\npublished"
+    assert broken("entropy") == "entropy" and broken("anamewithoutanyunderscore") == "anamewithoutanyunderscore"
 
 
 def test_long_names_of_statistics():
