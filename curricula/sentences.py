@@ -190,12 +190,14 @@ def _of_others(gains: Sequence[Comparison]) -> str:
 
 
 def costs_until(table: "pd.DataFrame") -> list[str]:
-    """For each arm that decides while training or leaves examples out, what it cost to be as good as the baseline in the end.
+    """What it cost each arm to be as good as the baseline in the end, where some decide while training or leave examples out.
 
-    table: see `table_of`. The interval is one-sided where some seed never gets there.
+    table: see `table_of`. The baseline is among them: it may be as good before its end. The interval is one-sided where
+    some seed never gets there.
     """
-    rows = table.loc[others_of(table.index)]
-    return [] if rows.empty else [f"{arm} {_until(row)}." for arm, row in rows.dropna(subset="cost_until").iterrows()]
+    if not others_of(table.index):
+        return []
+    return [f"{arm} {_until(row)}." for arm, row in table.dropna(subset="cost_until").iterrows()]
 
 
 def _until(row: "pd.Series") -> str:

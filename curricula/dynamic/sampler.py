@@ -39,6 +39,7 @@ class DynamicSampler(BatchSampler):
 
     Data-parallel processes draw the `rank`-th of `ranks` equal parts of every batch, by default as torch.distributed says.
     Each calls `update` with its own part, all at the same time; they exchange the losses, so that all come to the same state.
+    The chosen of candidates lie unequally over processes: there, descend the mean of weight times loss, not that of the chosen.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class DynamicSampler(BatchSampler):
     Raises
     ------
     ValueError
-        For an unknown arm, a batch larger than the data, fewer than one step, a batch that `ranks` does not divide. From `update`: losses
-        of other examples than were drawn. When a pass begins: where nothing was told of the last 256 batches.
+        For an unknown arm, a batch larger than the data, fewer than one step, a batch that `ranks` does not divide. From
+        `update`: losses of other examples than were drawn. When a pass begins: where none of 256 batches was told of.
     """
 
     def __init__(
