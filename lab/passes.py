@@ -28,27 +28,21 @@ class Seen(NamedTuple):
 class Pass:
     """Steps over examples, one after the other, that can be begun again.
 
-    run: from images and targets of a step to logits (B, classes) and losses (B,); it may change the network. capacity: the
-    most examples of a pass. graphs: on a GPU, a step is captured as a CUDA graph after a few, and replayed from then on, which spares
-    launching its kernels one by one; where a network cannot be captured, such as one that looks at its data, a warning says
-    so and its steps run as they are.
+    run: from images and targets of a step to logits (B, classes) and losses (B,); it may change the network. graphs: on a GPU,
+    a step is captured as a CUDA graph after a few, and replayed from then on, which spares launching its kernels one by one;
+    where a network cannot be captured, such as one that looks at its data, a warning says so and its steps run as they are.
     """
 
-    def __init__(self, batches: Batches, run: Run, capacity: int, graphs: bool = False):
-        self.batches, self.run, self.capacity = batches, run, capacity
-        self.device = batches.labels.device
+    def __init__(self, batches: Batches, run: Run, graphs: bool = False):
+        self.batches, self.run, self.device = batches, run, batches.labels.device
         self.graphs = graphs and self.device.type == "cuda" and batches.can_be_captured
         self.captured: dict[int, torch.cuda.CUDAGraph] = {}
         self.times: Counter[int] = Counter()
-        self.upto = torch.arange(capacity, device=self.device)
         self.place = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self.order, self.found = (self.numbers(torch.int64) for _ in range(2))
-        self.losses, self.margins, self.errors = (self.numbers(torch.float32) for _ in range(3))
+        self.upto = self.order = self.found = self.place[:0]
+        self.losses = self.margins = self.errors = torch.zeros(0, device=self.device)
         self.drawn: Draws | None = None
         self.begin()
-
-    def numbers(self, kind: torch.dtype) -> Tensor:
-        return torch.zeros(self.capacity, dtype=kind, device=self.device)
 
     def begin(self) -> None:
         self.index: list[Tensor] = []
@@ -60,14 +54,23 @@ class Pass:
             return
         self.index += index
         end = self.filled + sum(map(len, index))
+        if drawn and self.drawn is None:
+            self.drawn = {name: each[:0].to(self.device) for name, each in drawn[0].items()}
+        if end > len(self.order):
+            self.make_room(end)
         self.order[self.filled : end].copy_(torch.cat([*index]))
-        if drawn:
-            if self.drawn is None:
-                like = ((name, each.new_empty(self.capacity, *each.shape[1:])) for name, each in drawn[0].items())
-                self.drawn = {name: each.to(self.device) for name, each in like}
-            for name, each in self.drawn.items():
-                each[self.filled : end].copy_(torch.cat([step[name] for step in drawn]))
+        for name, each in (self.drawn or {}).items():
+            each[self.filled : end].copy_(torch.cat([step[name] for step in drawn or ()]))
         self.filled = end
+
+    def make_room(self, size: int) -> None:
+        """Longer arrays. What was captured would write into the old ones, and is captured again."""
+        self.captured.clear()
+        self.times.clear()
+        self.upto = torch.arange(size, device=self.device)
+        for name in ("order", "found", "losses", "margins", "errors"):
+            setattr(self, name, longer(getattr(self, name), size))
+        self.drawn = self.drawn and {name: longer(each, size) for name, each in self.drawn.items()}
 
     def step(self, size: int) -> None:
         """The step of the next `size` examples."""
@@ -111,6 +114,11 @@ class Pass:
         found = (self.found, self.losses, self.margins, self.errors)
         index = torch.cat(self.index) if self.index else torch.empty(0, dtype=torch.int64)
         return Seen(index, *(each[: self.done].cpu() for each in found))
+
+
+def longer(values: Tensor, size: int) -> Tensor:
+    """The values (n, ...) in an array of that size."""
+    return torch.cat([values, values.new_zeros(size - len(values), *values.shape[1:])])
 
 
 def caught_up(device: torch.device) -> Iterator[None]:

@@ -6,7 +6,6 @@ killed goes on from there, repeats the round that it was in, and ends as if noth
 """
 
 import io
-import itertools
 import math
 import os
 import time
@@ -148,8 +147,7 @@ def train(plan: Plan, network_name: str, recipe: Recipe, size: int, threads: int
         whole = compiled if len(images) == recipe.batch_size else parallel  # each size would be compiled by itself
         return training_step(whole, optimizer, images, targets, bf16, weight, recipe.label_smoothing, weigh)
 
-    largest = max(end - begin for begin, end in itertools.pairwise([0, *plan.ends])) * (recipe.batch_size + 1)
-    training = Pass(plan.images, learn, largest, graphs and not plan.decides)
+    training = Pass(plan.images, learn, graphs and not plan.decides)
     looks = {name: look_at(batches, network, bf16, graphs) for name, batches in plan.looks.items()}
     step = plan.ends[done - 1] if done else 0
     for number in range(done, len(plan.ends)):
@@ -315,7 +313,7 @@ def look_at(batches: Batches, network: nn.Module, bf16: bool, graphs: bool = Fal
         logits = logits.float()
         return logits, losses_of(logits, targets)
 
-    return Pass(batches, run, len(batches), graphs)
+    return Pass(batches, run, graphs)
 
 
 @torch.inference_mode()
