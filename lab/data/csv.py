@@ -19,7 +19,7 @@ def csv(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> D
             f"root={root}: there is no such file; data=csv reads a table with columns path, label and, optionally, split"
         )
     try:
-        table = pd.read_csv(root, dtype=str, keep_default_na=False)
+        table = pd.read_csv(root, dtype=str, keep_default_na=False, compression=None)
     except Exception as error:  # pandas meets bad text with errors of many types
         raise UserError(f"root={root}: cannot be read as CSV ({' '.join(str(error).split())})") from error
     if not {"path", "label"} <= {*table.columns}:
