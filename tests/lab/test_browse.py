@@ -1,5 +1,6 @@
 """The store at the terminal: list, show, export and MLflow's UI, after a real measurement and a real comparison."""
 
+import contextlib
 import json
 import re
 import signal
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
@@ -25,7 +25,6 @@ SMALL = ["data=folder", "resize=null", "crop=null", "network=lenet5", "batch_siz
 @pytest.fixture(scope="module")
 def filled(digits, empty_database, tmp_path_factory):
     """A folder with a store of one measurement and one comparison; what --json printed of each."""
-    import contextlib
     import io
     import shutil
 
@@ -124,15 +123,18 @@ def test_export(here, capsys, tmp_path):
 def test_scores_for_others_are_one_file_that_says_what_they_are(here, capsys, tmp_path):
     assert "scores-public.parquet" in run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path}", "public=true").replace("\n", "")  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["scores-public.parquet"]
-    table = pq.read_table(tmp_path / "scores-public.parquet")
-    about = json.loads(table.schema.metadata[b"learnorder"])
+    text = (Path(__file__).parents[2] / "docs/scores.md").read_text()
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "scores-public" in code]
+    given: dict = {}
+    with contextlib.chdir(tmp_path):
+        exec(compile(code, "docs/scores.md", "exec"), given)
+    table, about, shared = given["table"], given["about"], given["scores"]
     assert table.column_names == ["id", "split", "label", *about["columns"]] and about["networks"] == ["lenet5"] * 2
     assert about["columns"]["segments"] == {"kind": "statistic of images", "easy": None, "version": 1}
     assert about["columns"]["aum"]["easy"] == "high" and about["columns"]["el2n"]["epochs"] == 1
     assert -1 < about["columns"]["learning_time"]["reliability"] < 1 and about["columns"]["aum"]["interval"] is None
     run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'all'}")
     usual = pd.read_parquet(tmp_path / "all/scores.parquet")
-    shared = table.to_pandas()
     assert (shared[["id", "split", "label"]] == usual[["id", "split", "label"]]).all(axis=None)
     for name in ("segments", "learning_time", "first", "confidence"):
         np.testing.assert_allclose(shared[name], usual[name], rtol=1e-6)
