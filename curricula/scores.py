@@ -249,6 +249,8 @@ def _values(column: "pyarrow.Array") -> np.ndarray:
     """The values (N,); of a text that stands in many rows the same object in each."""
     from pyarrow import types
 
+    if types.is_temporal(column.type):  # numpy would count its ticks
+        return np.array([None if value is None else str(value) for value in column.to_pylist()], object)
     if not types.is_dictionary(column.type):
         return column.to_numpy(zero_copy_only=False)
     used, places = np.unique(column.indices.cast("int64").fill_null(-1).to_numpy(), return_inverse=True)

@@ -153,9 +153,10 @@ def test_a_score_that_is_text_is_shown(tmp_path, kind, text):
     assert f"the score of 'b' is {text!r}, which is no number" in one_line(path, ("a", "b", "c"))
 
 
-def test_a_score_that_is_true_or_false_is_shown(tmp_path):
-    pd.DataFrame({"id": ["a", "b"], "score": [True, False]}).to_parquet(tmp_path / "scores.parquet")
-    assert "the score of 'a' is 'True', which is no number" in one_line(tmp_path / "scores.parquet")
+@pytest.mark.parametrize("value", [True, pd.Timestamp("2024-01-01")])
+def test_a_score_of_another_type_is_shown(tmp_path, value):
+    pd.DataFrame({"id": ["a", "b"], "score": [value, value]}).to_parquet(tmp_path / "scores.parquet")
+    assert f"the score of 'a' is '{value}" in one_line(tmp_path / "scores.parquet")
 
 
 @pytest.mark.parametrize(
