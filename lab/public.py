@@ -53,7 +53,13 @@ def write_public_scores(to: Path, record: LearningRecord, examples: pd.DataFrame
             "interval": None if None in ends else ends,
             "paper": score.paper,
         }
-    made: dict[str, Any] = {"program": f"learnorder {version('learnorder')}", "networks": record.networks, "epochs": record.epochs, "columns": about}  # fmt: skip
+    made = {
+        "program": f"learnorder {version('learnorder')}",
+        "networks": record.networks,
+        "epochs": record.epochs,
+        "images": {split: record.digest(split) for split in record.splits},  # digests, null of a loop that gave none
+        "columns": about,
+    }
     table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
     pq.write_table(table.replace_schema_metadata({KEY: json.dumps(made)}), to, **COMPRESSION)
     return made

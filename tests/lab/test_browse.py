@@ -130,6 +130,7 @@ def test_scores_for_others_are_one_file_that_says_what_they_are(here, capsys, tm
         exec(compile(code, "docs/scores.md", "exec"), given)
     table, about, shared = given["table"], given["about"], given["scores"]
     assert table.column_names == ["id", "split", "label", *about["columns"]] and about["networks"] == ["lenet5"] * 2
+    assert len(about["images"]["train"]) == 64
     assert about["columns"]["segments"] == {"kind": "statistic of images", "easy": None, "version": 1}
     assert about["columns"]["aum"]["easy"] == "high" and about["columns"]["el2n"]["epochs"] == 1
     assert -1 < about["columns"]["learning_time"]["reliability"] < 1 and about["columns"]["aum"]["interval"] is None
