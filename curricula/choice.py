@@ -53,6 +53,38 @@ def reliability(read: Callable[[Sequence[int]], np.ndarray], networks: int, seed
     return longer * rho / (1 + (longer - 1) * rho)
 
 
+def reliability_interval(
+    read: Callable[[Sequence[int]], np.ndarray], networks: int, seed: int = 0
+) -> tuple[float, float, float]:
+    """`reliability`, and the ends of its 95 % interval over networks; NaN ends for fewer than four networks.
+
+    The jackknife: each network is left out once. Differences are taken in Fisher's z of the correlation of one network
+    with another, and Student's t has networks - 1 degrees of freedom (Efron 1982; Fisher 1921).
+    """
+    from scipy.stats import t
+
+    known: dict[tuple[int, ...], np.ndarray] = {}
+
+    def score(chosen: Sequence[int]) -> np.ndarray:
+        key = tuple(sorted(chosen))
+        if key not in known:
+            known[key] = read(key)
+        return known[key]
+
+    def z_of_one(kept: list[int]) -> float:
+        found, many = reliability(lambda chosen: score([kept[k] for k in chosen]), len(kept), seed), len(kept)
+        return float(np.arctanh(np.clip(found / (many - (many - 1) * found), -1 + 1e-9, 1 - 1e-9)))
+
+    whole = reliability(score, networks, seed)
+    if networks < 4 or np.isnan(whole):
+        return whole, float("nan"), float("nan")
+    without = [z_of_one([k for k in range(networks) if k != left_out]) for left_out in range(networks)]
+    half_width = t.ppf(0.975, networks - 1) * np.sqrt((networks - 1) * np.var(without))
+    ends = np.tanh(z_of_one([*range(networks)]) + np.array([-1, 1]) * half_width)
+    low, high = networks * ends / (1 + (networks - 1) * ends)
+    return whole, float(low), float(high)
+
+
 def area(suspicion: np.ndarray, wrong: np.ndarray) -> float:
     """Area under the curve of wrong labels found over right labels suspected: the chance that a wrong one is suspected more than a right one.
 

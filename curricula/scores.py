@@ -23,8 +23,10 @@ from agreement.record import LearningRecord
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow.parquet import ParquetFile
 
-LARGEST_SCORE_FILE = 2**30  # bytes: a score a line for some 50 million examples
+LARGEST_SCORE_FILE = 2**30  # bytes, packed or not: a score a line for some 50 million examples
+LARGEST_ROW_GROUP = 2**27  # bytes of a column of parquet, unpacked; pyarrow writes a million rows in one
 
 EASY_IS_HIGH = ("agreement", "correctness", "confidence", "margin", "aum")  # columns of tables of this program
 MISSING = ("", "nan", "na", "n/a", "null", "none", "<na>")  # scores that are not there, in any case
@@ -152,46 +154,46 @@ def read_scores(path: Path, ids: Sequence[str], column: str | None = None) -> tu
         raise ValueError(f"file:{path}: there is no such file")
     if path.stat().st_size > LARGEST_SCORE_FILE:
         raise ValueError(f"file:{path}: {path.stat().st_size:,} bytes are more than the {LARGEST_SCORE_FILE:,} allowed")
-    found, first, unreadable = [pd.Series(dtype=float)], "no rows", None
+    known: dict[str, float] = {}
+    first, wrong, examples = "no rows", "", set(ids)
     try:
-        names, batches = (_parquet if path.suffix == ".parquet" else _csv)(path)
-        columns = [name for name in (COLUMNS if column is None else [column]) if name in names]
-        complete = "id" in names and len(columns) == 1
-        wanted = [name for name in ("id", *columns[:1], "split") if name in names]
+        there, batches = (_parquet if path.suffix == ".parquet" else _csv)(path)
+        columns = [name for name in (COLUMNS if column is None else [column]) if name in there]
+        complete = "id" in there and len(columns) == 1
+        wanted = [name for name in ("id", *columns[:1], "split") if name in there]
         for batch in batches(wanted) if complete else ():
-            rows = batch.to_pandas(ignore_metadata=True)
-            if "split" in rows:
-                rows = rows[rows["split"].astype(str) == "train"]
-            given = rows[columns[0]].set_axis(rows["id"].astype(str))
-            first = given.index[0] if first == "no rows" and len(given) else first
-            given = given[given.index.isin(ids)]
-            scores = pd.to_numeric(given, errors="coerce").astype(float)
-            no_number = scores.isna() | np.array([isinstance(value, bool) for value in given], bool)
-            for name, text in given[no_number].items():
-                if unreadable is None and not pd.isna(text) and str(text).strip().lower() not in MISSING:
-                    unreadable = (
-                        f"the {columns[0]} of {str(name)[:200]!r} is {str(text)[:50]!r}, which is no number such as 1.5"
-                    )
-            found.append(scores)
+            rows = {name: _values(batch.column(name)) for name in wanted}
+            names = [str(value) for value in rows["id"]]
+            train = [n for n in range(len(names)) if "split" not in rows or str(rows["split"][n]) == "train"]
+            first = names[train[0]] if first == "no rows" and train else first
+            kept = [n for n in train if names[n] in examples]
+            values = rows[columns[0]][kept]
+            numbers = pd.to_numeric(pd.Series(values, dtype=values.dtype), errors="coerce").astype(float)
+            for n, value, number in zip(kept, values.tolist(), numbers, strict=True):
+                if names[n] in known:
+                    wrong = wrong or f"the id {names[n][:200]!r} stands there twice"
+                no_number = isinstance(value, bool) or (np.isnan(number) and not pd.isna(value))
+                if no_number and str(value).strip().lower() not in MISSING:
+                    shown = f"the {columns[0]} of {names[n][:200]!r} is {str(value)[:50]!r}"
+                    wrong = wrong or f"{shown}, which is no number such as 1.5"
+                known[names[n]] = float("nan") if no_number else number
+            if wrong:
+                break
     except Exception as error:  # pandas and pyarrow raise errors of many types
         told = " ".join(str(error).split())
         raise ValueError(f"file:{path}: not readable as CSV or parquet ({told[:200]})") from error
     if not complete:
         wanted_columns = "score (or difficulty or easiness, one of them)" if column is None else column
-        raise ValueError(
-            f"file:{path}: needs the columns id and {wanted_columns}, has {', '.join(map(repr, names))[:200]}"
-        )
-    if unreadable:
-        raise ValueError(f"file:{path}: {unreadable}")
-    known = pd.concat(found)
-    if known.index.has_duplicates:
-        raise ValueError(f"file:{path}: the id {known.index[known.index.duplicated()][0]!r} stands there twice")
-    if known.empty:
-        raise ValueError(f"file:{path}: none of its ids ({first[:200]!r}, ...) is an example's ({ids[0]!r}, ...)")
+        wrong = f"needs the columns id and {wanted_columns}, has {', '.join(map(repr, there))[:200]}"
+    elif not known:
+        wrong = f"none of its ids ({first[:200]!r}, ...) is an example's ({ids[0]!r}, ...)"
+    if wrong:
+        raise ValueError(f"file:{path}: {wrong}")
     name = columns[0]
+    scores = np.array([known.get(each, np.nan) for each in ids])
     if name == "last" or name.startswith("last_"):
-        known = known.fillna(np.inf)
-    return known.reindex(list(ids)).to_numpy(), True if name in EASY_IS_HIGH else COLUMNS.get(name)
+        scores[[each in known and np.isnan(known[each]) for each in ids]] = np.inf
+    return scores, True if name in EASY_IS_HIGH else COLUMNS.get(name)
 
 
 def _csv(path: Path) -> tuple[list[str], Callable[[list[str]], Iterator["pyarrow.RecordBatch"]]]:
@@ -213,7 +215,44 @@ def _csv(path: Path) -> tuple[list[str], Callable[[list[str]], Iterator["pyarrow
 
 def _parquet(path: Path) -> tuple[list[str], Callable[[list[str]], Iterator["pyarrow.RecordBatch"]]]:
     """As `_csv`."""
+    from pyarrow.parquet import read_schema
+
+    return read_schema(path).names, lambda wanted: open_parquet(path, wanted).iter_batches(2**16, columns=wanted)
+
+
+def open_parquet(path: Path, wanted: Sequence[str]) -> "ParquetFile":
+    """A parquet file whose columns `wanted` take no more memory than it says; a text that stands in many rows is held once.
+
+    Raises ValueError where it says more than `LARGEST_SCORE_FILE`, and for kinds of columns that can hold more than they say.
+    """
     from pyarrow.parquet import ParquetFile
 
-    file = ParquetFile(path)
-    return file.schema_arrow.names, lambda wanted: file.iter_batches(2**16, columns=wanted)
+    about = ParquetFile(path).metadata
+    chosen = [n for n in range(about.num_columns) if about.schema.column(n).path.split(".")[0] in wanted]
+    for column in map(about.schema.column, chosen):
+        if column.path not in wanted or column.length > 16:
+            raise ValueError(f"the column {column.path} holds lists or blocks of bytes; write numbers or texts")
+    groups = [about.row_group(n) for n in range(about.num_row_groups)]
+    if any("DELTA_BYTE_ARRAY" in group.column(n).encodings for group in groups for n in chosen):
+        raise ValueError("it is written as DELTA_BYTE_ARRAY, which can unpack to any size; write it without")
+    sizes = [max(16 * group.num_rows, *(group.column(n).total_uncompressed_size for n in chosen)) for group in groups]
+    if sum(sizes) > LARGEST_SCORE_FILE or max(sizes, default=0) > LARGEST_ROW_GROUP:
+        raise ValueError(
+            f"it unpacks to {sum(sizes):,} bytes, {max(sizes):,} in one row group, where {LARGEST_SCORE_FILE:,} and "
+            f"{LARGEST_ROW_GROUP:,} are allowed; write the columns id and score alone, in smaller row groups"
+        )
+    texts = [about.schema.column(n).path for n in chosen if about.schema.column(n).physical_type == "BYTE_ARRAY"]
+    return ParquetFile(path, read_dictionary=texts)
+
+
+def _values(column: "pyarrow.Array") -> np.ndarray:
+    """The values (N,); of a text that stands in many rows the same object in each."""
+    from pyarrow import types
+
+    if types.is_temporal(column.type):  # numpy would count its ticks
+        return np.array([None if value is None else str(value) for value in column.to_pylist()], object)
+    if not types.is_dictionary(column.type):
+        return column.to_numpy(zero_copy_only=False)
+    used, places = np.unique(column.indices.cast("int64").fill_null(-1).to_numpy(), return_inverse=True)
+    missing = int(np.sum(used < 0))
+    return np.array([None] * missing + column.dictionary.take(used[missing:]).to_pylist(), object)[places]

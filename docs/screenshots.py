@@ -1,7 +1,8 @@
 """The README's pictures: `uv run docs/screenshots.py [run of a comparison [run of a measurement]]`, the newest by default.
 
 MLflow's table of comparisons, the curves of one by arm, and the report page of a measurement. Needs Chromium
-(`apt-get install chromium`).
+(`apt-get install chromium`). Those of docs/examples.md: `uv run docs/screenshots.py page file:///.../report.html#overview NAME`,
+with the address that a measurement prints.
 """
 
 import shutil
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +82,14 @@ def newest(client: Any, phase: str, chosen: str) -> Any:
     return found[0]
 
 
+def page_picture(address: str, name: str) -> None:
+    """A small picture of a report page from an anchor on."""
+    with browser_page(1000, 690) as page:
+        take(page, address, "h2", name)
+    path = FIGURES / f"{name}.png"
+    Image.open(path).convert("RGB").quantize(96).save(path, optimize=True)
+
+
 def main() -> None:
     from lab import tracking, views
 
@@ -105,4 +115,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    main()
+    page_picture(*sys.argv[2:]) if sys.argv[1:2] == ["page"] else main()

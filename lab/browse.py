@@ -75,13 +75,18 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
         show(client, run, console, as_json)
         return show_page(run.info.run_id, console, opened)
     to = Path(given.get("to", f"export-{run.info.run_id[:8]}")).expanduser()
-    number = given.get("suspects", "0")
+    number, shared = given.get("suspects", "0"), given.get("public", "false")
+    if shared not in ("true", "false"):
+        raise UserError(f"public={shared}: expected true or false")
     if not number.isdecimal():
         raise UserError(
             f"suspects={number}: expected how many of the most suspect labels to list, such as suspects=200"
         )
-    if int(number) and run.data.tags["phase"] != "measure":
-        raise UserError(f"suspects={number}: run {run.info.run_id[:8]} is no measurement; give run= one of --mode list")
+    if (int(number) or shared == "true") and run.data.tags["phase"] != "measure":
+        word = f"suspects={number}" if int(number) else f"public={shared}"
+        raise UserError(f"{word}: run {run.info.run_id[:8]} is no measurement; give run= one of --mode list")
+    if shared == "true":
+        return export_public(client, run, to, console)
     export(client, run, to, console)
     if int(number):
         from lab.report.about import About
@@ -162,6 +167,25 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
         if "summary.txt" not in names:
             raise without(run, "a summary")
         print(printable(Path(client.download_artifacts(run.info.run_id, "summary.txt")).read_text("utf-8")), end="")
+
+
+def export_public(client: Any, run: Any, to: Path, console: Any) -> None:
+    """Write scores-public.parquet, and nothing else of the run, into a folder."""
+    import pandas as pd  # here, as below
+
+    from agreement.record import LearningRecord
+    from lab.public import write_public_scores
+
+    target = to / "scores-public.parquet"
+    if target.exists():
+        raise UserError(f"to={to}: {target} is there; give another folder, or move it away")
+    with tracking.store_errors():
+        folder, table = (
+            Path(client.download_artifacts(run.info.run_id, name)) for name in ("record", "scores.parquet")
+        )
+    to.mkdir(parents=True, exist_ok=True)
+    made = write_public_scores(target, LearningRecord(folder), pd.read_parquet(table))
+    console.print(f"{', '.join(made['columns'])} of every example are in {target}", highlight=False, markup=False)
 
 
 def show_page(run: str, console: Any, opened: bool) -> None:

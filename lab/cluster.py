@@ -136,7 +136,7 @@ def train_here(pickled: bytes, lock: Path) -> None:
             "under the same path"
         )
     task, arguments = read_task(pickled)
-    with FileLock(lock, poll_interval=POLL_SECONDS):
+    with FileLock(lock).acquire(poll_interval=POLL_SECONDS):
         for _ in task(*arguments) or ():
             known = worker.state.tasks.get(key)
             wanted = known is not None and known.state == "executing"  # else "cancelled"

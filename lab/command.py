@@ -93,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is said in one line
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    console = Console(quiet=options.quiet or options.json, force_jupyter=False)  # notebooks get plain text, once
+    quiet, terminal = options.quiet or options.json, sys.stdout.isatty()
+    # FORCE_COLOR and COLUMNS, which kernels and job systems set, would fill a file with moving bars, or cut its tables
+    console = Console(quiet=quiet, force_jupyter=False, force_terminal=terminal, width=None if terminal else 80)
     try:
         if options.help:
             from lab.help import print_help

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow.parquet import read_schema
 
 import curricula
 from curricula import verdict
+from curricula.scores import open_parquet
 from lab import tracking
 from lab.errors import UserError
 from lab.report.about import About
@@ -102,8 +104,10 @@ def read_file(path: Path) -> pd.DataFrame:
     """A table with a row per run."""
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])  # an arm may be called None
+            table = open_parquet(path, read_schema(path).names).read().to_pandas()
+            return table.astype(dict.fromkeys(table.select_dtypes("category"), object))
+        # an arm may be called None; what is packed may unpack to more than there is memory
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], compression=None)
     except (OSError, ValueError) as error:
         raise UserError(f"file={path}: {' '.join(str(error).split())}") from error
 

@@ -20,7 +20,7 @@ BROWSING = {  # modes without a preset, and their settings
     "compare-runs": RUNS,
     "list": (),
     "show": ("run",),
-    "export": ("run", "to", "suspects"),
+    "export": ("run", "to", "suspects", "public"),
     "ui": ("port",),
 }
 

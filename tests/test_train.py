@@ -1,5 +1,7 @@
 """The command line: what it shows, and that whatever is wrong is told in one line with exit status 2."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +172,14 @@ def test_ctrl_c_ends_with_130_and_a_word_on_what_next(nowhere, monkeypatch, caps
     monkeypatch.setattr("lab.measure.measure", interrupted)
     assert train.main([]) == 130
     assert capsys.readouterr().err.strip() == "interrupted; the same command continues where this one stopped"
+
+
+def test_the_end_of_its_terminal_stops_it(nowhere):
+    """SIGHUP, in a process of its own: while the program runs."""
+    code = "import os, signal, time, lab.command as c; c.run = lambda *_: (os.kill(os.getpid(), signal.SIGHUP), time.sleep(60)); c.program()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=nowhere, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 128 + signal.SIGHUP
+    assert done.stderr == "stopped by SIGHUP; the same command continues where this one stopped\n"
 
 
 def test_print_config_shows_the_composed_configuration_and_does_nothing_else(nowhere, capsys):

@@ -48,7 +48,7 @@ def read_table(path: Path, setting: str, needed: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{setting}={path}: there is no such file; a table with {' and '.join(needed)} is needed")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, compression=None)
     except Exception as error:  # pandas meets bad text with errors of many types
         raise UserError(f"{setting}={path}: cannot be read as CSV ({' '.join(str(error).split())})") from error
     if not {*needed} <= {*table.columns}:

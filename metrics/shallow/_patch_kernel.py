@@ -4,7 +4,8 @@ import numpy as np
 from numba import njit
 
 
-@njit("void(uint8[:, :, ::1], int64, float32[:, ::1])", nogil=True, cache=True)
+# images may be of a file that is mapped for reading
+@njit("void(Array(uint8, 3, 'C', readonly=True), int64, float32[:, ::1])", nogil=True, cache=True)
 def normalised_patches(image, side, patches):  # type: ignore[no-untyped-def]  # numba compiles it
     """All patches of an image (H, W, 3), row by row, each less its mean and divided by sqrt(variance + 10), into (places, 3 side²)."""
     height, width, _ = image.shape

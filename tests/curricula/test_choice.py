@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curricula.choice import Candidate, area, choice_table, reliability
+from curricula.choice import Candidate, area, choice_table, reliability, reliability_interval
 
 NUMBER = 4000
 
@@ -24,6 +24,24 @@ def test_reliability_is_the_correlation_with_as_many_other_networks(networks):
 
     expected = np.corrcoef(read(range(networks)), read(range(networks, 2 * networks)))[0, 1]
     assert reliability(read, networks) == pytest.approx(expected, abs=0.03)
+
+
+def test_the_interval_of_reliability_covers_it_though_networks_differ():
+    """Of made-up networks some are noisier than others; the truth is the mean over many draws of networks."""
+    draw = np.random.default_rng(3)
+
+    def network_scores(number):
+        noise = draw.uniform(0.6, 1.4, (5, 1)) * draw.normal(size=(5, number))
+        return draw.normal(size=number) + noise
+
+    def read_of(each):
+        return lambda some: each[list(some)].mean(axis=0)
+
+    truth = np.mean([reliability(read_of(network_scores(NUMBER)), 5) for _ in range(20)])
+    found = [reliability_interval(read_of(network_scores(400)), 5) for _ in range(40)]
+    assert all(low <= whole <= high for whole, low, high in found)
+    assert 0.85 <= np.mean([low <= truth <= high for _, low, high in found]) <= 0.99
+    assert np.isnan(reliability_interval(read_of(network_scores(50)), 3)[1:]).all()
 
 
 def test_one_network_has_no_halves():

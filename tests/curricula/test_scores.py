@@ -1,7 +1,11 @@
 """Scores from learning records and from files."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agreement import LearningRecorder
@@ -149,9 +153,10 @@ def test_a_score_that_is_text_is_shown(tmp_path, kind, text):
     assert f"the score of 'b' is {text!r}, which is no number" in one_line(path, ("a", "b", "c"))
 
 
-def test_a_score_that_is_true_or_false_is_shown(tmp_path):
-    pd.DataFrame({"id": ["a", "b"], "score": [True, False]}).to_parquet(tmp_path / "scores.parquet")
-    assert "the score of 'a' is 'True', which is no number" in one_line(tmp_path / "scores.parquet")
+@pytest.mark.parametrize("value", [True, pd.Timestamp("2024-01-01")])
+def test_a_score_of_another_type_is_shown(tmp_path, value):
+    pd.DataFrame({"id": ["a", "b"], "score": [value, value]}).to_parquet(tmp_path / "scores.parquet")
+    assert f"the score of 'a' is '{value}" in one_line(tmp_path / "scores.parquet")
 
 
 @pytest.mark.parametrize(
@@ -189,27 +194,32 @@ def test_ten_gigabytes_are_refused_before_they_are_read(tmp_path):
     assert "10,737,418,240 bytes are more than the 1,073,741,824 allowed" in one_line(path)
 
 
+@contextmanager
+def counted_memory():
+    """The pool that pyarrow takes its memory from meanwhile, which knows the most that it held."""
+    usual = pa.default_memory_pool()
+    counting = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counting)
+    try:
+        yield counting
+    finally:
+        pa.set_memory_pool(usual)
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """Many rows of which two count: what pyarrow holds at any time is some blocks, not the 33 MB of the file."""
-    import pyarrow as pa
-
     rows = 300_000
     path = tmp_path / "scores.csv"
     path.write_text(
         "other,id,score\n" + "".join(f"{'some text that nobody asked for ' * 3},{n},{n / 2}\n" for n in range(rows))
     )
     table = pd.DataFrame({"id": np.arange(rows).astype(str), "score": np.arange(rows) / 2, "other": "text" * 50})
-    table.to_parquet(tmp_path / "scores.parquet")
+    table.to_parquet(tmp_path / "scores.parquet", row_group_size=30_000)
     for name in ("scores.csv", "scores.parquet"):
-        usual = pa.default_memory_pool()
-        counting = pa.proxy_memory_pool(usual)
-        pa.set_memory_pool(counting)
-        try:
+        with counted_memory() as memory:
             found, _ = read_scores(tmp_path / name, ["299999", "7", "x"])
-        finally:
-            pa.set_memory_pool(usual)
         np.testing.assert_array_equal(found, [149999.5, 3.5, np.nan])
-        assert 0 < counting.max_memory() < 16e6, name
+        assert 0 < memory.max_memory() < 16e6, name
 
 
 @pytest.mark.parametrize(
@@ -233,6 +243,38 @@ def test_what_is_packed_is_not_unpacked(tmp_path):
 
     (tmp_path / "scores.csv.gz").write_bytes(gzip.compress(b"id,score\na,1\n"))
     assert "not readable" in one_line(tmp_path / "scores.csv.gz")
+
+
+def test_a_text_that_stands_in_every_row_of_a_parquet_file_is_held_once(tmp_path):
+    """A file of some kilobytes that would be 7.5 GB were each row's text a copy."""
+    text = "x" * 150_000
+    ids = pa.DictionaryArray.from_arrays(np.minimum(np.arange(50_000, dtype="int32"), 1), ["a", text])
+    path = tmp_path / "scores.parquet"
+    pq.write_table(pa.table({"id": ids, "score": np.ones(50_000)}), path, compression="zstd")
+    assert path.stat().st_size < 10_000
+    with counted_memory() as memory:
+        assert "stands there twice" in one_line(path, ["a", text])
+    assert 0 < memory.max_memory() < 16e6
+
+
+@pytest.mark.parametrize(
+    ("ids", "written", "message"),
+    [
+        (pa.array([str(n) * 1000 for n in range(2000)]), {"use_dictionary": False}, "it unpacks to 6,"),
+        (pa.array(["a", "ab"]), {"use_dictionary": False, "column_encoding": {"id": "DELTA_BYTE_ARRAY"}}, "DELTA"),
+        (pa.array([b"x" * 150_000], pa.binary(150_000)), {}, "the column id holds lists or blocks of bytes"),
+        (pa.array([["a", "b"]]), {}, "the column id.list.element holds lists"),
+    ],
+)
+def test_what_parquet_may_unpack_to_is_bounded(tmp_path, monkeypatch, ids, written, message):
+    """A column that nobody asks for may be anything."""
+    monkeypatch.setattr("curricula.scores.LARGEST_SCORE_FILE", 2**20)
+    table = pa.table({"id": ids, "score": np.ones(len(ids))})
+    pq.write_table(table, tmp_path / "scores.parquet", compression="zstd", **written)
+    assert message in one_line(tmp_path / "scores.parquet")
+    names = pa.array([str(n) for n in range(len(ids))])
+    pq.write_table(table.rename_columns(["embedding", "score"]).append_column("id", names), tmp_path / "scores.parquet")
+    assert read_scores(tmp_path / "scores.parquet", ["0"])[0] == 1
 
 
 def test_names_that_a_table_program_would_change_stay_as_they_are(tmp_path):

@@ -53,7 +53,7 @@ def test_black_and_white_are_0_and_1(tmp_path):
 shapes = st.lists(st.tuples(st.integers(5, 14), st.integers(5, 14)), min_size=1, max_size=8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(shapes, st.integers(1, 5), st.sampled_from([1, 3]), st.booleans())
 def test_the_middle_is_cut_out_without_a_generator(tmp_path_factory, shapes, crop, channels, equal):
     if equal:
@@ -67,7 +67,7 @@ def test_the_middle_is_cut_out_without_a_generator(tmp_path_factory, shapes, cro
         np.testing.assert_array_equal(one, scaled(at(images[i], (height - crop) // 2, (width - crop) // 2, crop)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(shapes, st.integers(1, 5), st.sampled_from([1, 3]), st.integers(0, 100))
 def test_random_crops_are_pieces_of_their_images(tmp_path_factory, shapes, crop, channels, seed):
     images = images_of(shapes, channels)

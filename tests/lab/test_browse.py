@@ -1,5 +1,6 @@
 """The store at the terminal: list, show, export and MLflow's UI, after a real measurement and a real comparison."""
 
+import contextlib
 import json
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 import train
+from curricula.scores import read_scores
 from docs.screenshots import mlflow_ui
 from lab import tracking
 from lab.settings import PROGRAM
@@ -23,7 +25,6 @@ SMALL = ["data=folder", "resize=null", "crop=null", "network=lenet5", "batch_siz
 @pytest.fixture(scope="module")
 def filled(digits, empty_database, tmp_path_factory):
     """A folder with a store of one measurement and one comparison; what --json printed of each."""
-    import contextlib
     import io
     import shutil
 
@@ -117,6 +118,36 @@ def test_export(here, capsys, tmp_path):
     run_mode(capsys, "export", f"run={here[1]['run']}", f"to={tmp_path}")
     assert list(pd.read_csv(tmp_path / "comparison.csv")["arm"]) == ["shuffled", "curriculum"]
     assert (tmp_path / "figures/validation-accuracy.png").is_file()
+
+
+def test_scores_for_others_are_one_file_that_says_what_they_are(here, capsys, tmp_path):
+    assert "scores-public.parquet" in run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path}", "public=true").replace("\n", "")  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["scores-public.parquet"]
+    text = (Path(__file__).parents[2] / "docs/scores.md").read_text()
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "scores-public" in code]
+    given: dict = {}
+    with contextlib.chdir(tmp_path):
+        exec(compile(code, "docs/scores.md", "exec"), given)
+    table, about, shared = given["table"], given["about"], given["scores"]
+    assert table.column_names == ["id", "split", "label", *about["columns"]] and about["networks"] == ["lenet5"] * 2
+    assert len(about["images"]["train"]) == 64
+    assert about["columns"]["segments"] == {"kind": "statistic of images", "easy": None, "version": 1}
+    assert about["columns"]["aum"]["easy"] == "high" and about["columns"]["el2n"]["epochs"] == 1
+    assert -1 < about["columns"]["learning_time"]["reliability"] < 1 and about["columns"]["aum"]["interval"] is None
+    run_mode(capsys, "export", f"run={here[0]['run']}", f"to={tmp_path / 'all'}")
+    usual = pd.read_parquet(tmp_path / "all/scores.parquet")
+    assert (shared[["id", "split", "label"]] == usual[["id", "split", "label"]]).all(axis=None)
+    for name in ("segments", "learning_time", "first", "confidence"):
+        np.testing.assert_allclose(shared[name], usual[name], rtol=1e-6)
+    ids = list(usual.loc[usual["split"] == "train", "id"])
+    scores, high_is_easy = read_scores(tmp_path / "scores-public.parquet", ids, "aum")
+    assert len(scores) == len(ids) and np.isfinite(scores).all() and high_is_easy
+    for words, told in (
+        ([f"run={here[0]['run']}", "public=true", f"to={tmp_path}"], "scores-public.parquet is there"),
+        ([f"run={here[1]['run']}", "public=true"], "is no measurement"),
+        (["public=yes"], "expected true or false"),
+    ):
+        assert train_main(words) == 2 and told in capsys.readouterr().err
 
 
 def test_the_most_suspect_labels_are_listed(here, capsys, tmp_path):

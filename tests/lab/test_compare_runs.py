@@ -1,6 +1,8 @@
 """`--mode compare-runs` on experiments that others wrote, in a database, on a server, and in a file."""
 
+import gzip
 import json
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -93,10 +95,13 @@ def test_a_comparison_of_this_program_comes_out_the_same(place, digits, capsys):
         assert arms[arm]["mean"] == pytest.approx(table.loc[arm, "test_at_best"], abs=1e-9)
 
 
-def test_a_table_in_a_file(place, capsys):
+@pytest.mark.parametrize("file", ["results.csv", "results.parquet"])
+def test_a_table_in_a_file(place, capsys, file):
     listed = [(arm, seed, value) for arm, values in VALUES.items() for seed, value in enumerate(values)]
-    pd.DataFrame(listed, columns=["optimizer", "run", "accuracy"]).to_csv("results.csv", index=False)
-    words = ["--mode", "compare-runs", "file=results.csv", "arm=optimizer", "seed=run", "metric=accuracy", "--json"]
+    table = pd.DataFrame(listed, columns=["optimizer", "run", "accuracy"])
+    table.to_csv("results.csv", index=False)
+    table.to_parquet("results.parquet")
+    words = ["--mode", "compare-runs", f"file={file}", "arm=optimizer", "seed=run", "metric=accuracy", "--json"]
     assert train.main(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["arms"]["adam"]["difference"] == pytest.approx(compare(VALUES, "sgd")["adam"].difference)
@@ -114,11 +119,13 @@ def test_a_table_in_a_file(place, capsys):
         (["experiment=tuning", "higher=perhaps"], "higher=perhaps: expected true or false"),
         (["experiment=tuning", "baseline=rmsprop"], "there is no arm 'rmsprop'"),
         (["file=nothing.csv"], "nothing.csv"),
+        (["file=packed.csv.gz"], "packed.csv.gz"),
         (["experiment=tuning", "metrik=accuracy"], "there is no setting 'metrik'"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(place, capsys, words, line):
     tune(open_store())
+    Path("packed.csv.gz").write_bytes(gzip.compress(b"arm,seed,accuracy\na,1,0.5\n"))
     assert compared(*words) == 2
     error = capsys.readouterr().err
     assert line in error and error.count("\n") == 1

@@ -221,7 +221,7 @@ def test_resize_and_crop(pets):
     assert data.size(12) == 12
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 70))
 def test_resizing_equals_torchvisions(height, width, size):
     image = skimage.data.astronaut()[:height, :width]

@@ -89,7 +89,7 @@ def is_clear(plain: nn.Sequential, x: Tensor, margin: float) -> bool:
         return float(exact(x.double()).abs().min()) > margin
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(3, 7), st.integers(3, 7)), st.integers(1, 5),
     st.integers(0, 1000), st.sampled_from([(0.0, 1.0), (-3.0, 1.0), (0.0, 0.1), (1.0, 10.0)]),
@@ -110,7 +110,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return batch_first(convolve(batch_last(x), weight.numpy(), bias.numpy(), 0))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(1, 7), st.integers(1, 4), st.integers(1, 5), st.integers(5, 13), st.integers(5, 13),
     st.integers(0, 1000), st.sampled_from([(0.0, 1.0), (-3.0, 0.01), (100.0, 10.0)]),

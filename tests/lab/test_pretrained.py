@@ -141,13 +141,13 @@ def test_settings_that_do_not_go_together(words, message):
 
 def test_networks_of_timm(tmp_path):
     timm = pytest.importorskip("timm")
-    made = timm.create_model("test_resnet", num_classes=7)
+    made = timm.create_model("resnet10t", num_classes=7)
     torch.save(made.state_dict(), tmp_path / "timm.pth")
-    network = build_network("timm:test_resnet", 3, 5, 64, weights=str(tmp_path / "timm.pth"), train="head")
+    network = build_network("timm:resnet10t", 3, 5, 64, weights=str(tmp_path / "timm.pth"), train="head")
     assert network.mean.flatten().tolist() == pytest.approx(made.pretrained_cfg["mean"])
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
     assert torch.equal(network.body.conv1[0].weight, made.conv1[0].weight)
-    drawn = build_network("timm:test_resnet", 1, 5, 64)
+    drawn = build_network("timm:resnet10t", 1, 5, 64)
     F.cross_entropy(drawn(torch.rand(4, 1, 64, 64)), torch.arange(4)).backward()
     assert "did you mean resnet18" in told("timm:resnt18", 3, 5, 64)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -265,7 +265,6 @@ def test_a_key_that_is_none(word):
 LINES = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 
 
-@settings(deadline=None)
 @given(st.text(LINES, max_size=30))
 def test_any_word_composes_or_is_told_in_one_line(word):
     try:
@@ -274,7 +273,6 @@ def test_any_word_composes_or_is_told_in_one_line(word):
         assert "\n" not in str(error)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(MeasureSettings.__dataclass_fields__)), st.text(LINES, max_size=20))
 @example("statistics", "0:")  # a mapping where a list belongs
 def test_any_value_composes_or_is_told_in_one_line(key, value):

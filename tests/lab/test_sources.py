@@ -1,7 +1,9 @@
 """Images in the shapes that people have them in: tables, arrays, sets of torchvision and Hugging Face, folders without splits."""
 
 import csv
+import re
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +160,24 @@ def test_a_table_of_files(tmp_path):
     np.testing.assert_array_equal(data.test.original(1), pictures(6)[5])
     unsplit = loaded("csv", write_table(tmp_path / "b" / "labels.csv", [["path", "label"], *(row[:2] for row in rows)]))
     assert len(unsplit.test) == 2 and "without a test set" in unsplit.notes[0]
+
+
+def test_shards_of_webdataset_become_such_a_table(tmp_path, monkeypatch):
+    """As docs/recipes.md says."""
+    text = (Path(__file__).parents[2] / "docs/recipes.md").read_text()
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "tarfile" in code]
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "made", pictures(6))
+    for n, shard in enumerate(("train-000.tar", "train-001.tar", "test-000.tar")):
+        with tarfile.open(shard, "w") as packed:
+            for i in (2 * n, 2 * n + 1):
+                (tmp_path / "made" / f"{i}.cls").write_text(str(i % 2))
+                packed.add(f"made/{i}.png", f"{i}.png")
+                packed.add(f"made/{i}.cls", f"{i}.cls")
+    exec(compile(code, "docs/recipes.md", "exec"), {})
+    data = loaded("csv", tmp_path / "labels.csv")
+    assert data.train.labels.tolist() == [0, 1, 0, 1] and data.classes == ["0", "1"] and len(data.test) == 2
+    np.testing.assert_array_equal(data.test.original(1), pictures(6)[5])
 
 
 @pytest.mark.parametrize(

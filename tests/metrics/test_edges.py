@@ -217,7 +217,7 @@ def test_a_sample_that_counts_twice_is_two_samples():
     np.testing.assert_allclose(predict(*once, samples), predict(*each, samples), atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 40), st.integers(0, 1000))
 def test_trees_of_few_or_equal_samples(number, seed):
     random = np.random.default_rng(seed)
@@ -362,7 +362,7 @@ def test_the_outline_of_a_square_is_the_strongest_boundary():
     assert strength[outline].mean() > 1.4 * strength[~outline].mean()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arbitrary_images(largest=40))
 def test_any_image_has_a_finite_map_and_sum(image):
     strength = boundary_map(image, draws=1)

@@ -27,7 +27,7 @@ def test_real_images(photographs, digits):
         assert entropy(image) == pytest.approx(expected.mean(), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arbitrary_images())
 def test_arbitrary_images(image):
     expected = windows_by_hand(image)

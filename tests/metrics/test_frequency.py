@@ -34,7 +34,7 @@ def test_real_images(photographs, digits):
         assert frequency(image) == 100 * (counted_by_hand(image) - 1) / (image.shape[0] * image.shape[1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arbitrary_images(largest=14))
 def test_arbitrary_images(image):
     np.testing.assert_allclose(dct(image), transformed_by_hand(image), rtol=0, atol=1e-9)

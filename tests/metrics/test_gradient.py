@@ -24,7 +24,7 @@ def test_real_images(photographs, digits):
         assert gradient(image) == pytest.approx(gradient_by_hand(image), rel=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arbitrary_images(largest=12))
 def test_arbitrary_images(image):
     assert gradient(image) == pytest.approx(gradient_by_hand(image), rel=1e-9, abs=1e-9)

@@ -178,7 +178,7 @@ def test_a_text_is_no_image(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:PIL")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     kind=st.sampled_from(["png", "jpg", "gif", "tif", "bmp"]),
     damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20),

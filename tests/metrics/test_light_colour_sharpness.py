@@ -10,7 +10,7 @@ from scipy.ndimage import convolve
 from metrics import brightness, colourfulness, contrast, height, luminance, sharpness, width
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arbitrary_images(largest=12))
 def test_against_the_formulas(image):
     grey = luminance(image)

@@ -68,7 +68,7 @@ def test_real_images(photographs, digits):
     assert len(counts) > 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arbitrary_images(largest=16))
 def test_arbitrary_images(image):
     assert same_partition(segment_map(image), segmented_by_hand(image))

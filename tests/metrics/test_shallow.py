@@ -79,12 +79,14 @@ def test_principal_vectors_hold_as_much_as_those_of_the_full_decomposition():
 
 @pytest.fixture(scope="module")
 def pieces(photographs):
-    """300 pieces of real photographs, uint8 (300, 32, 32, 3)."""
+    """300 pieces of real photographs, uint8 (300, 32, 32, 3), not to be written, as of a file that is mapped for reading."""
     draw = np.random.default_rng(0)
     coloured = [image for image in photographs if image.ndim == 3 and min(image.shape[:2]) > 32]
     chosen = [coloured[i] for i in draw.integers(len(coloured), size=300)]
     corners = [(draw.integers(len(image) - 31), draw.integers(image.shape[1] - 31)) for image in chosen]
-    return np.stack([image[y : y + 32, x : x + 32] for image, (y, x) in zip(chosen, corners, strict=True)])
+    found = np.stack([image[y : y + 32, x : x + 32] for image, (y, x) in zip(chosen, corners, strict=True)])
+    found.setflags(write=False)
+    return found
 
 
 def test_patches_are_normalised(pieces):

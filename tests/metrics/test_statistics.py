@@ -55,7 +55,7 @@ def test_any_memory_layout_and_nothing_is_written(photographs, made):
         np.testing.assert_array_equal(made(same), expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 400)),
     values=st.sampled_from([(0,), (255,), (0, 255), (254, 255), (0, 1)]),
