@@ -40,7 +40,12 @@ def train(loader, watch, epochs=3):
 
 
 @pytest.mark.parametrize(
-    "loading", [{"shuffle": True}, {"num_workers": 2}, {"num_workers": 2, "multiprocessing_context": "spawn"}]
+    "loading",
+    [
+        {"shuffle": True},
+        {"num_workers": 2},
+        {"num_workers": 1, "multiprocessing_context": "spawn", "persistent_workers": True},
+    ],
 )
 def test_three_lines_record_a_loop(tmp_path, loading):
     loader, watch = agreement.watch(DataLoader(DATA, batch_size=7, **loading), tmp_path)
