@@ -66,9 +66,9 @@ def print_measurement(console: Any, findings: Findings, about: About, found_wron
 
 
 def broken(name: str) -> str:
-    """A name in lines that fit their column, broken behind underscores."""
+    """A name in lines that fit their column, broken behind underscores and spaces."""
     lines = [""]
-    for part in re.split(r"(?<=_)", name):
+    for part in re.split(r"(?<=[_ ])", name):
         if lines[-1] and len(lines[-1] + part) > NAME:
             lines.append("")
         lines[-1] += part

@@ -64,7 +64,7 @@ def test_a_measurement_and_a_comparison_by_it_have_the_same_tail_and_tell_of_cla
     compared = compare(compose(words, "curriculum"), console)
     printed = " ".join(console.export_text().split())
     assert f"measurement {measured}" in printed and "The classes are unequal." in printed
-    client = mlflow.MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     classes = pd.read_csv(client.download_artifacts(measured, "classes.csv"))
     train = classes[(classes["split"] == "train") & (classes["epoch"] == 1)]
     assert len(train) == 10 and train["examples"].max() == 50 * train["examples"].min()
