@@ -8,7 +8,7 @@ python train.py --mode scores                        which scores there are to o
 python train.py --mode report record=DIR             the same page and tables for the record of a loop of your own
 python train.py --mode list                          what has been measured and compared
 python train.py --mode show run=ID                   one of them in full, the newest without run=
-python train.py --mode export run=ID to=DIR          its tables and report page as files
+python train.py --mode export run=ID to=DIR          its tables and report page as files; suspects=200: the labels to doubt first
 python train.py --mode compare-runs experiment=NAME arm=params.lr metric=accuracy   arms of your own runs, paired by seed
 python train.py --mode ui                            all of them in MLflow's UI (port=5000)
 torchrun --nproc-per-node=4 train.py --mode measure  each network on four GPUs, or processes, at once

@@ -243,7 +243,9 @@ def budget_of(settings: CompareSettings, examples: int, cost: int) -> Budget:
     """Raises UserError where the examples fill no batch. cost: of the scores, in passes."""
     kept = round(settings.keep * examples) if settings.drop else examples
     if kept < settings.batch_size:
-        raise UserError(f"batch_size={settings.batch_size} is larger than the {kept} examples to train on")
+        raise UserError(
+            f"batch_size={settings.batch_size} is larger than the {kept} examples to train on: give batch_size={max(2, kept // 4)} or so"
+        )
     batches = -(-examples // settings.batch_size)
     steps = max(1, round(settings.budget * settings.epochs * batches))
     most = steps if settings.longer is None else settings.longer * batches

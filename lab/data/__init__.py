@@ -82,7 +82,8 @@ def load(settings: Settings) -> Data:
         raise UserError(f"data={settings.data}: all training examples are of one class: there is nothing to learn")
     if len(data.train) < settings.batch_size:
         raise UserError(
-            f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples"
+            f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples: "
+            f"give batch_size={max(2, len(data.train) // 4)} or so"
         )
     return replace(data, notes=(*data.notes, *traps(data.train, data.test)))
 

@@ -16,7 +16,8 @@ def with_corrections(data: Data, table: str | None, root: Path) -> Data:
     """The data with the labels of a table, such as the report page saves; a note counts what changed.
 
     table: CSV with the column `label`, a class, or empty where the image is to be left out; and which image it is of: the
-    column `id`, as in scores.parquet, of the train set or of what a column `split` says, or `path`, from `root` on or absolute.
+    column `id`, as in scores.parquet, of what a column `split` says, else of the train set, or of the test set where only that
+    has it; or `path`, from `root` on or absolute.
     Raises UserError in one line for what is not there, and where a class has no train images left.
     """
     if table is None:
@@ -35,11 +36,12 @@ def with_corrections(data: Data, table: str | None, root: Path) -> Data:
     lines: dict[tuple[str, int], int] = {}
     for line, row in enumerate(given.to_dict("records"), start=2):
         part, label = row.get("split") or "train", row["label"]
+        if key == "id" and "split" not in row and (part, row["id"]) not in places:
+            part = "test"  # where only this has such an image
         name = (part, row["id"]) if key == "id" else ("", absolute(root, row["path"]))
         if name not in places:
-            raise UserError(
-                f"{said}, line {line}: there is no {part * (key == 'id')} image {row[key]!r}".replace("  ", " ")
-            )
+            where = f"{row['split'] or 'train'} image" if key == "id" and "split" in row else "image"
+            raise UserError(f"{said}, line {line}: there is no {where} {row[key]!r}")
         place = part, i = places[name]
         if lines.setdefault(place, line) != line:
             raise UserError(f"{said}: lines {lines[place]} and {line} are of the same image")
@@ -60,7 +62,8 @@ def with_corrections(data: Data, table: str | None, root: Path) -> Data:
         f"{n:,} {what}{'s' * (n != 1)} {done}"
         for n, what, done in ((changed, "label", "changed"), (left, "image", "left out"))
     ]
-    note = f"{said}: {', '.join(words)}, {len(given) - changed - left:,} as before"
+    same = len(given) - changed - left
+    note = f"{said}: {', '.join(words)}" + (f", {same:,} of the table as before" if same else "")
     return replace(data, train=made["train"], test=made["test"], notes=(*data.notes, note))
 
 

@@ -166,5 +166,5 @@ def halves(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
         members = np.flatnonzero(labels == label)
         number = min(max(1, round(TEST_SHARE * len(members))), len(members) - 1)
         test[draw.permutation(members)[:number]] = True
-    note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%} of each class by a fixed draw, are it"
+    note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%} of each class by a fixed draw, are held out as one"
     return np.flatnonzero(~test), np.flatnonzero(test), note

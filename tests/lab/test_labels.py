@@ -17,7 +17,7 @@ CORRECTED = {
     "the split named": "label,id,split\ndog,cat/1.png,train\n,dog/0.png,\ncat,cat/0.png,train\n",
 }
 REFUSED = {
-    "id,label\ncat/9.png,dog\n": "line 2: there is no train image 'cat/9.png'",
+    "id,label\ncat/9.png,dog\n": "line 2: there is no image 'cat/9.png'",
     "path,label\ncat/1.png,dog\n": "line 2: there is no image 'cat/1.png'",
     "id,label\ncat/1.png,dgo\n": "there is no class 'dgo'; did you mean dog?",
     "id,label\ncat/1.png,dog\ncat/1.png,\n": "lines 2 and 3 are of the same image",
@@ -54,7 +54,13 @@ def test_labels_of_a_table_take_the_place_of_the_folders(pets, table):
     assert data.train.labels.tolist() == [0, 1, 0, 0, 1, 1, 1] and data.test.labels.tolist() == [0, 1]
     assert [path.name for path in data.train.originals][4:] == ["1.png", "2.png", "3.png"]
     assert np.array_equal(data.train.images[4][..., 0], np.asarray(Image.open(pets / "train/dog/1.png")))
-    assert f"labels={pets / 'fixed.csv'}: 1 label changed, 1 image left out, 1 as before" in data.notes
+    assert f"labels={pets / 'fixed.csv'}: 1 label changed, 1 image left out, 1 of the table as before" in data.notes
+
+
+def test_an_id_that_only_the_test_set_has_is_found_there(pets):
+    (pets / "test/cat/0.png").rename(pets / "test/cat/tabby.png")
+    data = corrected(pets, "id,label\ncat/tabby.png,dog\ncat/0.png,dog\n")
+    assert data.test.labels.tolist() == [1, 1] and data.train.labels.tolist() == [1, 0, 0, 0, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("table", REFUSED)

@@ -75,7 +75,7 @@ def test_a_folder_of_classes_is_split_and_says_so(tmp_path):
         f"{name}/{i}.png" for name, count in (("cat", 20), ("dog", 10)) for i in range(count)
     }
     assert data.notes == (
-        "the data come without a test set: 6 of 30 examples, 20% of each class by a fixed draw, are it",
+        "the data come without a test set: 6 of 30 examples, 20% of each class by a fixed draw, are held out as one",
     )
 
 

@@ -71,6 +71,7 @@ def save(chart: Any, folder: Path, name: str, title: str, note: str = "") -> Non
     spec |= {"config": config, "background": "white", "title": {"text": title, **subtitle}}
     text = re.sub(r"var\(--([\w-]+)\)", lambda match: palette()[match[1]], json.dumps(drawable(spec)))
     folder.mkdir(parents=True, exist_ok=True)
+    name = name.replace(":", "-")  # of shallow:fast; Windows takes no colon
     svg = vl_convert.vegalite_to_svg(text)
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
