@@ -472,7 +472,10 @@ def test_labels_are_judged_and_saved(watched, measurement, splits, tmp_path):
     assert read["label"].tolist() == [names[0], "", CLASSES[1]]
     fixed = with_corrections(Data(splits["train"], splits["test"], CLASSES), str(table), tmp_path)
     moved = names[3] != CLASSES[1]
-    assert f"{moved:d} label{'' if moved else 's'} changed, 1 image left out, {2 - moved} as before" in fixed.notes[0]
+    assert (
+        f"{moved:d} label{'' if moved else 's'} changed, 1 image left out, {2 - moved} of the table as before"
+        in fixed.notes[0]
+    )
     page.locator("#overview-rows button").first.click()  # what is no suspect is not judged
     expect(page.locator("#judge")).to_be_hidden()
 
