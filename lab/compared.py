@@ -15,7 +15,7 @@ from curricula.dynamic.sampler import DynamicSampler
 from curricula.sampler import PacedSampler
 from lab.batches import Batches, losses_of
 from lab.passes import Seen
-from lab.training import EVALUATION_BATCH, Recipe, evaluate, look_at, rates_of
+from lab.training import EVALUATION_BATCH, Recipe, evaluate, logits_of, look_at, rates_of
 
 PARTS = 10  # of the order, for the picture of what was drawn
 
@@ -150,9 +150,7 @@ class Compared:
 def losses_now(network: nn.Module, batches: Batches, index: Tensor, bf16: bool) -> Tensor:
     """Losses (B,) of examples as they are, not augmented; in training mode, as the released code of RHO-LOSS has it."""
     images, targets = batches.get(index)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        logits = network(images)
-    return losses_of(logits.float(), targets)
+    return losses_of(logits_of(network, images, bf16), targets)
 
 
 def assess(network: nn.Module, batches: Batches, bf16: bool) -> tuple[float, np.ndarray]:

@@ -19,6 +19,7 @@ from lab.data.folder import SUFFIXES
 from lab.errors import UserError
 from lab.measure import points_of
 from lab.progress import Progress
+from lab.records import are_named_as
 from lab.report import write_record
 from lab.report.about import About
 from lab.report.summary import as_text
@@ -116,8 +117,7 @@ def splits_of_data(given: Mapping[str, str], splits: Mapping[str, tuple[list[str
     data = load(compose([f"{key}={given[key]}" for key in OF_DATA_SET if key in given]))
     found = {"train": data.train, "test": data.test}
     for name, (ids, labels) in splits.items():
-        counted = [str(i) for i in range(len(ids))]
-        if ids not in (found[name].ids, counted) or not np.array_equal(found[name].labels, labels):
+        if not are_named_as(ids, found[name]) or not np.array_equal(found[name].labels, labels):
             raise UserError(f"data={given['data']}: its {name} examples are not those of the record")
     return {name: found[name] for name in splits}
 

@@ -86,10 +86,7 @@ def matching_record(
 
 
 def record_in(folder: Path, train: Split, data: str) -> LearningRecord:
-    """The record in a folder. Raises UserError where it is of other examples.
-
-    A loop that gave no ids counted the examples: they are those of the data set where all labels are.
-    """
+    """The record in a folder. Raises UserError where it is of other examples."""
     record = LearningRecord(folder)
     try:
         ids, labels = record.ids("train"), record.labels("train")
@@ -97,8 +94,13 @@ def record_in(folder: Path, train: Split, data: str) -> LearningRecord:
             raise UserError(f"record={folder}: no epoch of it is finished yet")
     except (OSError, ValueError) as error:
         raise UserError(f"record={error}") from error
-    counted = ids == [str(i) for i in range(len(ids))]
-    if not ((ids == train.ids or counted) and np.array_equal(labels, train.labels)):
-        what = "labels" if ids == train.ids or (counted and len(ids) == len(train)) else "examples"
+    named = are_named_as(ids, train)
+    if not named or not np.array_equal(labels, train.labels):
+        what = "labels" if named else "examples"
         raise UserError(f"record={folder}: it is of other {what} than the {len(train)} train examples of data={data}")
     return record
+
+
+def are_named_as(ids: list[str], split: Split) -> bool:
+    """Whether a record's ids are those of a split, or count its examples, as those of a loop do that gave none."""
+    return ids in (split.ids, [str(i) for i in range(len(split))])

@@ -291,9 +291,7 @@ def training_step(
 
     Returns logits (B, classes) and losses (B,), of the labels as they are, from before it.
     """
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        logits = network(images)
-    logits = logits.float()
+    logits = logits_of(network, images, bf16)
     losses = losses_of(logits, targets)
     optimizer.zero_grad()
     descended = smoothed(losses, logits, label_smoothing)
@@ -304,13 +302,18 @@ def training_step(
     return logits.detach(), losses.detach()
 
 
+def logits_of(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
+    """Logits (B, classes) of images (B, C, side, side), in float32 whatever the network computes in."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        logits = network(images)
+    return logits.float()
+
+
 def look_at(batches: Batches, network: nn.Module, bf16: bool, graphs: bool = False) -> Pass:
     """A pass of `evaluate` over a split."""
 
     def run(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = network(images)
-        logits = logits.float()
+        logits = logits_of(network, images, bf16)
         return logits, losses_of(logits, targets)
 
     return Pass(batches, run, graphs)
