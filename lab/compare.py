@@ -59,7 +59,7 @@ from lab.report import write_comparison
 from lab.report.about import About
 from lab.report.ends import ends_of
 from lab.report.summary import as_text
-from lab.settings import CompareSettings, known_as, nearest, plain
+from lab.settings import CompareSettings, nearest, plain
 from lab.statistics import statistics_of
 from lab.teacher import register
 from lab.trainings import runs_for, share, terms_of, train_arms, used_again
@@ -130,7 +130,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
         reused = [take_training(*each) for each in zip(kept, folders, strict=True)]
         notes += used_again(reused)
         lines = [folder / "evaluations.jsonl" for folder in folders]
-        known = known_as(settings.data, settings.root)
+        known = settings.known
         with (
             tracking.Tracked(client, work, f"curriculum-{known}", runs_for(settings, arms, terms, reused), lines) as tracked,
             Progress(console, len(arms), evaluations) as progress,

@@ -22,7 +22,7 @@ from lab.report import write_measurement
 from lab.report.about import About
 from lab.report.summary import as_text
 from lab.report.words import headline
-from lab.settings import MeasureSettings, known_as, plain
+from lab.settings import MeasureSettings, plain
 from lab.statistics import annotated, check_names, kinds_of, statistics_of, varying
 from lab.training import Measured, Recipe, train
 from lab.views import describe
@@ -65,14 +65,14 @@ def measure(
     terms = [*KINDS, f"{threads} threads", f"{ranks_of_torchrun()} processes", code]
     with unfinished("measure", trained, data, terms) as work:
         lines = [work / "record" / f"network-{k + 1}" / "epochs.jsonl" for k in range(len(names))]
-        experiment = f"measure-{known_as(settings.data, settings.root)}"
+        experiment = f"measure-{settings.known}"
         with (
             tracking.Tracked(client, work, experiment, runs_for(settings, tags), lines, sweep) as tracked,
             Progress(console, len(names), settings.epochs) as progress,
         ):
             for note in tracked.notes:
                 console.print(printable(note), highlight=False, markup=False)
-            tracking.log_data(client, tracked.parent, known_as(settings.data, settings.root), settings.root, data)
+            tracking.log_data(client, tracked.parent, settings.known, settings.root, data)
             splits = {"train": data.train, "test": data.test}
             cache, resize = settings.cache, settings.statistics_resize
             statistics = {
@@ -96,7 +96,7 @@ def measure(
             of_examples = [name for name in settings.statistics if name in EXAMPLE_STATISTICS]
             findings = agreement.analyse(record, statistics, kinds, of_images, of_examples)
             progress.say("writing report, figures and tables")
-            title = settings.name or f"{', '.join(dict.fromkeys(names))} on {known_as(settings.data, settings.root)}"
+            title = settings.name or f"{', '.join(dict.fromkeys(names))} on {settings.known}"
             about = About(title, plain(settings), tracked.parent, tracked.begun, data.notes, data.left_out)
             show = write_measurement(work / "findings", findings, record, splits, settings.seed, about, wrong)
             progress.say("sending what was found to MLflow")
@@ -125,7 +125,7 @@ def runs_for(settings: MeasureSettings, tags: Mapping[str, str]) -> list[trackin
     mixed = "+".join(dict.fromkeys(names))
     shared = {
         "phase": "measure",
-        "data": known_as(settings.data, settings.root),
+        "data": settings.known,
         "network": mixed,
         "seed": str(settings.seed),
     }

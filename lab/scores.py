@@ -24,7 +24,7 @@ from lab.records import matching_record
 from lab.report import write_scores
 from lab.report.about import About
 from lab.report.summary import as_text
-from lab.settings import ScoreSettings, known_as, plain, with_effect
+from lab.settings import ScoreSettings, plain, with_effect
 from lab.statistics import check_names, statistics_of
 from lab.views import describe
 from lab.work import discard, work_folder
@@ -40,7 +40,7 @@ def scores(settings: ScoreSettings, console: Any) -> str:
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     for note in data.notes:
         console.print(printable(note), highlight=False, markup=False)
-    client, known = tracking.open_store(), known_as(settings.data, settings.root)
+    client, known = tracking.open_store(), settings.known
     record, run, gone = matching_record(settings.measurement, data.train, known, client)
     for note in gone:
         console.print(printable(note), highlight=False, markup=False)
@@ -76,7 +76,7 @@ def scores(settings: ScoreSettings, console: Any) -> str:
 
 
 def run_of(settings: ScoreSettings) -> tracking.Run:
-    known = known_as(settings.data, settings.root)
+    known = settings.known
     name = settings.name or f"scores of {known}"
     return name, plain(settings), {"phase": "scores", "data": known, "seed": str(settings.seed)}
 
@@ -100,10 +100,7 @@ def before_training(settings: ScoreSettings, data: Data, client: Any, progress: 
             steady = spearman(values, again[name].to_numpy()) if name in drawn else np.nan
             yield Candidate(name, "examples", values, False, seconds[name], 0, steady)
         else:
-            high = (
-                name in STATISTICS
-                and measured_direction(name, known_as(settings.data, settings.root), data.digest, len(train), client)[0]
-            )
+            high = name in STATISTICS and measured_direction(name, settings.known, data.digest, len(train), client)[0]
             yield Candidate(name, "images", values, high, seconds[name], 0)
 
 

@@ -219,6 +219,11 @@ class Settings:
     imports: list[str] = setting([], "modules of your own that add data sets, networks or statistics; --import my.py")
     name: str | None = setting(None, "name of the run in MLflow; null makes one from the settings", effect=False)
 
+    @property
+    def known(self) -> str:
+        """What the data set is called, see `known_as`."""
+        return known_as(self.data, self.root)
+
 
 @dataclass(frozen=True)
 class MeasureSettings(Settings):

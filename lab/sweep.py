@@ -13,7 +13,7 @@ from lab.report import write_sweep
 from lab.report.about import About
 from lab.report.summary import as_text
 from lab.report.words import sweep_headline
-from lab.settings import known_as, plain, with_effect
+from lab.settings import plain, with_effect
 from lab.views import describe
 from lab.work import discard, work_folder
 
@@ -29,10 +29,10 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
     run = (
         first.name or " / ".join(configs),
         {"values": list(configs)},
-        {"phase": "sweep", "data": known_as(first.data, first.root)},
+        {"phase": "sweep", "data": first.known},
     )
     with work_folder("sweep", first.data, settings) as work:
-        with tracking.Tracked(client, work, f"measure-{known_as(first.data, first.root)}", [run]) as tracked:
+        with tracking.Tracked(client, work, f"measure-{first.known}", [run]) as tracked:
             for number, (name, config) in enumerate(configs.items()):
                 measured = work / f"measurement-{number + 1}"
                 if (
@@ -45,7 +45,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
                     measure(config, console, tracked.parent, {"sweep_value": name}, measured)
                 records[name] = LearningRecord(measured / "record")
             curves, orders = agreement.compare_orders(records)
-            title = f"{first.name or known_as(first.data, first.root)}, train set"
+            title = f"{first.name or first.known}, train set"
             about = About(title, plain(first), tracked.parent, tracked.begun)
             show = write_sweep(work / "findings", curves, orders, about)
             tracked.publish()

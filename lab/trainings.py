@@ -18,7 +18,7 @@ from lab.compared import Compared
 from lab.processes import side_by_side, train_all
 from lab.progress import Progress
 from lab.report.plots import arm_colours
-from lab.settings import CompareSettings, known_as, plain
+from lab.settings import CompareSettings, plain
 from lab.training import Recipe, train
 from lab.work import TERMS, digests_of
 
@@ -68,7 +68,7 @@ def runs_for(
 ) -> list[tracking.Run]:
     """The run of a comparison, and one for each training. reused: the run that its result is taken from, if there is one."""
     shared = {key: str(getattr(settings, key)) for key in ("metric", "pacing", "network")}
-    shared["data"] = known_as(settings.data, settings.root)
+    shared["data"] = settings.known
     name = settings.name or f"{settings.metric}, {settings.network}, {settings.seeds} seeds"
     colours, children = arm_colours(arm.name for arm in arms), list[tracking.Run]()
     for arm, key, other in zip(arms, terms, reused, strict=True):
