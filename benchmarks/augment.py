@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from lab.batches import Batches
+from lab.compose import compose
 from lab.data import Images
 from lab.networks import build_network
-from lab.settings import compose
 from lab.training import Recipe, make_optimizer, settle, training_step
 
 BATCH, EXAMPLES = 128, 2000

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from agreement.record import LearningRecord
+from lab.compose import compose
 from lab.data import load
-from lab.settings import compose
 from lab.statistics import kinds_of
 
 

@@ -27,8 +27,8 @@ from agreement.record import LearningRecord
 from agreement.suspicion import suspects
 from curricula.choice import area
 from curricula.scores import SCORES
+from lab.compose import compose
 from lab.data import Split, load
-from lab.settings import compose
 from metrics import EXAMPLE_STATISTICS
 from metrics.shallow.examples import Examples, classes_of, squares_of
 from metrics.shallow.leave_one_out import leave_one_out

@@ -34,11 +34,12 @@ from precision import gigaflops
 from torch import Tensor, nn
 
 from agreement.recorder import begin_record
+from lab.compose import compose
 from lab.data import Data, Split, load
+from lab.measured import Measured
 from lab.networks import build_network
 from lab.processes import run_tasks, run_through, side_by_side
-from lab.settings import compose
-from lab.training import Measured, Recipe, settle, train
+from lab.training import Recipe, settle, train
 
 IMAGES = {"lenet5": 10_000, "densenet121": 768}  # to train on; a fifth as many to test
 BATCH = 128

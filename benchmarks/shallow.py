@@ -28,8 +28,8 @@ from scipy.stats import rankdata
 import metrics
 from agreement import explained_variance, mean_correctness, spearman
 from agreement.record import LearningRecord
+from lab.compose import compose
 from lab.data import load
-from lab.settings import compose
 from metrics.shallow.examples import Examples, classes_of, squares_of
 from metrics.shallow.leave_one_out import leave_one_out, margins
 from metrics.shallow.views import VIEWS

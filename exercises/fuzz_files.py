@@ -23,7 +23,7 @@ from lab.errors import UserError
 sys.path.insert(0, str(Path(__file__).parents[1]))
 READERS = ["agreement.record", "conf", "curricula.scores", "metrics.table", "lab.data.cifar10", "lab.data.voc"]
 with atheris.instrument_imports(include=[*READERS, "omegaconf"]):
-    import lab.settings as conf
+    import lab.compose as conf
     from agreement.record import LearningRecord
     from agreement.recorder import RecordWriter, begin_record
     from curricula.scores import read_scores

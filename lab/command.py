@@ -27,11 +27,12 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lab.compose import as_yaml, compose, compose_sweep
 from lab.errors import UserError, printable
 from lab.help import BROWSING
 from lab.own import import_own
 from lab.processes import ranks_of_torchrun
-from lab.settings import MODES, as_yaml, compose, compose_sweep
+from lab.settings import MODES
 
 IMPORTING = "importing PyTorch"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lab.settings import ENTRIES, MODES, PRESETS, type_of
+from lab.compose import PRESETS
+from lab.settings import ENTRIES, MODES, type_of
 
 WIDTH = 140  # of the table, at least, where there is no terminal
 RUNS = ("experiment", "file", "arm", "seed", "metric", "baseline", "at", "higher", "filter", "log")

@@ -15,6 +15,7 @@ from lab.arms import with_label_noise
 from lab.data import Data, load
 from lab.data.labels import with_random_labels, wrong_labels
 from lab.errors import printable
+from lab.measured import Measured
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
 from lab.progress import Progress
@@ -24,7 +25,7 @@ from lab.report.summary import as_text
 from lab.report.words import headline
 from lab.settings import MeasureSettings, plain
 from lab.statistics import annotated, check_names, kinds_of, statistics_of, varying
-from lab.training import Measured, Recipe, train
+from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
 from metrics import EXAMPLE_STATISTICS, STATISTICS

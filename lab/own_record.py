@@ -14,6 +14,7 @@ import pandas as pd
 import agreement
 from agreement.record import LearningRecord
 from lab import tracking
+from lab.compose import compose
 from lab.data import Split, load
 from lab.data.folder import SUFFIXES
 from lab.errors import UserError
@@ -24,7 +25,7 @@ from lab.report import write_record
 from lab.report.about import About
 from lab.report.summary import as_text
 from lab.report.words import headline
-from lab.settings import PROGRAM, compose, nearest
+from lab.settings import PROGRAM, nearest
 from lab.statistics import annotated, kinds_of
 from lab.views import describe
 from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table

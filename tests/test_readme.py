@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import train
+from lab.compose import PRESETS
 from lab.help import BROWSING
-from lab.settings import ENTRIES, PRESETS
+from lab.settings import ENTRIES
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import train
+from lab.compose import compose
 from lab.errors import UserError
-from lab.settings import ENTRIES, compose, plain
+from lab.settings import ENTRIES, plain
 
 ROOT = Path(__file__).parents[1]
 

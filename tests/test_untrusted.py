@@ -20,9 +20,9 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, voc
 
 import train
+from lab.compose import compose
 from lab.data import load
 from lab.errors import UserError
-from lab.settings import compose
 from metrics import read_image
 
 ROOT = Path(__file__).parents[1]
@@ -199,7 +199,7 @@ def test_no_pickle_is_loaded():
                     found.append((path.relative_to(ROOT).as_posix(), ast.unparse(node)))
     assert set(found) == {
         ("lab/cluster.py", "pickle.loads(pickled)"),  # from the scheduler that the user named: docs/untrusted.md
-        ("lab/settings.py", "OmegaConf.load(path)"),
+        ("lab/compose.py", "OmegaConf.load(path)"),
     }
 
 
@@ -215,7 +215,7 @@ def test_no_pickle_is_loaded():
 )
 def test_yaml_makes_no_objects_and_does_not_grow(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    monkeypatch.setattr("lab.compose.PRESETS", tmp_path)
     (tmp_path / "own.yaml").write_text(text)
     began = time.monotonic()
     with pytest.raises(UserError, match=r"own\.yaml"):

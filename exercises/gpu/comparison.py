@@ -32,8 +32,8 @@ STRONG = {"schedule": "cosine", "min_lr": 0.0, "warmup": 3.0, "label_smoothing":
 
 
 def pack(root: Path, folder: Path) -> None:
+    from lab.compose import compose
     from lab.data import load
-    from lab.settings import compose
 
     data = load(compose(["data=cifar10", f"root={root}"]))
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from agreement.record import read_epochs
 from agreement.recorder import begin_record
+from lab.measured import Measured
 from lab.networks import build_network
 from lab.pixels import Images
 from lab.processes import in_turn, run_through
-from lab.training import Measured, Recipe, settle, train
+from lab.training import Recipe, settle, train
 
 SIDE, CLASSES, TEST = 32, 10, 1000
 

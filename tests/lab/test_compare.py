@@ -29,11 +29,12 @@ from curricula import DYNAMIC, PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
 from lab import tracking
 from lab.arms import never_drawn, pacing_curve, parts_of, with_label_noise
+from lab.compose import compose
 from lab.data import load
 from lab.networks import NETWORKS
 from lab.networks.lenet5 import lenet5
 from lab.records import record_of
-from lab.settings import PROGRAM, compose
+from lab.settings import PROGRAM
 from metrics import read_image
 
 ROOT = Path(__file__).parents[2]

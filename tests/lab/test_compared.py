@@ -14,10 +14,10 @@ from curricula.dynamic.arm import step_cost
 from lab import training
 from lab.batches import losses_of
 from lab.compared import PARTS, Compared
+from lab.compose import compose
 from lab.data import Images
 from lab.errors import Diverged, UserError
 from lab.processes import run_through
-from lab.settings import compose
 from lab.training import Recipe, rates_of, seed_of, train
 
 STEPS = 12

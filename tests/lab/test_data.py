@@ -24,11 +24,11 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
+from lab.compose import compose
 from lab.data import DATASETS, Data, Images, Split, load
 from lab.data.cifar10 import read_reference
 from lab.data.images import as_network_input, glance
 from lab.errors import UserError
-from lab.settings import compose
 from metrics import read_image
 
 

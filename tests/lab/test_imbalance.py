@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lab.compare import compare
+from lab.compose import compose
 from lab.data import Data, Images, Split
 from lab.data.imbalance import long_tailed, tail_of
 from lab.errors import UserError
 from lab.measure import measure
-from lab.settings import compose
 
 FEW = ["imbalance=50", "epochs=1", "batch_size=64", "device=cpu", "network=lenet5"]
 

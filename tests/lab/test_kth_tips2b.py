@@ -6,9 +6,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from lab.compose import compose
 from lab.data import load
 from lab.errors import UserError
-from lab.settings import compose
 
 
 @pytest.fixture(params=["png", "jpg"])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lab.compose import compose
 from lab.data import Data, Images, Split, load
 from lab.data.labels import with_random_labels, wrong_labels
 from lab.errors import UserError
-from lab.settings import compose
 
 CORRECTED = {
     "by id, of the train set": "id,label\ncat/1.png,dog\ndog/0.png,\ncat/0.png,cat\n",

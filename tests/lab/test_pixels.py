@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from lab.batches import Batches
+from lab.compose import compose
 from lab.data import Images, load
 from lab.data import images as files
 from lab.data.images import as_network_input, decode, glance
 from lab.errors import UserError
-from lab.settings import compose
 from metrics import read_image
 
 

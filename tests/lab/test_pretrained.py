@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import ResNet18_Weights, get_model
 
+from lab.compose import compose
 from lab.errors import UserError
 from lab.networks import build_network
-from lab.settings import compose
 from lab.training import Recipe, make_optimizer, training_step
 from lab.work import digests_of
 

@@ -16,12 +16,13 @@ from torch import nn
 from agreement.record import LearningRecord
 from agreement.recorder import begin_record
 from lab import networks, ranks
+from lab.compose import compose
 from lab.data import Images
 from lab.errors import UserError
+from lab.measured import Measured
 from lab.processes import run_through
 from lab.ranks import led, run_on_ranks
-from lab.settings import compose
-from lab.training import Measured, Recipe, train
+from lab.training import Recipe, train
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ["data=digits", "device=cpu", "precision=fp32", "epochs=3", "batch_size=25", "lr=0.02", "min_lr=0.001"]

@@ -17,6 +17,7 @@ from rich.console import Console
 import curricula
 import metrics
 from lab import data, networks
+from lab.compose import PRESETS, compose, compose_sweep
 from lab.errors import UserError
 from lab.help import print_help
 from lab.settings import (
@@ -28,12 +29,9 @@ from lab.settings import (
     MODES,
     NETWORKS,
     PACING,
-    PRESETS,
     SCORES,
     STATISTICS,
     MeasureSettings,
-    compose,
-    compose_sweep,
     known_as,
     type_of,
 )
@@ -225,14 +223,14 @@ def test_an_unknown_data_set_names_the_nearest():
 
 def test_a_preset_with_an_unknown_key_is_named(tmp_path, monkeypatch):
     (tmp_path / "own.yaml").write_text("epochz: 3\n")
-    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    monkeypatch.setattr("lab.compose.PRESETS", tmp_path)
     message = told("data=own")
     assert "lab/presets/own.yaml" in message and "'epochz'" in message and "epochs" in message
 
 
 def test_a_preset_that_is_no_yaml(tmp_path, monkeypatch):
     (tmp_path / "own.yaml").write_text("epochs: [\n")
-    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    monkeypatch.setattr("lab.compose.PRESETS", tmp_path)
     assert "lab/presets/own.yaml" in told("data=own")
 
 
@@ -253,7 +251,7 @@ def test_a_preset_that_is_no_yaml(tmp_path, monkeypatch):
 )
 def test_a_preset_that_holds_something_else(tmp_path, monkeypatch, content):
     (tmp_path / "own.yaml").write_bytes(content)
-    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    monkeypatch.setattr("lab.compose.PRESETS", tmp_path)
     assert told("data=own")
 
 
@@ -398,7 +396,7 @@ def told_of_sweep(word: str) -> str:
 
 def test_such_a_number_in_a_preset_is_refused(tmp_path, monkeypatch):
     (tmp_path / "own.yaml").write_text("seed: 010 # ten?\n")
-    monkeypatch.setattr("lab.settings.PRESETS", tmp_path)
+    monkeypatch.setattr("lab.compose.PRESETS", tmp_path)
     assert "lab/presets/own.yaml: seed=010" in told("data=own")
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lab.compose import compose
 from lab.data import Data, load
 from lab.data.split import TEST_NAMES, halves, taken
 from lab.errors import UserError
-from lab.settings import compose
 from metrics import STATISTICS, statistics_table
 
 

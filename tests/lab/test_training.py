@@ -20,10 +20,11 @@ from torch import nn
 from agreement.record import LearningRecord, read_epochs
 from lab import networks, ranks
 from lab import training as loop
+from lab.compose import compose
 from lab.errors import UserError
+from lab.measured import Measured
 from lab.processes import PROCESSES, in_turn, run_tasks, run_through, side_by_side, start_server
-from lab.settings import compose
-from lab.training import Measured, Recipe, make_optimizer, rates_of, seed_of, settle, train, training_step
+from lab.training import Recipe, make_optimizer, rates_of, seed_of, settle, train, training_step
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,10 +7,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from lab.compose import compose
 from lab.data import load
 from lab.data.voc import CLASSES
 from lab.errors import UserError
-from lab.settings import compose
 
 OBJECT = "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
 
