@@ -6,6 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 import agreement
 from agreement.analysis import Findings
 from agreement.record import KINDS, LearningRecord, read_epochs
@@ -45,11 +47,8 @@ def measure(
     """
     check_names(settings.statistics, settings.teacher_weights)
     with console.status("reading the images"):
-        clean = load(settings)
-        data = with_random_labels(clean, settings.random_labels, settings.seed)
-        data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
+        data, wrong = data_of(settings)
         data = replace(data, notes=(*data.notes, *augmented(settings)))
-        wrong, _ = wrong_labels(clean.train, data.train)
     for note in data.notes:
         console.print(printable(note), highlight=False, markup=False)
     names, size = settings.architectures, data.size(settings.crop)
@@ -111,6 +110,14 @@ def measure(
     return tracked.parent
 
 
+def data_of(settings: MeasureSettings) -> tuple[Data, np.ndarray | None]:
+    """The data with the labels that are learned, and which of the train labels are wrong, boolean (N,), if known."""
+    clean = load(settings)
+    data = with_random_labels(clean, settings.random_labels, settings.seed)
+    data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
+    return data, wrong_labels(clean.train, data.train)[0]
+
+
 def augmented(settings: MeasureSettings) -> list[str]:
     """What to say of train images that change."""
     if settings.augment == "none" or settings.record == "after":
@@ -156,15 +163,12 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
     return [*points, (0, times[-1], numbers)]
 
 
-def train_networks(
-    config: Any, data: Data, size: int, folder: Path, follow: Callable[[], None], progress: Progress
-) -> None:
-    """Train the networks side by side, showing progress, and calling `follow`, as their epochs come in."""
-    names = config.architectures
+def lay_out(config: MeasureSettings, data: Data, folder: Path) -> None:
+    """Begin the learning record in `folder`, and lay the images beside it, where trainings read them."""
     splits = {"train": data.train, "test": data.test}
     begin_record(
         folder,
-        names,
+        config.architectures,
         data.classes,
         {key: split.labels for key, split in splits.items()},
         {key: split.ids for key, split in splits.items()},
@@ -172,9 +176,17 @@ def train_networks(
         {key: split.digest for key, split in splits.items()},
         {"device": config.device, "precision": config.precision},
     )
-    folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     for key, split in splits.items():
         split.images.save(folder.parent / key)
+
+
+def train_networks(
+    config: Any, data: Data, size: int, folder: Path, follow: Callable[[], None], progress: Progress
+) -> None:
+    """Train the networks side by side, showing progress, and calling `follow`, as their epochs come in."""
+    names = config.architectures
+    lay_out(config, data, folder)
+    folders = [folder / f"network-{k + 1}" for k in range(len(names))]
     workers, threads = side_by_side(len(names), config.workers, config.device == "cuda")
 
     def look() -> None:

@@ -14,7 +14,7 @@ from typing import Any, cast, get_args, get_origin
 
 PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
 # what these are the names of takes long to import; a test compares
-NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121")
+NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121", "airbench")
 ARMS = ("shuffled", "curriculum", "anti", "random")
 DYNAMIC = ("self_paced", "infobatch", "rho", "hard_first", "superloss", "dihcl")
 PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "fixed_exponential", "varied_exponential")
@@ -132,14 +132,16 @@ class Settings:
     batch_size: int = setting(128, "examples in one optimiser step", at_least=2)
     recipe: str = setting(
         "preset",
-        "the data set's preset as it is, or over it the settings of a recipe in lab/recipes: strong",
-        choices=("preset", "strong"),
+        "the data set's preset as it is, or over it the settings of a recipe in lab/recipes: strong, airbench",
+        choices=("preset", "strong", "airbench"),
         effect=False,
     )
-    optimizer: str = setting("sgd", "optimiser", choices=("sgd", "adam", "adamw"))
+    optimizer: str = setting(
+        "sgd", "optimiser; nesterov is sgd with Nesterov's momentum", choices=("sgd", "nesterov", "adam", "adamw")
+    )
     lr: float = setting(0.1, "largest learning rate", above=0)
     min_lr: float = setting(5e-4, "learning rate at the end of schedule=cosine", at_least=0)
-    momentum: float = setting(0.9, "momentum of sgd, first beta of adam and adamw", at_least=0, below=1)
+    momentum: float = setting(0.9, "momentum of sgd and nesterov, first beta of adam and adamw", at_least=0, below=1)
     weight_decay: float = setting(5e-4, "weight decay: L2, of adamw decoupled", at_least=0)
     schedule: str = setting(
         "cosine",

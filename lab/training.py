@@ -255,7 +255,12 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         betas = recipe.momentum, 0.999
         return kind(network.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(
-        network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        network.parameters(),
+        recipe.lr,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.optimizer == "nesterov",
+        fused=True,
     )
 
 

@@ -1,7 +1,7 @@
 """Networks: a name, a function (channels, classes, size) to a torch module that maps (B, C, size, size) to (B, classes).
 
-As in the paper (appendix A) every convolution and linear layer starts Kaiming-normal with zero biases. Adding a network
-is one function and one line in NETWORKS; any other name is looked up in torchvision.models, and `timm:NAME` in timm.
+As in the paper (appendix A) every convolution and linear layer starts Kaiming-normal with zero biases, but of a network
+that says `own_weights`. Adding a network is one function and one line in NETWORKS; any other name is looked up in torchvision.models, and `timm:NAME` in timm.
 """
 
 import difflib
@@ -14,6 +14,7 @@ from torch import nn
 
 from lab.code import code_digest
 from lab.errors import UserError
+from lab.networks.airbench import airbench
 from lab.networks.lenet5 import lenet5
 from lab.networks.pretrained import IMAGENET, Pretrained, downloaded, head_of, load_weights, read_weights
 from lab.networks.stems import SMALL, give_small_stem, has_small_stem
@@ -61,6 +62,7 @@ NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "vgg16": vgg16,
     "resnet50": resnet50,
     "densenet121": densenet121,
+    "airbench": airbench,
 }
 
 
@@ -98,7 +100,8 @@ def build_network(
         network = pretrained(name, channels, classes, size, weights, train == "head")
     else:
         network = drawn(name, channels, classes, size, stem)
-        network.apply(initialise)
+        if not getattr(network, "own_weights", False):
+            network.apply(initialise)
     network.to(memory_format=torch.channels_last).eval()  # when the weights are drawn: another layout draws others
     try:
         with torch.inference_mode():

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 
+from exercises.gpu.comparison import RECIPES
 from lab.batches import Batches, losses_of, predicted
 from lab.networks import build_network
 from lab.training import evaluate, look_at
@@ -57,7 +59,7 @@ def test_batches_reach_the_gpu(holds, crop, sets_of):
 
 
 @pytest.mark.filterwarnings("ignore:CUDA is not available")  # so that autocast is off
-@pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet50", "densenet121"])
+@pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet50", "densenet121", "airbench"])
 def test_networks_are_evaluated_on_the_gpu(holds, name):
     network = build_network(name, 3, 10, 32)
     with FakeTensorMode() as mode:
@@ -70,6 +72,12 @@ def test_networks_are_evaluated_on_the_gpu(holds, name):
         evaluate(network, look)
         assert look.found.device.type == look.losses.device.type == "cuda" and look.done == EXAMPLES
         assert all(each.device.type == "cpu" and each.shape == (EXAMPLES,) for each in look.seen())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_of_the_comparison_are_the_programs(name):
+    layer = OmegaConf.to_container(OmegaConf.load(ROOT / "lab" / "recipes" / f"{name}.yaml"))
+    assert layer == RECIPES[name]
 
 
 def test_trainings_need_no_program():

@@ -36,6 +36,8 @@ def parameters(network: nn.Module) -> int:
         # torchvision's 6,953,856 of the features and 1,024 × 10 + 10
         ("densenet121", 3, 6_953_856 + 10_250),
         ("densenet121", 1, 6_953_856 + 10_250 - 2 * 64 * 49),
+        # biases of the whitening; 3×3 convolutions; scale and bias of batch-norm; linear: 1.97 million in the paper
+        ("airbench", 3, 24 + 9 * (24 * 64 + 64**2 + 64 * 256 + 3 * 256**2) + 2 * (2 * 64 + 4 * 256) + 2_560),
     ],
 )
 def test_parameter_counts(name, channels, count):
@@ -58,7 +60,7 @@ def test_the_cifar_resnet_keeps_the_resolution_that_the_other_loses():
     )
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", [*sorted({*NETWORKS} - {"airbench"}), "mobilenet_v3_small"])
 def test_weights_are_kaiming_normal_and_biases_zero(name):
     """Variance 2 / fan-in, and the fourth moment of a normal distribution, over all layers together."""
     network = built(name, 3)
@@ -79,7 +81,7 @@ def test_weights_are_kaiming_normal_and_biases_zero(name):
 
 
 def test_batch_norm_is_the_papers():
-    for name in NETWORKS:
+    for name in {*NETWORKS} - {"airbench"}:
         norms = [m for m in built(name, 3).modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
         assert norms and all(norm.eps == 1e-5 for norm in norms)
 
@@ -218,3 +220,38 @@ def test_an_unknown_name_names_the_nearest(name, near):
 def test_images_of_the_wrong_size(name, size):
     message = told(name, size)
     assert name in message and str(size) in message and "resize= or crop=" in message
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_airbench_whitens_what_it_is_first_trained_on(channels):
+    """Patches of the first batch come out with unit variance, uncorrelated; later batches change nothing."""
+    torch.manual_seed(0)
+    network = build_network("airbench", channels, 10, 32)
+    images = torch.rand(300, channels, 32, 32)
+    layer, images = network[0], images + images.roll(1, 3)  # neighbours are correlated
+    whitened = layer(images).detach()
+    half = 4 * channels
+    assert torch.equal(whitened[:, :half], -whitened[:, half:])
+    seen = whitened[:, :half].transpose(0, 1).flatten(1)
+    torch.testing.assert_close(seen @ seen.T / seen.shape[1], torch.eye(half), atol=0.05, rtol=0)
+    before = layer.filters.clone()
+    layer(images * 0.5)
+    assert torch.equal(layer.filters, before)
+    again = build_network("airbench", channels, 10, 32)
+    again.load_state_dict(network.state_dict())
+    again(torch.rand(4, channels, 32, 32))
+    assert torch.equal(again[0].filters, before)
+
+
+def test_airbench_learns():
+    torch.manual_seed(0)
+    network, labels = build_network("airbench", 3, 2, 32), torch.arange(40) % 2
+    images = torch.rand(40, 3, 32, 32)
+    images[labels == 1, :, :16] *= 0.7
+    optimizer = torch.optim.SGD(network.parameters(), 0.3, 0.85, nesterov=True)
+    for _ in range(12):
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.1
