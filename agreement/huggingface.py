@@ -22,7 +22,8 @@ class WatchedTrainer(transformers.Trainer):
 
     record: folder of the record; without it nothing is recorded. batch_sampler: for the training, such as a
     `curricula.PacedSampler`; its batches count the examples of all processes, and an epoch whose batches are not those planned
-    is warned of. classes, network, resume: as of `agreement.watch`. The model gives "logits" (B, classes), and the data have
+    is warned of. A `curricula.DynamicSampler` is told the cross-entropies of each batch, and the loss is their mean, each counted as it says;
+    `gradient_accumulation_steps` stays 1 then. classes, network, resume: as of `agreement.watch`. The model gives "logits" (B, classes), and the data have
     "labels" (B,).
     """
 
@@ -80,6 +81,9 @@ class WatchedTrainer(transformers.Trainer):
             if self.watch is not None:
                 self.watch.index = index
                 self.watch(outputs["logits"], labels)
+            if hasattr(self.batch_sampler, "update"):
+                losses = torch.nn.functional.cross_entropy(outputs["logits"], labels, reduction="none")
+                loss = (self.batch_sampler.update(index, losses) * losses).mean()
         return (loss, outputs) if return_outputs else loss
 
 

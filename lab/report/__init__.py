@@ -20,7 +20,7 @@ from lab.data import Split
 from lab.report import pictures, plots, summary
 from lab.report.about import About
 from lab.report.page import comparison_page, measurement_page, scores_page
-from lab.report.words import found_wrong
+from lab.report.words import found_wrong, learned_little
 
 SHOWN = 5  # examples of each group in the picture of typical ones
 
@@ -77,6 +77,9 @@ def write_record(
         classes_table(record).to_csv(folder / "classes.csv", index=False)
     ranks = examples.loc[examples["split"] == "train", "suspect"].to_numpy()
     said = "" if wrong is None else found_wrong(ranks, wrong)
+    if not record.multi_label:
+        little = learned_little(findings.curves["train"]["accuracy"][-1], record.labels("train"))
+        said = " ".join(filter(None, (said, little)))
     write_page(folder, measurement_page(findings, record, examples, images, about, said))
     plots.save(plots.mistakes(findings.curves), folder / "figures", "false-positive-agreement", about.title)
     for name in findings.curves:

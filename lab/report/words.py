@@ -73,6 +73,17 @@ def found_wrong(ranks: np.ndarray, wrong: np.ndarray) -> str:
     return f"Of the first {len(first)} labels to look at {first.sum()} are wrong; of all {len(wrong):,} it is {wrong.sum():,}."
 
 
+def learned_little(accuracy: float, labels: np.ndarray) -> str:
+    """What to say of the labels to look at where networks learned little. accuracy: on the train images (N,), in the end."""
+    commonest = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    if (accuracy - commonest) > (1 - commonest) / 4:
+        return ""
+    return (
+        f"The networks learned little (train accuracy {accuracy:.1%}, the commonest class has {commonest:.1%}): their doubts about "
+        "labels say little."
+    )
+
+
 def balanced_words(findings: Findings) -> str:
     """A sentence on the balanced accuracy in the end, where it is not the accuracy: classes are unequal, and not learned alike."""
     split = "test" if "test" in findings.curves else "train"

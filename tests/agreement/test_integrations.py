@@ -14,7 +14,7 @@ from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
 import agreement
 from agreement import LearningRecord
-from curricula import PacedSampler
+from curricula import DYNAMIC, DynamicSampler, PacedSampler
 
 ROOT = Path(__file__).parents[2]
 SIZE = 40
@@ -100,6 +100,81 @@ def test_lightning_says_where_batches_were_dropped(tmp_path, fit):
         assert not told_in(warned)
         watched(max_epochs=3, limit_train_batches=2, log_every_n_steps=1)
     assert told_in(warned) == [f"{KEPT} 0 to 4: only 2 of 5 batches were trained, the others were dropped; steps_per_epoch= says how many an epoch takes"]  # fmt: skip
+
+
+def dynamic(arm):
+    """A sampler of 15 steps, and what it was told: index and weights of each step."""
+    options = {"irreducible": np.linspace(0, 1, SIZE)} if arm == "rho" else {}
+    sampler, told = DynamicSampler(arm, SIZE, 8, 15, seed=1, **options), []
+    own = sampler.update
+
+    def update(index, losses):
+        weights = own(index, losses)
+        told.append((index.tolist(), weights.tolist()))
+        return weights
+
+    sampler.update = update
+    return sampler, told
+
+
+def by_hand(arm):
+    """What a plain loop tells the sampler, from the same weights of the network on."""
+    sampler, told = dynamic(arm)
+    torch.manual_seed(7)
+    layer = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    for _ in range(3):
+        for batch in sampler:
+            losses = torch.nn.functional.cross_entropy(layer(IMAGES[batch]), TARGETS[batch], reduction="none")
+            optimizer.zero_grad()
+            (sampler.update(torch.tensor(batch), losses) * losses).mean().backward()
+            optimizer.step()
+    return told
+
+
+@pytest.mark.parametrize("arm", DYNAMIC)
+def test_an_arm_decides_in_lightning_as_in_a_plain_loop(tmp_path, arm):
+    lightning = pytest.importorskip("lightning")
+    sampler, told = dynamic(arm)
+
+    class Net(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(7)
+            self.layer = torch.nn.Linear(4, 2)
+
+        def training_step(self, batch, _):
+            index, (images, targets) = batch
+            losses = torch.nn.functional.cross_entropy(self.layer(images), targets, reduction="none")
+            return (sampler.update(index, losses) * losses).mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, max_epochs=3,
+    )  # fmt: skip
+    trainer.fit(Net(), DataLoader(agreement.Indexed(DATA), batch_sampler=sampler))
+    assert len(told) == 15
+    same_but_for_prefetching(told, by_hand(arm))
+
+
+def same_but_for_prefetching(told, plain):
+    """The first pass is that of a plain loop. A loop that draws a batch ahead may begin the next pass with a loss less."""
+    assert [sorted(index) for index, _ in told[:4]] == [sorted(index) for index, _ in plain[:4]]
+    np.testing.assert_allclose([weights for _, weights in told[:4]], [weights for _, weights in plain[:4]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("arm", DYNAMIC)
+def test_an_arm_decides_in_hugging_faces_trainer_as_in_a_plain_loop(trainer, arm):
+    sampler, told = dynamic(arm)
+    made = trainer({"learning_rate": 0.1, "lr_scheduler_type": "constant", "optim": "sgd", "max_grad_norm": 0.0, "weight_decay": 0.0}, batch_sampler=sampler)  # fmt: skip
+    torch.manual_seed(7)
+    made.model.layer.reset_parameters()
+    made.train()
+    assert len(told) == 15
+    same_but_for_prefetching(told, by_hand(arm))
 
 
 def test_lightning_needs_the_logits(fit, tmp_path):
@@ -221,7 +296,7 @@ import json, os, sys
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
-from curricula import PacedSampler
+from curricula import DYNAMIC, DynamicSampler, PacedSampler
 
 folder, rank = sys.argv[1], int(os.environ.get("LOCAL_RANK", 0))
 sampler = PacedSampler(np.arange(40)[::-1].copy(), 8, 15, "step", b=0.2)

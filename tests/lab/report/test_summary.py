@@ -11,7 +11,7 @@ from lab.report import rows as rows_of_tables
 from lab.report import summary
 from lab.report.about import About
 from lab.report.summary import as_text, broken
-from lab.report.words import found_wrong, headline, reversed_signs
+from lab.report.words import found_wrong, headline, learned_little, reversed_signs
 
 SPLITS = ("train", "test")
 ABOUT = About("title", {}, "a" * 32, "2026-11-29 12:24", ["3 files left out"])
@@ -101,6 +101,10 @@ def test_the_headline_says_what_is_the_case(tmp_path, words):
 
 def test_how_many_suspects_are_wrong():
     ranks, wrong = np.arange(1000, 0, -1), np.arange(1000) >= 970
+    labels = np.repeat(range(10), 100)
+    assert learned_little(
+        0.35, labels
+    ) == "" and "train accuracy 22.0%, the commonest class has 10.0%" in learned_little(0.22, labels)
     assert found_wrong(ranks, wrong) == "Of the first 100 labels to look at 30 are wrong; of all 1,000 it is 30."
 
 
