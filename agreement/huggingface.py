@@ -81,9 +81,10 @@ class WatchedTrainer(transformers.Trainer):
             if self.watch is not None:
                 self.watch.index = index
                 self.watch(outputs["logits"], labels)
-            if hasattr(self.batch_sampler, "update"):
+            sampler: Any = self.batch_sampler
+            if hasattr(sampler, "update"):
                 losses = torch.nn.functional.cross_entropy(outputs["logits"], labels, reduction="none")
-                loss = (self.batch_sampler.update(index, losses) * losses).mean()
+                loss = (sampler.update(index, losses) * losses).mean()
         return (loss, outputs) if return_outputs else loss
 
 

@@ -91,9 +91,10 @@ def page_picture(address: str, name: str) -> None:
 
 
 def main() -> None:
-    from lab import tracking, views
+    from lab import views
+    from lab.store import open_store
 
-    client = tracking.open_store()
+    client = open_store()
     comparison, measurement = (
         newest(client, phase, dict(enumerate(sys.argv)).get(place, ""))
         for place, phase in enumerate(("curriculum", "measure"), 1)

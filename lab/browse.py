@@ -21,10 +21,11 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from lab import tracking, views
+from lab import views
 from lab.errors import UserError, printable
 from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
+from lab.store import begun_at, open_store, store_errors, tracking_uri
 
 PHASES = ("measure", "sweep", "curriculum", "scores")
 NO_RUNS = "the store holds no runs of this program"
@@ -65,9 +66,9 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
 
         made = report(given, console)
         if as_json:
-            print(json.dumps(described(tracking.open_store().get_run(made))))
+            print(json.dumps(described(open_store().get_run(made))))
         return show_page(made, console, opened)
-    client = tracking.open_store(make=False)
+    client = open_store(make=False)
     if mode == "list":
         return show_list(client, console, as_json)
     run = find(client, given.get("run", ""))
@@ -92,7 +93,7 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
         from lab.report.about import About
         from lab.report.suspects import write_suspects  # here: nothing else in this file draws pages
 
-        about = About(f"Labels to look at: {run.info.run_name}", {}, run.info.run_id, tracking.begun_at(run))
+        about = About(f"Labels to look at: {run.info.run_name}", {}, run.info.run_id, begun_at(run))
         listed, shown = write_suspects(to, int(number), about)
         console.print(
             f"{listed} labels to look at are in {to / 'suspects.csv'}; {to / 'suspects.html'} shows "
@@ -105,7 +106,7 @@ def runs(client: Any) -> list[Any]:
     """Measurements, sweeps and comparisons, the newest first; none where there is no store yet."""
     if client is None:
         return []
-    with tracking.store_errors():
+    with store_errors():
         experiments = [each.experiment_id for each in client.search_experiments()]
         found = []
         for phase in PHASES:
@@ -120,7 +121,7 @@ def described(run: Any) -> dict[str, Any]:
         "run": run.info.run_id,
         "name": run.info.run_name,
         "status": run.info.status,
-        "started": tracking.begun_at(run, "seconds"),
+        "started": begun_at(run, "seconds"),
         "headline": tags.pop("headline", ""),
         **tags,
         "metrics": dict(sorted(run.data.metrics.items())),
@@ -162,7 +163,7 @@ def show(client: Any, run: Any, console: Any, as_json: bool) -> None:
     if as_json:
         print(json.dumps(described(run)))
         return
-    with tracking.store_errors():
+    with store_errors():
         names = [file.path for file in client.list_artifacts(run.info.run_id)]
         if "summary.txt" not in names:
             raise without(run, "a summary")
@@ -179,7 +180,7 @@ def export_public(client: Any, run: Any, to: Path, console: Any) -> None:
     target = to / "scores-public.parquet"
     if target.exists():
         raise UserError(f"to={to}: {target} is there; give another folder, or move it away")
-    with tracking.store_errors():
+    with store_errors():
         folder, table = (
             Path(client.download_artifacts(run.info.run_id, name)) for name in ("record", "scores.parquet")
         )
@@ -190,8 +191,8 @@ def export_public(client: Any, run: Any, to: Path, console: Any) -> None:
 
 def show_page(run: str, console: Any, opened: bool) -> None:
     """Say where the report page of a run lies, if on this machine, and open it in the browser where that is wanted."""
-    client = tracking.open_store()
-    with tracking.store_errors():
+    client = open_store()
+    with store_errors():
         uri = client.get_run(run).info.artifact_uri
     page = Path(url2pathname(urlparse(uri).path), "report.html")
     if not uri.startswith(("file:", "/")) or not page.is_file():
@@ -223,7 +224,7 @@ def without(run: Any, what: str) -> UserError:
 
 def export(client: Any, run: Any, to: Path, console: Any) -> None:
     """Copy the tables, the report, the summary and the figures of a run into a folder, in place of no other file there."""
-    with tracking.store_errors():
+    with store_errors():
         names = [file.path for file in client.list_artifacts(run.info.run_id) if file.path in EXPORTED]
         sources = [Path(client.download_artifacts(run.info.run_id, name)) for name in names]
     if not names:
@@ -243,7 +244,7 @@ def ui(port: str, console: Any) -> None:
     """MLflow's UI on this machine alone, until Ctrl-C; of a store that is a server, only where it is."""
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise UserError(f"port={port}: expected a whole number from 1 to 65535")
-    client, store = tracking.open_store(make=False), tracking.tracking_uri()
+    client, store = open_store(make=False), tracking_uri()
     if client is None:
         raise UserError(f"--mode ui: there is no store yet; {PROGRAM} --mode measure makes one")
     if store.startswith(("http://", "https://")):
@@ -295,7 +296,7 @@ def is_open(port: int) -> bool:
 
 def print_tables(client: Any, address: str, console: Any) -> None:
     """Where the UI at `address` has the tables of measurements and comparisons, with the columns that matter."""
-    with tracking.store_errors():
+    with store_errors():
         found = [each for each in client.search_experiments() if views.shared(views.TABLE) in each.tags]
     for each in found:
         where = f"{address}/{views.table_address(each.experiment_id)}"

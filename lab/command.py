@@ -175,7 +175,7 @@ def run(options: argparse.Namespace, console: Any) -> None:
             found = measure(settings, console)
     if options.json:
         from lab.browse import described
-        from lab.tracking import open_store
+        from lab.store import open_store
 
         print(json.dumps(described(open_store().get_run(found))))
     from lab.browse import show_page

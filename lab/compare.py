@@ -61,6 +61,7 @@ from lab.report.ends import ends_of
 from lab.report.summary import as_text
 from lab.settings import CompareSettings, nearest, plain
 from lab.statistics import statistics_of
+from lab.store import open_store
 from lab.teacher import register
 from lab.trainings import runs_for, share, terms_of, train_arms, used_again
 from lab.views import describe
@@ -88,7 +89,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     )
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
-    client = tracking.open_store()
+    client = open_store()
     # a score must not know better than the training which labels are wrong
     given = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     train, validation = (part_of(given.train, index) for index in parts_of(data, settings.validation, settings.seed))

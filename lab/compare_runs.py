@@ -19,6 +19,7 @@ from lab.errors import UserError
 from lab.report.about import About
 from lab.report.runs import write_runs
 from lab.settings import nearest
+from lab.store import open_store, store_errors
 
 PHASE = "compare-runs"
 PAGE = 1000  # runs of one request
@@ -48,7 +49,7 @@ class Asked:
 def compare_runs(given: Mapping[str, str], console: Any, as_json: bool) -> None:
     """Compare the arms of runs that somebody made, print the table, and log it into the same experiment."""
     asked = asked_of(given)
-    client = None if asked.file else tracking.open_store(make=False)
+    client = None if asked.file else open_store(make=False)
     histories: list[History] = []
     notes: list[str] = []
     if asked.file:
@@ -116,7 +117,7 @@ def read_runs(client: Any, asked: Asked) -> tuple[pd.DataFrame, list[History], l
     """A row per run of the experiment that holds arm, seed and metric, the oldest first; the histories of these; and notes on
     the runs that are left out.
     """
-    with tracking.store_errors():
+    with store_errors():
         experiment = client.get_experiment_by_name(asked.experiment) if client else None
         if experiment is None:
             names = [each.name for each in client.search_experiments()] if client else []
@@ -192,7 +193,7 @@ def chosen(points: Mapping[int, float], at: str, higher: bool) -> float:
 
 def log(client: Any, asked: Asked, table: pd.DataFrame, folder: Path, title: str) -> str:
     """The comparison as a run of the experiment that it compares. Returns its id."""
-    with tracking.store_errors():
+    with store_errors():
         experiment = client.get_experiment_by_name(asked.experiment)
         run = client.create_run(experiment.experiment_id, run_name=title, tags={"phase": PHASE}).info.run_id
         for key, value in asdict(asked).items():

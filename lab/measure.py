@@ -27,6 +27,7 @@ from lab.report.summary import as_text
 from lab.report.words import headline
 from lab.settings import MeasureSettings, plain
 from lab.statistics import annotated, check_names, kinds_of, statistics_of, varying
+from lab.store import open_store
 from lab.training import Recipe, train
 from lab.views import describe
 from lab.work import discard, unfinished
@@ -59,7 +60,7 @@ def measure(
     trained = replace(settings, device=device, precision=precision)
     start_server(train)  # which imports torch while this process imports MLflow
     with console.status("importing MLflow, opening its store"):
-        client = tracking.open_store()
+        client = open_store()
     # on another device, precision or number of threads or processes, or by other code, it is other work
     threads = side_by_side(len(names), settings.workers, trained.device == "cuda")[1]
     terms = [*KINDS, f"{threads} threads", f"{ranks_of_torchrun()} processes", code]

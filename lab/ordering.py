@@ -8,13 +8,13 @@ import numpy as np
 
 from curricula import combine
 from curricula.scores import SCORES, read_scores
-from lab import tracking
 from lab.data import ANNOTATIONS, Split
 from lab.errors import UserError
 from lab.progress import Progress
 from lab.records import finished, record_of
 from lab.settings import PROGRAM, known_as, nearest
 from lab.statistics import statistics_of
+from lab.store import store_errors
 from lab.teacher import PREFIX
 from metrics import EXAMPLE_STATISTICS, STATISTICS
 
@@ -162,7 +162,7 @@ def measured_direction(name: str, data: str, digest: str, examples: int, client:
 
     Low is easy, and no reason given, where there is no measurement, or its correlation is within chance of 0.
     """
-    with tracking.store_errors():
+    with store_errors():
         for run in finished(client, data):
             rho = run.data.metrics.get(f"correlation/{name}")
             same = any(each.dataset.digest == digest[:32] for each in run.inputs.dataset_inputs)

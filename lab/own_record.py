@@ -27,6 +27,7 @@ from lab.report.summary import as_text
 from lab.report.words import headline
 from lab.settings import PROGRAM, nearest
 from lab.statistics import annotated, kinds_of
+from lab.store import open_store
 from lab.views import describe
 from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
 from metrics.images import read_image
@@ -80,7 +81,7 @@ def report(given: Mapping[str, str], console: Any) -> str:
     networks = Counter(record.networks)
     title = given.get("name") or f"{', '.join(f'{n} × {name}' for name, n in networks.items())}, {folder.name}"
     tags = {"phase": "measure", "data": DATA, "network": "+".join(networks)}
-    client = tracking.open_store()
+    client = open_store()
     with tempfile.TemporaryDirectory() as made:
         work = Path(made)
         (work / "record").symlink_to(folder.absolute())

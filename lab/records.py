@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from agreement.record import LearningRecord
-from lab import tracking
 from lab.browse import find
 from lab.data import Split
 from lab.errors import UserError
 from lab.settings import PROGRAM, known_as
+from lab.store import download, store_errors
 
 
 def finished(client: Any, data: str) -> list[Any]:
@@ -58,7 +58,7 @@ def matching_record(
     measurement: str | None, train: Split, data: str, client: Any, noise: str = ""
 ) -> tuple[LearningRecord | None, str, list[str]]:
     """The record of the measurement asked for, or of the latest finished one of the same images, if there is one; its run; and notes on others whose files are gone or damaged. Raises UserError where the one asked for is not that."""
-    with tracking.store_errors():
+    with store_errors():
         if measurement:
             runs = [find(client, measurement, "measurement")]
             if runs[0].data.tags["phase"] != "measure":
@@ -69,7 +69,7 @@ def matching_record(
     for run in runs:
         name = f"measurement={run.info.run_id}"
         try:
-            record = LearningRecord(tracking.download(client, run, "record"))
+            record = LearningRecord(download(client, run, "record"))
             same = record.ids("train") == train.ids and np.array_equal(record.labels("train"), train.labels)
             if same and record.digest("train") in (None, train.digest):
                 record.predictions("train"), record.probability("train")  # whose sizes are checked

@@ -26,6 +26,7 @@ from lab.report.about import About
 from lab.report.summary import as_text
 from lab.settings import ScoreSettings, plain, with_effect
 from lab.statistics import check_names, statistics_of
+from lab.store import open_store
 from lab.views import describe
 from lab.work import discard, work_folder
 from metrics import EXAMPLE_STATISTICS, STATISTICS
@@ -40,7 +41,7 @@ def scores(settings: ScoreSettings, console: Any) -> str:
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     for note in data.notes:
         console.print(printable(note), highlight=False, markup=False)
-    client, known = tracking.open_store(), settings.known
+    client, known = open_store(), settings.known
     record, run, gone = matching_record(settings.measurement, data.train, known, client)
     for note in gone:
         console.print(printable(note), highlight=False, markup=False)

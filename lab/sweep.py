@@ -14,6 +14,7 @@ from lab.report.about import About
 from lab.report.summary import as_text
 from lab.report.words import sweep_headline
 from lab.settings import plain, with_effect
+from lab.store import open_store
 from lab.views import describe
 from lab.work import discard, work_folder
 
@@ -23,7 +24,7 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
 
     Interrupted, the same sweep goes on: what was measured in it is not measured again.
     """
-    client = tracking.open_store()
+    client = open_store()
     first, records = next(iter(configs.values())), {}
     settings = {name: with_effect(config) for name, config in configs.items()}
     run = (

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lab.tracking import store_errors
+from lab.store import store_errors
 
 TABLE = "curricula"  # the key of the table's view in every experiment
 FIGURES = {

@@ -16,6 +16,7 @@ from lab import tracking
 from lab.data import Data
 from lab.errors import Diverged, UserError
 from lab.settings import Settings, with_effect
+from lab.store import STORE
 
 TERMS = 4  # raise it when a change to the code changes what a training with the same settings gives
 
@@ -47,7 +48,7 @@ def work_folder(mode: str, data: str, what: Any) -> Iterator[Path]:
     data = re.sub(r"[^\w.-]", "-", data)  # of hf:owner/name
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     # the whole path: workers on other machines have other current folders
-    work = tracking.STORE.absolute() / "unfinished" / f"{mode}-{data}-{key}"
+    work = STORE.absolute() / "unfinished" / f"{mode}-{data}-{key}"
     work.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work.with_name(f"{work.name}.lock"), timeout=0):

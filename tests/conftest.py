@@ -12,8 +12,8 @@ from filelock import FileLock
 from hypothesis import Phase, settings
 from PIL import Image
 
-from lab import tracking
 from lab.data.digits import mnist as read_mnist
+from lab.store import open_store
 
 # shared machines stall now and then; how long an example takes is no property of the code
 settings.register_profile("patient", deadline=None)
@@ -87,8 +87,8 @@ def empty_database(once) -> Path:
 
     def fill(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tracking, "STORE", folder / "not" / "yet" / "there")
-            tracking.open_store()
+            patch.setattr("lab.store.STORE", folder / "not" / "yet" / "there")
+            open_store()
 
     return once("empty-database", fill) / "not" / "yet" / "there" / "mlflow.db"
 

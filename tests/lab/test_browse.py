@@ -16,8 +16,8 @@ from mlflow import MlflowClient
 import train
 from curricula.scores import read_scores
 from docs.screenshots import mlflow_ui
-from lab import tracking
 from lab.settings import PROGRAM
+from lab.store import experiment_id, open_store, tracking_uri
 
 SMALL = ["data=folder", "resize=null", "crop=null", "network=lenet5", "batch_size=25", "epochs=2", "lr=0.004"]
 
@@ -192,8 +192,8 @@ def test_export_overwrites_nothing(here, capsys, tmp_path):
 
 
 def test_what_a_store_holds_does_not_steer_the_terminal(here, capsys, tmp_path):
-    client = tracking.open_store()
-    experiment = tracking.experiment_id(client, "measure-folder")
+    client = open_store()
+    experiment = experiment_id(client, "measure-folder")
     tags = {"phase": "measure", "data": "\x1b]0;pwned\x07", "headline": "\x1b[2J[bold]all"}
     run = client.create_run(experiment, tags=tags, run_name="\x1b[31mred").info.run_id
     (tmp_path / "summary.txt").write_text("first\n\x1b[2Jlast\n")
@@ -207,8 +207,8 @@ def test_what_a_store_holds_does_not_steer_the_terminal(here, capsys, tmp_path):
 
 
 def test_without_an_id_it_is_the_newest_that_has_finished(here, capsys):
-    client = tracking.open_store()
-    experiment = tracking.experiment_id(client, "measure-folder")
+    client = open_store()
+    experiment = experiment_id(client, "measure-folder")
     run = client.create_run(experiment, tags={"phase": "measure"}, run_name="x").info.run_id
     client.set_terminated(run, "KILLED")
     try:
@@ -218,7 +218,7 @@ def test_without_an_id_it_is_the_newest_that_has_finished(here, capsys):
 
 
 def test_the_run_is_described_in_mlflow(here):
-    client = MlflowClient(tracking.tracking_uri())
+    client = MlflowClient(tracking_uri())
     run = client.get_run(here[0]["run"])
     assert "Do the networks learn the same examples?" in run.data.tags["mlflow.note.content"]
     (given,) = run.inputs.dataset_inputs

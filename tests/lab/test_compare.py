@@ -27,7 +27,6 @@ import train
 from agreement import commonest
 from curricula import DYNAMIC, PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
-from lab import tracking
 from lab.arms import never_drawn, pacing_curve, parts_of, with_label_noise
 from lab.compose import compose
 from lab.data import load
@@ -35,6 +34,7 @@ from lab.networks import NETWORKS
 from lab.networks.lenet5 import lenet5
 from lab.records import record_of
 from lab.settings import PROGRAM
+from lab.store import experiment_id, open_store
 from metrics import read_image
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_a_comparison_leaves_paired_trainings_on_equal_terms_and_the_next_one_us
     said = printed(capsys)
     assert "seeds=2 is too few to reach a corrected p below 0.05, which takes 6. Continuing." in said
     assert "it takes at least 6 seeds" in said
-    client = tracking.open_store()
+    client = open_store()
     (parent,) = parents(client)
     runs = {(run.data.tags["arm"], run.data.tags["seed"]): run for run in children(client, parent.info.run_id)}
     assert set(runs) == {(arm, seed) for arm in ("shuffled", "curriculum") for seed in "01"}
@@ -154,7 +154,7 @@ def test_several_scores_one_of_them_measured_on_the_same_noisy_labels(place, dig
         in said
     )
     assert re.search(r"agreement: [\d,]+ of the \d+ wrong labels \(\d+%\) lie in the last fifth of the order", said)
-    client = tracking.open_store()
+    client = open_store()
     (parent,) = parents(client)
     table = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
     arms = {"shuffled", "agreement", "agreement clusters", "entropy", "entropy clusters", "random", "random clusters"}
@@ -196,7 +196,7 @@ def test_arms_that_decide_while_training_and_pruning_arms_in_one_table(place, di
     dropped, number, out = map(int, left_out.groups())
     assert number == wrong[part].sum() and out == len(part) - round(0.5 * len(part)) and dropped > 0.9 * number
     assert re.search(r"infobatch (reached|did not reach) the final validation accuracy of shuffled", said)
-    client = tracking.open_store()
+    client = open_store()
     (parent,) = parents(client)
     found = pd.read_csv(Path(client.download_artifacts(parent.info.run_id, "comparison.csv")), index_col="arm")
     pairs = {"self_paced against random", "drop hard against drop random"}
@@ -227,7 +227,7 @@ def test_each_arm_picks_its_settings_by_validation_and_the_baseline_tries_as_oft
     words = [*SMALL, f"root={digits}", "metric=entropy", "arms=shuffled,curriculum", "workers=2"]
     assert compare(*words, "tune.lr=0.001,0.1", "tune.a=0.5,1") == 0
     assert "curriculum picked lr=" in printed(capsys)
-    client = tracking.open_store()
+    client = open_store()
     (parent,) = parents(client)
     runs = children(client, parent.info.run_id)
     tried = {(run.data.tags["arm"], run.data.tags["seed"]): [] for run in runs}
@@ -278,7 +278,7 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
     program.send_signal(signal.SIGTERM)
     assert program.wait(5) == 128 + signal.SIGTERM
     assert program.stderr.read() == b"stopped by SIGTERM; the same command continues where this one stopped\n"
-    client = tracking.open_store()
+    client = open_store()
     (parent,) = parents(client)
     assert parent.info.status == "KILLED"
     assert {run.info.status for run in children(client, parent.info.run_id)} == {"FINISHED", "KILLED"}
@@ -489,7 +489,7 @@ def test_scores_see_the_labels_that_the_training_sees_and_clusters_make_orders_v
 @pytest.fixture
 def measured(place, digits):
     """Two measurements of the digits, the older one first."""
-    client = tracking.open_store()
+    client = open_store()
     for seed in (0, 1):
         words = ["data=folder", "resize=null", "crop=null", "batch_size=27", "networks=2", "epochs=1", f"seed={seed}"]
         assert train.main(["--mode", "measure", *words, "statistics=[entropy]", f"root={digits}"]) == 0
@@ -520,7 +520,7 @@ def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
     # files that are gone, of the newer one: the older one serves, and that is said
     shutil.rmtree(url2pathname(urlparse(newer.info.artifact_uri).path))
     split = load(compose([*SMALL, f"root={digits}"], "curriculum")).train
-    found = record_of(None, None, "agreement", split, "folder", str(digits), tracking.open_store())
+    found = record_of(None, None, "agreement", split, "folder", str(digits), open_store())
     assert (
         found[1] == f"measurement {older.info.run_id}"
         and f"measurement={newer.info.run_id} is passed over" in found[2][0]
@@ -530,8 +530,8 @@ def test_a_measurement_of_other_images_under_the_same_names_orders_nothing(
 
 
 def test_a_measurement_by_the_beginning_of_its_id(place, digits, capsys):
-    client = tracking.open_store()
-    experiment = tracking.experiment_id(client, "curriculum-folder")
+    client = open_store()
+    experiment = experiment_id(client, "curriculum-folder")
     run = client.create_run(experiment, tags={"phase": "curriculum"}).info.run_id
     small = [*SMALL, f"root={digits}", "metric=agreement"]
     assert compare(*small, f"measurement={run[:8]}") == 2

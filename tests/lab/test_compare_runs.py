@@ -11,7 +11,7 @@ import pytest
 
 import train
 from curricula import compare
-from lab.tracking import open_store
+from lab.store import open_store
 
 VALUES = {
     arm: base + np.random.default_rng([3, k]).normal(0, 0.01, 6)

@@ -10,6 +10,7 @@ from lab.data import Data, Images, Split
 from lab.errors import UserError
 from lab.ordering import measured_direction, metrics_of, scores_of, too_little
 from lab.progress import Progress
+from lab.store import experiment_id, open_store
 
 NUMBER = 100
 
@@ -30,12 +31,12 @@ def client(tmp_path, monkeypatch, empty_database):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlruns").mkdir()
     shutil.copy(empty_database, tmp_path / "mlruns")
-    return tracking.open_store()
+    return open_store()
 
 
 def measured(client, data: Data, **correlations: float) -> None:
     """A finished measurement with these correlations, as MLflow holds it."""
-    experiment = tracking.experiment_id(client, "measure-folder")
+    experiment = experiment_id(client, "measure-folder")
     run = client.create_run(experiment, tags={"phase": "measure"}).info.run_id
     tracking.log_data(client, run, "folder", "root", data)
     for name, rho in correlations.items():

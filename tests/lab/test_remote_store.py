@@ -14,7 +14,8 @@ import pytest
 
 import train
 from lab.errors import UserError
-from lab.tracking import Tracked, open_store
+from lab.store import open_store
+from lab.tracking import Tracked
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 import train
 from curricula import SCORES
-from lab import tracking
 from lab.browse import runs
+from lab.store import open_store
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def scored(measured, tmp_path, monkeypatch):
 
     def run(*words: str):
         assert train.main(["--mode", "scores", "data=folder", "resize=null", "crop=null", "batch_size=25", *words]) == 0
-        client = tracking.open_store()
+        client = open_store()
         (found,) = [each for each in runs(client) if each.data.tags["phase"] == "scores"]
         return found, pd.read_csv(client.download_artifacts(found.info.run_id, "score-table.csv"), index_col=0)
 
@@ -45,7 +45,7 @@ def test_one_table_of_what_can_be_had(scored, digits, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "Which score to order by? Before training," in printed and f"in run {run.info.run_id}" in printed
     assert run.data.metrics["scores/rho_aum"] == pytest.approx(table.loc["aum", "rho"], rel=1e-5)
-    client = tracking.open_store()
+    client = open_store()
     page = Path(client.download_artifacts(run.info.run_id, "report.html")).read_text("utf-8")
     assert ">learning_time<" in page and "plot-scores" in page
     assert train.main(["--mode", "show", "--json"]) == 0

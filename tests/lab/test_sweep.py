@@ -11,8 +11,9 @@ from mlflow import MlflowClient
 from PIL import Image
 
 import train
-from lab import sweep, tracking
+from lab import sweep
 from lab.settings import CompareSettings
+from lab.store import open_store
 
 SMALL = [
     "network=lenet5",
@@ -55,7 +56,7 @@ def test_a_sweep_is_one_run_of_measurements_and_goes_on_where_it_stopped(place, 
     measured = sweep.measure
     monkeypatch.setattr(sweep, "measure", until_the_third)
     assert measure(*words) == 130
-    client = tracking.open_store()
+    client = open_store()
     assert [run.info.status for run in runs(client, "sweep")] == ["KILLED"]
     assert measure(*words) == 0
     assert calls == [16, 16, 50, 50, 50]  # the first two are not measured again
@@ -101,8 +102,8 @@ def test_other_images_under_the_same_names_have_no_common_order(place, digits, c
     shutil.copytree(digits, place / "copy")
     roots = ",".join(map(str, (digits, place / "copy", place / "others")))
     assert measure("data=folder", "epochs=2", f"sweep.root={roots}") == 0
-    (run,) = runs(tracking.open_store(), "sweep")
-    orders = pd.read_csv(artifact(tracking.open_store(), run, "order-agreement.csv"), index_col=0).to_numpy()
+    (run,) = runs(open_store(), "sweep")
+    orders = pd.read_csv(artifact(open_store(), run, "order-agreement.csv"), index_col=0).to_numpy()
     assert orders[0, 1] == pytest.approx(1) and np.isnan(orders[:2, 2]).all()
 
 
@@ -121,7 +122,7 @@ def test_kinds_and_numbers_of_kth_tips2b_reach_tables_metrics_and_figures(place,
                     )
     words = [f"root={tmp_path}", "resize=36", "crop=32", "epochs=6", "weight_decay=0.0005"]
     assert measure("data=kth_tips2b", *words, "optimizer=sgd") == 0
-    client = tracking.open_store()
+    client = open_store()
     (run,) = runs(client, "measure")
     table = pd.read_csv(artifact(client, run, "correlations.csv"), index_col=0)
     assert list(table.index) == ["entropy", "frequency", "segments", "scale"]
@@ -147,7 +148,7 @@ def test_references_of_cifar10_are_annotations_and_can_order_a_curriculum(place,
     np.save(tmp_path / "difficulty/el2n_epoch20_cifar10.npy", draw.random(50_000, np.float32))
     words = [f"root={tmp_path}", "data=cifar10", "epochs=2"]
     assert measure(*words, "random_labels=0.2") == 0
-    client = tracking.open_store()
+    client = open_store()
     (run,) = runs(client, "measure")
     train_table, test_table = (
         pd.read_csv(artifact(client, run, name), index_col=0) for name in ("correlations.csv", "correlations-test.csv")

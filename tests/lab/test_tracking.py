@@ -18,7 +18,8 @@ import pytest
 
 from lab import browse, tracking
 from lab.errors import UserError
-from lab.tracking import Tracked, experiment_id, open_store
+from lab.store import experiment_id, open_store, tracking_uri
+from lab.tracking import Tracked
 
 ROOT = Path(__file__).parents[2]
 
@@ -202,7 +203,7 @@ def test_runs_that_somebody_removed_or_of_another_store_are_made_anew(client, tm
     client.delete_run(first.children[0])
     second = tracked(client, tmp_path)
     assert not {second.parent, *second.children} & {first.parent, *first.children}
-    monkeypatch.setattr(tracking, "STORE", tmp_path / "another")
+    monkeypatch.setattr("lab.store.STORE", tmp_path / "another")
     elsewhere = open_store()
     third = tracked(elsewhere, tmp_path)
     third.send(ended=True)
@@ -281,7 +282,7 @@ def test_a_store_that_fails_is_tried_ever_more_seldom(client, tmp_path, monkeypa
 @pytest.mark.slow
 def test_first_runs_at_the_same_time_and_one_that_is_killed(tmp_path, monkeypatch):
     """One process is killed while it makes MLflow's tables; of four that begin together, one makes them."""
-    monkeypatch.setattr(tracking, "STORE", tmp_path / "mlruns")
+    monkeypatch.setattr("lab.store.STORE", tmp_path / "mlruns")
 
     def first_run(number: int) -> None:
         client, work = open_store(), tmp_path / f"work-{number}"
@@ -413,7 +414,8 @@ def test_a_database_of_an_older_mlflow_is_not_migrated(tmp_path, monkeypatch, ma
 
 IN_ODD_FOLDER = """
     from pathlib import Path
-    from lab.tracking import Tracked, open_store
+    from lab.store import open_store
+    from lab.tracking import Tracked
 
     client, work = open_store(), Path("../work")
     made = Tracked(client, work, "tests", [("all", {}, {})])
@@ -466,7 +468,7 @@ def read_only(tmp_path, empty_database, monkeypatch):
     folder.chmod(0o555)
     if mounted:
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-    monkeypatch.setattr(tracking, "STORE", folder / "mlruns")
+    monkeypatch.setattr("lab.store.STORE", folder / "mlruns")
     yield folder
     folder.chmod(0o755) if not mounted else subprocess.run(["umount", "-l", folder], check=True)
 
@@ -477,7 +479,7 @@ def test_a_store_that_cannot_be_written(read_only):
 
 
 def test_a_folder_in_which_no_store_can_be_made(read_only, monkeypatch):
-    monkeypatch.setattr(tracking, "STORE", read_only / "another")
+    monkeypatch.setattr("lab.store.STORE", read_only / "another")
     message = told()
     assert "another" in message and ("ermission denied" in message or "ead-only" in message)
 
@@ -487,13 +489,13 @@ def test_a_folder_in_which_no_store_can_be_made(read_only, monkeypatch):
 
 def test_the_store_is_mlruns_in_the_current_folder(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking.tracking_uri() == "sqlite:///mlruns/mlflow.db"
+    assert tracking_uri() == "sqlite:///mlruns/mlflow.db"
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////elsewhere/x.db", "http://localhost:5000"])
 def test_the_users_store_comes_first(monkeypatch, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert tracking.tracking_uri() == uri
+    assert tracking_uri() == uri
 
 
 def test_the_users_store_is_used_for_all(database, tmp_path, monkeypatch, empty_database):
@@ -516,7 +518,7 @@ def test_the_users_store_is_used_for_all(database, tmp_path, monkeypatch, empty_
 
 def test_an_empty_variable_counts_as_none(client, monkeypatch, database):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    assert tracking.tracking_uri() == "sqlite:///mlruns/mlflow.db"
+    assert tracking_uri() == "sqlite:///mlruns/mlflow.db"
     experiment = client.get_experiment(experiment_id(client, "measure-folder"))
     assert experiment.artifact_location == (database.parent / "artifacts" / "measure-folder").as_uri()
 
