@@ -1,20 +1,23 @@
-"""The arms of a comparison: the examples they train on, their orders, and what these leave open."""
+"""The arms of a comparison: the examples they train on, their orders and pacings."""
 
 import itertools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curricula import DYNAMIC, PACING, check_counts, corrupt_labels, missing, order
-from curricula.comparison import DROP, orders_of
+from curricula import DYNAMIC, PACING, check_counts, corrupt_labels, order
 from curricula.outcome import Arm
 from lab.data import Data, Images, Split
 from lab.errors import UserError
 from lab.statistics import Resized
 from metrics import clusters
 from metrics.shallow.examples import SIDE
+
+BY_SCORE = ("curriculum", "anti", "drop hard", "drop easy")  # kinds of arms that a score makes
+PACED = ("curriculum", "anti", "random", "self_paced")  # kinds of arms that a pacing function applies to
+FIRST = {"drop hard": "curriculum", "drop easy": "anti", "drop random": "random"}  # the order whose first are kept
+Try = tuple[float | None, float | None, float | None, int]  # lr, a, b, and the how manieth of its lr
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,6 @@ def with_label_noise(data: Data, label_noise: float, validation: float, seed: in
     return replace(data, train=replace(data.train, labels=labels))
 
 
-BY_SCORE = ("curriculum", "anti", "drop hard", "drop easy")  # kinds of arms that a score makes
-
-
 def named_arms(
     kinds: Sequence[str], scores: Sequence[str], varieties: Sequence[str]
 ) -> dict[str, tuple[str, str, str]]:
@@ -80,11 +80,6 @@ def named_arms(
                 clustered = ["clusters"] if variety == "clusters" and len(varieties) > 1 else []
                 made[" ".join(words + clustered)] = kind, score, variety
     return made
-
-
-PACED = ("curriculum", "anti", "random", "self_paced")  # kinds of arms that a pacing function applies to
-FIRST = {"drop hard": "curriculum", "drop easy": "anti", "drop random": "random"}  # the order whose first are kept
-Try = tuple[float | None, float | None, float | None, int]  # lr, a, b, and the how manieth of its lr
 
 
 def tries_of(lr: Sequence[float], a: Sequence[float], b: Sequence[float]) -> list[Try]:
@@ -158,77 +153,11 @@ def pacings_of(
     return t, curves, examples
 
 
-def never_drawn(name: str, pacing: tuple[np.ndarray, dict[str, np.ndarray], int]) -> list[str]:
-    """What to say where a pacing function ends before all examples are in: H&W's count steps, however short a training is."""
-    t, sizes, examples = pacing
-    reached = int(sizes[name][-1])
-    if reached >= examples:
-        return []
-    return [
-        f"pacing={name} reaches {reached:,} of {examples:,} examples by the end of the {t[-1]} steps; "
-        "the rest are never trained on. a=0.8 lets all in after 80 % of the steps. Continuing."
-    ]
-
-
-def picks(arms: Sequence[Arm]) -> list[str]:
-    """How often each value was picked by each arm, over seeds, in words; nothing where there was no choice."""
-    said = []
-    for name in dict.fromkeys(arm.name for arm in arms):
-        chosen = [arm for arm in arms if arm.name == name]
-        for key in ("lr", "a", "b"):
-            counts = Counter(arm.tried[key] for arm in chosen if key in arm.tried)
-            if counts:
-                often = ", ".join(f"{value:g} {count}×" for value, count in sorted(counts.items()))
-                said.append(f"{name} picked {key}={often}")
-    return said
-
-
 def clusters_of(split: Split, labels: np.ndarray) -> np.ndarray:
     """A cluster of similar images of a class for every example, (N,)."""
     return clusters(
         Resized(split, SIDE), labels
     )  # one image after the other: whole photographs may not fit into memory
-
-
-def withheld(
-    arms: Sequence[Arm], labels: np.ndarray, sizes: np.ndarray, batch_size: int, classes: Sequence[str]
-) -> list[str]:
-    """What to say of classes that an order keeps from most batches, where shuffled training does not: accuracy may not show it.
-
-    labels: (N,) of the examples to train on. sizes: how many of the first are drawn from, at steps spread evenly.
-    """
-    notes = []
-    for name in dict.fromkeys(arm.name for arm in arms if arm.paced and not arm.dynamic):
-        arm = next(each for each in arms if each.name == name)
-        for label in np.unique(labels):
-            among = np.cumsum(labels[arm.order] == label)
-            lacking = (1 - among[np.clip(sizes, batch_size, len(labels)) - 1] / np.clip(sizes, batch_size, len(labels))) ** batch_size  # fmt: skip
-            usual = (1 - among[-1] / len(labels)) ** batch_size
-            if lacking.mean() > 0.5 > usual:
-                notes.append(
-                    f"{name}: about {lacking.mean():.0%} of the batches hold no example of class {classes[label]!r}, "
-                    f"{usual:.0%} where they are drawn from all"
-                )
-    return notes
-
-
-def wrong_labels_last(arms: Sequence[Arm], wrong: np.ndarray) -> list[str]:
-    """How many of the wrong labels lie in the last fifth of each order, or are dropped, where there are any. wrong: boolean (N,)."""
-    notes = []
-    for arm in {arm.name: arm for arm in arms}.values() if wrong.any() else ():
-        if orders_of([arm.name]):
-            last = int(wrong[arm.order[-(len(wrong) // 5) :]].sum())
-            notes.append(
-                f"{arm.name}: {last:,} of the {wrong.sum():,} wrong labels ({last / wrong.sum():.0%}) lie in the last "
-                "fifth of the order"
-            )
-        elif arm.name.startswith(DROP):
-            out = int(wrong.sum() - wrong[arm.order].sum())
-            notes.append(
-                f"{arm.name}: {out:,} of the {wrong.sum():,} wrong labels ({out / wrong.sum():.0%}) are among the "
-                f"{len(wrong) - len(arm.order):,} examples left out"
-            )
-    return notes
 
 
 def orders_shown(
@@ -237,18 +166,3 @@ def orders_shown(
     """The orders that begin with easy examples, of the first seed, with their scores, by the name of the arm."""
     first_seed = {arm.name: arm.order for arm in reversed(arms)}
     return {name: (first_seed[name], scores[score]) for name, (kind, score, _) in named.items() if kind == "curriculum"}
-
-
-def notes_on(scores: np.ndarray, ids: list[str], metric: str) -> list[str]:
-    """What the scores of the examples to train on leave open. Raises UserError where they give no order at all."""
-    notes, without, of = [], missing(scores), f"{len(scores)} training examples"
-    values, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
-    if len(values) < 2:
-        what = "are all equal" if len(values) else "are all missing"
-        raise UserError(f"metric={metric}: the scores {what}, which gives no order")
-    if len(without):
-        first = ids[without[0]]
-        notes.append(f"{len(without)} of {of} have no score ({first!r}, ...) and come last in the order")
-    if counts.max() > len(scores) / 4:
-        notes.append(f"{counts.max()} of {of} share the score {values[counts.argmax()]:g}, in random order")
-    return notes

@@ -36,20 +36,16 @@ from lab.arms import (
     arms_of,
     clusters_of,
     named_arms,
-    never_drawn,
-    notes_on,
     orders_shown,
     pacings_of,
     part_of,
     parts_of,
-    picks,
     tries_of,
     with_label_noise,
-    withheld,
-    wrong_labels_last,
 )
 from lab.compared import Compared
 from lab.data import Data, Split, load
+from lab.doubts import doubts_on, never_drawn, picks, too_few, withheld, wrong_labels_last
 from lab.errors import UserError, printable
 from lab.networks import check_networks
 from lab.ordering import check_metric, metrics_of, scores_of
@@ -285,15 +281,6 @@ def question_of(settings: CompareSettings, known: str, named: Mapping[str, tuple
     return question, settings.name or f"{settings.network} on {known}, {arms}, {settings.seeds} seeds"
 
 
-def doubts_on(scores: Mapping[str, np.ndarray], ids: list[str]) -> list[str]:
-    """What the scores leave open, in notes. Raises UserError where one gives no order."""
-    notes = []
-    for metric, values in scores.items():
-        about = notes_on(values, ids, metric)
-        notes += [f"{metric}: {note}" for note in about] if len(scores) > 1 else about
-    return notes
-
-
 def verdict_of(
     outcome: Outcome,
     pairs: Mapping[str, tuple[str, str]],
@@ -340,13 +327,6 @@ def check(settings: CompareSettings) -> None:
         raise UserError("variety: name none, clusters, or each once")
     if settings.pacing not in PACING:
         raise UserError(f"pacing={settings.pacing}: there is no such function{nearest(settings.pacing, PACING)}")
-
-
-def too_few(seeds: int, comparisons: int) -> list[str]:
-    """What to say where so many seeds cannot show any difference, so many being tested."""
-    if not comparisons or seeds >= (needed := seeds_needed(comparisons)):
-        return []
-    return [f"seeds={seeds} is too few to reach a corrected p below 0.05, which takes {needed}. Continuing."]
 
 
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:

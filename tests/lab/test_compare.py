@@ -27,7 +27,7 @@ import train
 from agreement import commonest
 from curricula import DYNAMIC, PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
-from lab.arms import never_drawn, pacing_curve, parts_of, with_label_noise
+from lab.arms import pacing_curve, parts_of, with_label_noise
 from lab.compose import compose
 from lab.data import load
 from lab.networks import NETWORKS

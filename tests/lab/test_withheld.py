@@ -3,7 +3,7 @@
 import numpy as np
 
 from curricula import Arm
-from lab.arms import withheld
+from lab.doubts import withheld
 
 
 def test_a_class_that_comes_last_is_told_and_one_that_is_spread_is_not():
