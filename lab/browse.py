@@ -1,17 +1,9 @@
-"""What the store holds, at the terminal: the runs with their headlines, one run again, its results as files, and MLflow's UI."""
+"""What the store holds, at the terminal: the runs with their headlines, one run again, and its results as files."""
 
 import filecmp
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 import webbrowser
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -21,28 +13,14 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from lab import views
 from lab.errors import UserError, printable
 from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
-from lab.store import begun_at, open_store, store_errors, tracking_uri
+from lab.store import begun_at, open_store, store_errors
 
 PHASES = ("measure", "sweep", "curriculum", "scores")
 NO_RUNS = "the store holds no runs of this program"
 EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "curves.csv", "comparison.csv", "classes.csv", "order-agreement.csv", "score-table.csv", "report.html", "summary.txt", "figures", "record")  # fmt: skip
-
-# MLflow's command line, and the end of it and its workers when the program that began it is gone, however that ended
-SERVER = """
-import os, runpy, signal, sys, threading
-
-def end():
-    sys.stdin.buffer.raw.read()
-    os.killpg(0, signal.SIGKILL)
-
-threading.Thread(target=end, daemon=True).start()
-sys.argv[0] = "mlflow"
-runpy.run_module("mlflow", run_name="__main__")
-"""
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: bool = False) -> None:
@@ -56,6 +34,8 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
             known = ", ".join(BROWSING[mode]) or "it takes none"
             raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
+        from lab.ui import ui
+
         return ui(given.get("port", "5000"), console)
     if mode == "compare-runs":
         from lab.compare_runs import compare_runs  # here: the comparison takes long to import
@@ -137,13 +117,14 @@ def show_list(client: Any, console: Any, as_json: bool) -> None:
         console.print(f"{NO_RUNS.capitalize()}. A first one: {PROGRAM} --mode measure", highlight=False, soft_wrap=True)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in ("run", "what", "of", "status", "headline"):
+    for heading in ("run", "what", "status", "of, and headline"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("run", "status"))
     for run in found:
         tags = run.data.tags
-        what, of = tags["phase"], f"{tags['data']}: {run.info.run_name}"
-        cells = (run.info.run_id[:8], what, of, run.info.status.lower(), tags.get("headline", ""))
-        table.add_row(*(escape(printable(cell)) for cell in cells))
+        of = f"{tags['data']}: {run.info.run_name}"
+        cells = (run.info.run_id[:8], tags["phase"], run.info.status.lower())
+        about = "\n".join(escape(printable(each)) for each in (of, tags.get("headline", "")) if each)
+        table.add_row(*(escape(printable(cell)) for cell in cells), about)
     console.print(table)
     console.print(f"One of them in full: {PROGRAM} --mode show run=<run>", highlight=False)
 
@@ -238,66 +219,3 @@ def export(client: Any, run: Any, to: Path, console: Any) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
     console.print(f"{', '.join(names)} of run {run.info.run_id[:8]} are in {to}", highlight=False, markup=False)
-
-
-def ui(port: str, console: Any) -> None:
-    """MLflow's UI on this machine alone, until Ctrl-C; of a store that is a server, only where it is."""
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UserError(f"port={port}: expected a whole number from 1 to 65535")
-    client, store = open_store(make=False), tracking_uri()
-    if client is None:
-        raise UserError(f"--mode ui: there is no store yet; {PROGRAM} --mode measure makes one")
-    if store.startswith(("http://", "https://")):
-        console.print(f"The store is a server with a UI of its own, {store}", highlight=False)
-        return print_tables(client, store, console)
-    if is_open(int(port)):
-        raise UserError(f"port={port}: something answers there already; give another, such as port={int(port) + 1}")
-    address = f"http://127.0.0.1:{port}"
-    console.print(f"MLflow's UI comes up at {address} in some seconds; Ctrl-C ends it.", highlight=False)
-    print_tables(client, address, console)
-    words = ["ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", port, "--workers", "1"]  # fmt: skip
-    with tempfile.TemporaryFile("w+") as told:
-        # a session of its own: it ends as a whole, with its workers, when this program does
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVER, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=told,
-            start_new_session=True,
-            env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},  # eight processes that nothing here uses
-        )
-        try:
-            answers = False
-            while server.poll() is None:  # not one long wait: a signal is seen between two short ones
-                time.sleep(0.2)
-                if not answers and (answers := is_open(int(port))):
-                    console.print(f"It answers now: {address}", highlight=False)
-            if server.returncode:
-                told.seek(0)
-                last = (told.read().strip().splitlines() or [f"status {server.returncode}"])[-1]
-                raise UserError(f"MLflow's UI ended: {last}")
-        except KeyboardInterrupt:
-            pass
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
-                try:
-                    server.wait(5)
-                except subprocess.TimeoutExpired:  # it waits for browsers that hold a connection
-                    os.killpg(server.pid, signal.SIGKILL)
-            server.wait(10)
-
-
-def is_open(port: int) -> bool:
-    """Whether something listens there on this machine."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def print_tables(client: Any, address: str, console: Any) -> None:
-    """Where the UI at `address` has the tables of measurements and comparisons, with the columns that matter."""
-    with store_errors():
-        found = [each for each in client.search_experiments() if views.shared(views.TABLE) in each.tags]
-    for each in found:
-        where = f"{address}/{views.table_address(each.experiment_id)}"
-        console.print(f"  {each.name}: {where}", highlight=False, markup=False, soft_wrap=True)

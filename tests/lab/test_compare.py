@@ -30,6 +30,7 @@ from curricula import compare as compare_arms
 from lab.arms import pacing_curve, parts_of, with_label_noise
 from lab.compose import compose
 from lab.data import load
+from lab.doubts import never_drawn
 from lab.networks import NETWORKS
 from lab.networks.lenet5 import lenet5
 from lab.records import record_of
