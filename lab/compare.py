@@ -228,7 +228,7 @@ def scores_by_name(
         values, scored.descending[metric], notes, cost = scores_of(
             metric, given.train, data.classes_of(given.train.labels), settings.data, settings.root, settings.measurement,
             settings.record, client, settings.cache, settings.statistics_resize, progress, noise, settings.descending,
-            data.digest,
+            data.digest, settings.balance or "clusters" in settings.variety,
         )  # fmt: skip
         scored.values[metric] = values[index]
         scored.notes.extend(notes)

@@ -157,6 +157,8 @@ def points_of(findings: Findings, times: Sequence[float]) -> list[tracking.Point
     for split, table in findings.correlations.items():
         section = "correlation" if split == "train" else f"correlation_{split}"
         numbers |= {f"{section}/{name}": rho for name, rho in table["rho"].items()}
+        if split == "train":
+            numbers |= {f"correlation_within/{name}": rho for name, rho in table["within_rho"].items()}
     curves = {f"{split}/{name}": curve for split, each in findings.curves.items() for name, curve in each.items()}
     points: list[tracking.Point] = [
         (t + 1, time, {name: curve[t] for name, curve in curves.items()}) for t, time in enumerate(times)

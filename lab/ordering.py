@@ -78,6 +78,7 @@ def scores_of(
     noise: str,
     descending: bool | None,
     digest: str,
+    within: bool = True,
 ) -> tuple[np.ndarray, bool, list[str], int]:
     """Scores (N,) of the train examples, NaN where there is none; whether high is easy; notes on where they are from and on that; and
     their cost.
@@ -85,7 +86,7 @@ def scores_of(
     The cost is in passes of training over the data, as far as it is known: the networks times the epochs of a measurement,
     and none for statistics. data, root, measurement, folder, noise: as in `record_of`. labels, cache, resize: as in
     `lab.statistics.statistics_of`. descending: whether high is easy, of all parts; None: as each part declares. digest: of the
-    data, by which a measurement of it is known.
+    data, by which a measurement of it is known. within: whether examples are ordered within their classes.
     """
     notes, columns, high, cost = [], [], [], 0
     for part in check_metric(metric):
@@ -106,7 +107,7 @@ def scores_of(
             columns.append(train.annotations[part].astype(float))
             declared = ANNOTATIONS[part]
             if declared is None and descending is None:
-                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client)
+                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client, within)
                 if not why:
                     raise UserError(
                         f"metric={part}: whether high or low is easy is not known; give descending=true or false"
@@ -130,7 +131,7 @@ def scores_of(
             columns.append(table[part].to_numpy())
             declared = False
             if part in STATISTICS and descending is None:
-                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client)
+                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client, within)
         high.append(bool(declared) if descending is None else descending)
         notes.append(f"easy is {'high' if high[-1] else 'low'} {part}{why}")
     if len(columns) == 1:
@@ -157,18 +158,22 @@ def too_little(score: str, epochs: int, networks: int) -> str:
     return f"{score} is worth having from {counts} on; this measurement has {epochs} and {networks}"
 
 
-def measured_direction(name: str, data: str, digest: str, examples: int, client: Any) -> tuple[bool, str]:
+def measured_direction(
+    name: str, data: str, digest: str, examples: int, client: Any, within: bool = True
+) -> tuple[bool, str]:
     """Whether high is easy, by the sign of the correlation with the order of learning in the latest measurement of these examples.
 
-    Low is easy, and no reason given, where there is no measurement, or its correlation is within chance of 0.
+    within: by that within classes, where it is known, as orders that balance the classes need it. Low is easy, and no reason
+    given, where there is no measurement, or its correlation is within chance of 0.
     """
     with store_errors():
         for run in finished(client, data):
-            rho = run.data.metrics.get(f"correlation/{name}")
+            overall, inside = (run.data.metrics.get(f"{kind}/{name}") for kind in ("correlation", "correlation_within"))
             same = any(each.dataset.digest == digest[:32] for each in run.inputs.dataset_inputs)
-            if rho is None or not same:
+            if overall is None or not same:
                 continue
+            rho, where = (inside, " within classes") if within and inside is not None else (overall, "")
             if abs(rho) * examples**0.5 < 1.96:
                 return False, ""
-            return rho < 0, f": rho {rho:+.2f} with the order of learning in measurement {run.info.run_id[:8]}"
+            return rho < 0, f": rho {rho:+.2f}{where} with the order of learning in measurement {run.info.run_id[:8]}"
     return False, ""

@@ -92,6 +92,8 @@ def test_statistics_and_correlations_equal_what_the_images_give(store, digits):
         expected = train_table[name].rank().corr(pd.Series(times, train_table.index).rank())
         assert rho == pytest.approx(expected)
         assert store.series(store.parent, f"correlation/{name}") == pytest.approx({0: rho}, rel=1e-5)
+        within = correlations.loc[name, "within_rho"]
+        assert store.series(store.parent, f"correlation_within/{name}") == pytest.approx({0: within}, rel=1e-5)
     explained = json.loads((store.artifacts / "explained_variance.json").read_text())
     assert {"statistics", "classes", "classes_and_statistics"} <= set(explained)
     wrong = store.series(store.parent, "order/still_wrong")[0]

@@ -40,7 +40,8 @@ def measured(client, data: Data, **correlations: float) -> None:
     run = client.create_run(experiment, tags={"phase": "measure"}).info.run_id
     tracking.log_data(client, run, "folder", "root", data)
     for name, rho in correlations.items():
-        client.log_metric(run, f"correlation/{name}", rho)
+        kind = "correlation_within" if name.startswith("within_") else "correlation"
+        client.log_metric(run, f"{kind}/{name.removeprefix('within_')}", rho)
     client.set_terminated(run)
 
 
@@ -80,6 +81,13 @@ def test_a_statistic_of_images_takes_its_direction_from_a_measurement_of_the_sam
     assert scores("frequency", data, client)[1:] == (False, ["easy is low frequency"])  # within chance of 0
     assert measured_direction("entropy", "folder", "other examples", NUMBER, client) == (False, "")
     assert not scores("entropy", data, client, descending=False)[1]
+
+
+def test_the_direction_is_that_within_classes_where_an_order_balances_them(data, client):
+    measured(client, data, entropy=0.3, within_entropy=-0.2)
+    about = ("entropy", "folder", data.digest, NUMBER, client)
+    assert measured_direction(*about)[1].startswith(": rho -0.20 within classes with the order of learning")
+    assert measured_direction(*about)[0] and not measured_direction(*about, within=False)[0]
 
 
 @pytest.mark.parametrize(("column", "easy"), [("score", "low"), ("difficulty", "low"), ("easiness", "high")])
