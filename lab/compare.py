@@ -18,8 +18,8 @@ from curricula import (
     DYNAMIC,
     PACING,
     Comparison,
-    Outcome,
     answer,
+    class_table,
     picked,
     read_outcome,
     seeds_needed,
@@ -53,6 +53,7 @@ from lab.processes import device_and_precision, ranks_of_torchrun, start_server
 from lab.progress import Progress
 from lab.report import write_comparison
 from lab.report.about import About
+from lab.report.answered import Answered
 from lab.report.ends import ends_of
 from lab.report.summary import as_text
 from lab.settings import CompareSettings, nearest, plain
@@ -148,15 +149,28 @@ def compare(settings: CompareSettings, console: Any) -> str:
             chosen = picked(arms, folders)
             notes += picks([arms[i] for i in chosen])
             outcome = read_outcome([arms[i] for i in chosen], [folders[i] for i in chosen], len(data.test))
-            found = verdict_of(outcome, pairs, settings.matters / 100, data, train.labels, scored.cost, budget)
             question, title = question_of(settings, known, named)
             about = About(title, plain(settings), tracked.parent, tracked.begun, [*data.notes, *notes], data.left_out)
-            show = write_comparison(
-                work / "findings", outcome, found.table, found.comparisons, found.message, pacing, question, found.by_class,
-                ends_of(orders_shown(arms, named, scored.values), train.images, [*map(data.label_name, train.labels)]), about,
-            )  # fmt: skip
+            comparisons = (
+                curricula.compare(outcome.at_best, pairs=pairs, matters=settings.matters / 100) if pairs else {}
+            )
+            tested = None if data.multi_label else data.test.labels
+            table = table_of(outcome, comparisons, tested)
+            found = Answered(
+                outcome=outcome,
+                table=table,
+                comparisons=comparisons,
+                question=question,
+                answer=answer(comparisons, table, commonest(data.test.labels), paid(comparisons, scored.cost, budget)),
+                by_class=None if tested is None else class_table(outcome.at_best, tested, train.labels, data.classes),
+                pacing=pacing,
+                ends=ends_of(
+                    orders_shown(arms, named, scored.values), train.images, [*map(data.label_name, train.labels)]
+                ),
+            )
+            show = write_comparison(work / "findings", found, about)
             tracked.publish([point_of(found.table, tracked.times()[-1])])
-            describe(client, tracked.parent, found.message, as_text(show), list(named))
+            describe(client, tracked.parent, found.answer, as_text(show), list(named))
         show(console)
         discard(work)
     return tracked.parent
@@ -183,16 +197,6 @@ class Budget:
     steps: int
     more: int
     batches: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a comparison comes to: in numbers, arm by arm and by class, and in a message."""
-
-    comparisons: Mapping[str, Comparison]
-    table: pd.DataFrame
-    by_class: pd.DataFrame | None
-    message: str
 
 
 def planned(
@@ -281,23 +285,10 @@ def question_of(settings: CompareSettings, known: str, named: Mapping[str, tuple
     return question, settings.name or f"{settings.network} on {known}, {arms}, {settings.seeds} seeds"
 
 
-def verdict_of(
-    outcome: Outcome,
-    pairs: Mapping[str, tuple[str, str]],
-    matters: float,
-    data: Data,
-    labels: np.ndarray,
-    cost: int,
-    budget: Budget,
-) -> Found:
-    """Arms against each other. labels: of the examples to train on. cost: of the scores, in passes."""
-    comparisons = curricula.compare(outcome.at_best, pairs=pairs, matters=matters) if pairs else {}
-    tested = None if data.multi_label else data.test.labels
-    table = table_of(outcome, comparisons, tested)
-    by_class = None if tested is None else curricula.class_table(outcome.at_best, tested, labels, data.classes)
+def paid(comparisons: Mapping[str, Comparison], cost: int, budget: Budget) -> str:
+    """What the order cost, in a sentence, and what that would have bought; nothing where it cost nothing. cost: in passes."""
     against = [c for c in comparisons.values() if c.baseline == "shuffled_longer"]
-    paid = price(cost, budget.steps / budget.batches, budget.more / budget.batches, against) if cost else ""
-    return Found(comparisons, table, by_class, answer(comparisons, table, commonest(data.test.labels), paid))
+    return price(cost, budget.steps / budget.batches, budget.more / budget.batches, against) if cost else ""
 
 
 def check(settings: CompareSettings) -> None:

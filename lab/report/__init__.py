@@ -15,10 +15,11 @@ from omegaconf import OmegaConf
 from agreement import Findings, examples_table, same_wrong_class
 from agreement.analysis import classes_table
 from agreement.record import LearningRecord
-from curricula import PACING, Comparison, Outcome, verdict
+from curricula import PACING, verdict
 from lab.data import Split
 from lab.report import pictures, plots, summary
 from lab.report.about import About
+from lab.report.answered import Answered
 from lab.report.page import comparison_page, measurement_page, scores_page
 from lab.report.words import found_wrong, learned_little
 
@@ -120,30 +121,15 @@ def draw_examples(record: LearningRecord, name: str, split: Split, seed: int, ti
         plots.save(pictures.maps(ends_of_order), folder, f"{name}-statistics", title)
 
 
-def write_comparison(
-    folder: Path,
-    outcome: Outcome,
-    table: pd.DataFrame,
-    comparisons: Mapping[str, Comparison],
-    answer: str,
-    pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
-    question: str,
-    by_class: pd.DataFrame | None,
-    ends: Sequence[Mapping[str, Any]],
-    about: About,
-) -> Show:
-    """Write everything that a comparison leaves into a new folder. Returns what prints the summary.
-
-    answer: the question of the comparison, answered in a sentence. pacing: steps, how many examples may be drawn from at
-    them by pacing function, and the number of examples. question: of the headline. by_class: of
-    `curricula.class_table`; None where examples have sets of labels. ends: of the orders, see `lab.report.ends.ends_of`.
-    """
+def write_comparison(folder: Path, found: Answered, about: About) -> Show:
+    """Write everything that a comparison leaves into a new folder. Returns what prints the summary."""
     empty(folder)
-    table.to_csv(folder / "comparison.csv")
-    if by_class is not None:
-        by_class.to_csv(folder / "classes.csv", index=False)
-    write_verdicts(folder, [verdict(comparison) for comparison in comparisons.values()])
-    write_page(folder, comparison_page(outcome, table, comparisons, answer, pacing, question, by_class, ends, about))
+    found.table.to_csv(folder / "comparison.csv")
+    if found.by_class is not None:
+        found.by_class.to_csv(folder / "classes.csv", index=False)
+    write_verdicts(folder, [verdict(comparison) for comparison in found.comparisons.values()])
+    write_page(folder, comparison_page(found, about))
+    outcome, comparisons = found.outcome, found.comparisons
     top = max(float(share.max()) for share in outcome.drawn.values())
     shares = {arm: plots.drawn(outcome.steps, share, top, arm) for arm, share in outcome.drawn.items()}
     curves = plots.arms(outcome.steps, outcome.validation)
@@ -153,15 +139,11 @@ def write_comparison(
         "drawn": plots.under(
             *(shares[arms[0]].properties(title=", ".join(arms)) for arms in plots.alike(outcome.drawn))
         ),
-        "pacing": plots.pacing(*pacing),
+        "pacing": plots.pacing(*found.pacing),
     }
     for name, chart in charts.items():
         plots.save(chart, folder / "figures", name, about.title)
-    show = partial(
-        summary.print_comparison, outcome=outcome, arms=table, comparisons=comparisons, answer=answer, question=question,
-        by_class=by_class, about=about,
-    )  # fmt: skip
-    return finish(folder, about, show)
+    return finish(folder, about, partial(summary.print_comparison, found=found, about=about))
 
 
 def write_sweep(

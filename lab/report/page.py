@@ -5,7 +5,7 @@ needs is in it, and its content security policy forbids it to ask for more. The 
 the run, the names of classes and files above all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 from agreement import Findings
 from agreement.record import LearningRecord
-from curricula import Comparison, Outcome
 from lab.report import plots
 from lab.report.about import About
+from lab.report.answered import Answered
 from lab.report.gallery import class_facts, example_facts
 from lab.report.plots.files import TEMPLATES
 from lab.report.rows import (
@@ -93,36 +93,27 @@ def measurement_page(
     )
 
 
-def comparison_page(
-    outcome: Outcome,
-    table: pd.DataFrame,
-    comparisons: Mapping[str, Comparison],
-    answer: str,
-    pacing: tuple[np.ndarray, Mapping[str, np.ndarray], int],
-    question: str,
-    by_class: pd.DataFrame | None,
-    ends: Sequence[Mapping[str, Any]],
-    about: About,
-) -> str:
-    """The html text of a comparison's report, about 1 MB. Arguments: see `lab.report.write_comparison`."""
+def comparison_page(found: Answered, about: About) -> str:
+    """The html text of a comparison's report, about 1 MB."""
+    outcome, comparisons = found.outcome, found.comparisons
     steps, shares = outcome.steps, outcome.drawn
     top = max(float(share.max()) for share in shares.values())
-    drawn: dict[str, Any] = {"arms": plots.arms(steps, outcome.validation), "pacing": plots.pacing(*pacing)}
+    drawn: dict[str, Any] = {"arms": plots.arms(steps, outcome.validation), "pacing": plots.pacing(*found.pacing)}
     drawn |= {"effects": plots.effects(comparisons, outcome.at_best)} if comparisons else {}
     groups = plots.alike(shares)
     drawn |= {f"drawn-{i}": plots.drawn(steps, shares[arms[0]], top, arms[0]) for i, arms in enumerate(groups)}
     return render(
         "comparison.html",
         about,
-        question=question,
-        answer=answer,
-        rows=comparison_rows(table),
+        question=found.question,
+        answer=found.answer,
+        rows=comparison_rows(found.table),
         seeds=len(outcome.at_best["shuffled"]),
-        **comparison_words(outcome, table, comparisons),
+        **comparison_words(outcome, found.table, comparisons),
         arms=len(shares),
         groups=[", ".join(arms) for arms in groups],
-        **class_words(table, by_class, CLASSES),
-        ends=ends,
+        **class_words(found.table, found.by_class, CLASSES),
+        ends=found.ends,
         data={"plots": {name: plots.for_page(chart) for name, chart in drawn.items()}},
     )
 

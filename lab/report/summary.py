@@ -17,10 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from agreement import Findings
-from curricula import Comparison, Outcome, verdict
+from curricula import verdict
 from curricula.comparison import orders_of, others_of
 from lab.errors import printable
 from lab.report.about import About
+from lab.report.answered import Answered
 from lab.report.plots.files import TEMPLATES
 from lab.report.rows import (
     CLASS_HEADS,
@@ -75,17 +76,9 @@ def broken(name: str) -> str:
     return "\n".join(lines)
 
 
-def print_comparison(
-    console: Any,
-    outcome: Outcome,
-    arms: pd.DataFrame,
-    comparisons: Mapping[str, Comparison],
-    answer: str,
-    question: str,
-    by_class: pd.DataFrame | None,
-    about: About,
-) -> None:
+def print_comparison(console: Any, found: Answered, about: About) -> None:
     """The arms' accuracies with intervals, their differences from the baseline, and the verdict in words."""
+    outcome, comparisons, by_class = found.outcome, found.comparisons, found.by_class
     heads = (
         "arm",
         "test\nacc.",
@@ -98,17 +91,18 @@ def print_comparison(
         "p",
     )
     tables = {
-        "ARMS": table(heads, comparison_rows(arms)),
-        "CLASSES": table(CLASS_HEADS, lowest_rows(arms, by_class), 2),
+        "ARMS": table(heads, comparison_rows(found.table)),
+        "CLASSES": table(CLASS_HEADS, lowest_rows(found.table, by_class), 2),
     }
-    words = comparison_words(outcome, arms, comparisons)
+    words = comparison_words(outcome, found.table, comparisons)
     # so many sentences that nobody would read them
     if len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1:
         clear = [verdict(c) for c in comparisons.values() if c.shown or c.practically_none]
         left = len(comparisons) - len(clear)
         rest = f"No difference could be shown in the other {left} of {len(comparisons)} comparisons (see verdict.txt)."
         words["verdicts"] = [*clear, *([rest] if left else [])]
-    words |= {"answer": answer, "question": question, "unequal": by_class is not None and unequal(by_class)}
+    unequal_classes = by_class is not None and unequal(by_class)
+    words |= {"answer": found.answer, "question": found.question, "unequal": unequal_classes}
     show(console, "comparison.txt", about, tables, **words)
 
 

@@ -22,6 +22,7 @@ from lab.data import Data, Images, Split
 from lab.data.labels import with_corrections
 from lab.report import gallery, write_page
 from lab.report.about import About
+from lab.report.answered import Answered
 from lab.report.ends import EACH, ends_of
 from lab.report.gallery import SIDE, class_facts, example_facts, image_address, numbers, spread
 from lab.report.page import comparison_page, measurement_page
@@ -109,9 +110,9 @@ def comparison(splits) -> str:
     names = [CLASSES[label] for label in train.labels]
     ends = ends_of({SCRIPT: (order, np.arange(len(order)) / 7)}, train.images, names)
     about = About(f"ordered by {SCRIPT}", {"a": 1}, "0b" * 16, "2026-11-29 12:25")
-    return comparison_page(
-        outcome, table, comparisons, "It was better.", pacing, f"Does it help? file:{SCRIPT}", by_class, ends, about
-    )
+    question = f"Does it help? file:{SCRIPT}"
+    found = Answered(outcome, table, comparisons, question, "It was better.", by_class, pacing, ends)
+    return comparison_page(found, about)
 
 
 def data_of(html: str) -> dict:
