@@ -38,14 +38,14 @@ def voc(root: Path, resize: int | None, cache: Path, skip_bad_images: bool) -> D
         test = [("2007", "test")]
     elif has(kit, "2012", "train") and has(kit, "2012", "val"):
         train, test = [("2012", "train")], [("2012", "val")]
-        notes.append(f"{kit} holds no VOC2007: train and val of 2012 stand in for the paper's train and test sets.")
+        notes.append(f"{kit} holds no VOC2007: train and val of 2012 stand in for the paper's train and test sets")
     else:
         raise UserError(
             f"{kit}: needs VOC2007 with its ImageSets/Main/trainval.txt and test.txt, or VOC2012 with train.txt and val.txt"
         )
     difficulties = read_difficulties(root)
     if difficulties is None:
-        notes.append(f"search_difficulty is left out: put {DIFFICULTIES} of Ionescu et al. (2016) into {root}.")
+        notes.append(f"search_difficulty is left out: put {DIFFICULTIES} of Ionescu et al. (2016) into {root}")
     parts = [files_of(kit, part, difficulties) for part in (train, test)]
     splits, more, left_out = read_splits(parts, resize, cache, skip_bad_images)
     return Data(splits[0], splits[1], list(CLASSES), (*notes, *more), multi_label=True, left_out=left_out)

@@ -11,7 +11,7 @@ SCALE = 1 / 9  # of the logits
 
 
 def airbench(channels: int, classes: int, size: int) -> nn.Module:
-    """Takes images of 10 pixels or more. Weights begin as in the paper, not Kaiming-normal."""
+    """For images of 9 pixels or more. Weights begin as in the paper, not Kaiming-normal."""
     before = (2 * channels * SIDE**2, *WIDTHS)
     blocks = [block(inputs, outputs) for inputs, outputs in zip(before, WIDTHS, strict=False)]
     head = Scaled(nn.Linear(WIDTHS[-1], classes, bias=False))
