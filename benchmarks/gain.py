@@ -23,6 +23,7 @@ from scipy.stats import rankdata, spearmanr
 
 from agreement import orders_by_network, spearman
 from agreement.record import LearningRecord
+from curricula.choice import stepped_up
 from lab.report.plots.files import save
 
 OF = [(1, 1), (1, None), (5, 1), (5, 3), (5, None)]  # networks and epochs, None for all
@@ -37,7 +38,7 @@ def scores(record: LearningRecord, to: Path) -> None:
         alone = np.mean([spearman(one, other) for one, other in itertools.combinations(times, 2)])
         name = f"n{networks}e{epochs or record.epochs}"
         columns[name] = times[:networks].mean(axis=0)
-        about[name] = float(networks * alone / (1 + (networks - 1) * alone))
+        about[name] = stepped_up(float(alone), networks)
     best, draw = name, np.random.default_rng(0)
     ranks = rankdata(columns[best])
     for left in NOISY:

@@ -40,7 +40,7 @@ def reliability(read: Callable[[Sequence[int]], np.ndarray], networks: int, seed
     """How a score of so many networks would correlate with that of as many others, by split halves; NaN for one network.
 
     read: the score (N,) of some of the networks. Spearman's correlation between the scores of two halves, mean over
-    SPLITS random splits, stepped up to all networks (Spearman 1910; Brown 1910).
+    SPLITS random splits, `stepped_up` to all networks.
     """
     half = networks // 2
     if half == 0:
@@ -49,8 +49,12 @@ def reliability(read: Callable[[Sequence[int]], np.ndarray], networks: int, seed
     for _ in range(SPLITS if networks > 2 else 1):
         chosen = draw.permutation(networks)
         found.append(spearman(read(chosen[:half].tolist()), read(chosen[half : 2 * half].tolist())))
-    rho, longer = float(np.mean(found)), networks / half
-    return longer * rho / (1 + (longer - 1) * rho)
+    return stepped_up(float(np.mean(found)), networks / half)
+
+
+def stepped_up(rho: float, times: float) -> float:
+    """The reliability of a score of so many times as many networks, from that of one, `rho` (Spearman 1910; Brown 1910)."""
+    return times * rho / (1 + (times - 1) * rho)
 
 
 def reliability_interval(

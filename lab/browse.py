@@ -17,6 +17,7 @@ from lab.errors import UserError, printable
 from lab.help import BROWSING
 from lab.settings import PROGRAM, nearest
 from lab.store import begun_at, open_store, store_errors
+from lab.ui import ui
 
 PHASES = ("measure", "sweep", "curriculum", "scores")
 NO_RUNS = "the store holds no runs of this program"
@@ -34,8 +35,6 @@ def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: boo
             known = ", ".join(BROWSING[mode]) or "it takes none"
             raise UserError(f"--mode {mode}: there is no setting '{key}' ({known})")
     if mode == "ui":
-        from lab.ui import ui
-
         return ui(given.get("port", "5000"), console)
     if mode == "compare-runs":
         from lab.compare_runs import compare_runs  # here: the comparison takes long to import

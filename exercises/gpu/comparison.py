@@ -1,16 +1,17 @@
 """Does the order help where training is as fast as a GPU makes it? Arms of a comparison, paired by seed, all in one process.
 
-    uv run exercises/gpu/comparison.py pack ROOT DIR      where the program is installed: CIFAR-10 in pieces under 60 MB
-    python exercises/gpu/comparison.py run DIR            on the GPU: needs torch and torchvision, not MLflow, not OmegaConf
+    uv run exercises/gpu/record.py pack DIR data=cifar10 root=data recipe=airbench      where the program is installed
+    python exercises/gpu/comparison.py DIR                                              on the GPU
 
-`run` scores the train images by `shallow`, and with `--record` by the learning time of a learning record of them; trains `shuffled`,
+scores the train images in DIR by `shallow`, and with `--record` by the learning time of a learning record of them; trains `shuffled`,
 `random`, easy first by each score, with and without clusters, hard first, and `hard_first` (the hardest half of twice as many
-candidates); with the recipe of `recipe=strong` or `recipe=airbench`, at the budgets given (1 is all epochs of the recipe); and prints,
+candidates), with the recipe in DIR/training.json or in another such file, at the budgets given (1 is all its epochs); and prints,
 after each budget, accuracies and differences with intervals over seeds and test images, Holm-corrected. Curves and which test images were right
-stay in DIR/work.
+stay in DIR/work. Needs torch and torchvision, but neither MLflow nor OmegaConf.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -21,48 +22,17 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from agreement import orders_by_network
-from agreement.record import LearningRecord, save_array
+from agreement.record import SPLITS, LearningRecord, save_array
 from curricula import DYNAMIC, Arm, compare, order, read_outcome
 from curricula.dynamic.arm import step_cost
-from exercises.gpu.speed import recipe
+from exercises.gpu.record import recipe_of, unpack
 from lab.compared import Compared
 from lab.pixels import Images
 from lab.processes import in_turn, run_through
-from lab.training import train
+from lab.training import Recipe, train
 from metrics import clusters, shallow
 
-PIECE, HELD_OUT = 10_000, 5_000
-# as lab/recipes has them, which take OmegaConf to read; tests/lab/test_gpu.py compares
-RECIPES: dict[str, dict] = {
-    "strong": {
-        "network": "resnet18", "epochs": 30, "batch_size": 128, "optimizer": "sgd", "lr": 0.1, "min_lr": 0.0, "momentum": 0.9,
-        "weight_decay": 0.0005, "schedule": "cosine", "warmup": 3.0, "label_smoothing": 0.1, "augment": "flip_crop",
-    },
-    "airbench": {
-        "network": "airbench", "epochs": 10, "batch_size": 1024, "optimizer": "nesterov", "lr": 1.5, "momentum": 0.85,
-        "weight_decay": 0.00133, "schedule": "one_cycle", "label_smoothing": 0.2, "augment": "flip_crop",
-    },
-}  # fmt: skip
-
-
-def pack(root: Path, folder: Path) -> None:
-    from lab.compose import compose
-    from lab.data import load
-
-    data = load(compose(["data=cifar10", f"root={root}"]))
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, split in (("train", data.train), ("test", data.test)):
-        for begin in range(0, len(split), PIECE):
-            images = np.stack([split.original(i) for i in range(begin, min(begin + PIECE, len(split)))])
-            np.savez_compressed(
-                folder / f"{name}-{begin:05}.npz", images=images, labels=split.labels[begin : begin + PIECE]
-            )
-
-
-def unpacked(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (N, H, W, C) and labels (N,)."""
-    pieces = [np.load(path, allow_pickle=False) for path in sorted(folder.glob(f"{name}-*.npz"))]
-    return np.concatenate([each["images"] for each in pieces]), np.concatenate([each["labels"] for each in pieces])
+HELD_OUT = 5_000  # of the train images, to choose the best step by
 
 
 def arms_of(
@@ -83,31 +53,43 @@ def arms_of(
     return [*arms, Arm("hard_first", seed, orders["shuffled"], False, fewer, dynamic="hard_first")]
 
 
-def run(folder: Path, about: dict, seeds: int, budgets: list[float], at_once: int, record: Path | None) -> None:
-    """about: of RECIPES."""
-    network, epochs = about.pop("network"), about["epochs"]
-    work = folder / "work"
+def run(
+    folder: Path,
+    network: str,
+    recipe: Recipe,
+    size: int,
+    seeds: int,
+    budgets: list[float],
+    at_once: int,
+    record: Path | None,
+) -> None:
+    """size: side in pixels of what the network sees. record: of the train images, to order them by."""
+    work, images = folder / "work", {split: Images.open(folder / split) for split in SPLITS}
     work.mkdir(exist_ok=True)
-    images, labels = unpacked(folder, "train")
-    begun, held = time.perf_counter(), np.zeros(len(images), bool)
-    held[np.random.default_rng(0).permutation(len(images))[: min(HELD_OUT, len(images) // 10)]] = True
-    parts = {"train": (images[~held], labels[~held]), "validation": (images[held], labels[held]), "test": unpacked(folder, "test")}  # fmt: skip
-    for name, (pixels, own_labels) in parts.items():
-        Images.of(pixels).save(work / name)
-        save_array(work / f"{name}-labels.npy", own_labels)
-    scores = {"shallow": shallow(*parts["train"])}
+    labels = {split: LearningRecord(folder / "record").labels(split) for split in SPLITS}
+    begun, examples = time.perf_counter(), len(labels["train"])
+    held = np.zeros(examples, bool)
+    held[np.random.default_rng(0).permutation(examples)[: min(HELD_OUT, examples // 10)]] = True
+    for name, split, index in (
+        ("train", "train", np.flatnonzero(~held)),
+        ("validation", "train", np.flatnonzero(held)),
+        ("test", "test", np.arange(len(labels["test"]))),
+    ):
+        images[split].take(index).save(work / name)
+        save_array(work / f"{name}-labels.npy", labels[split][index])
+    own, own_labels = np.stack([images["train"][i] for i in np.flatnonzero(~held)]), labels["train"][~held]
+    scores = {"shallow": shallow(own, own_labels)}
     if record:
         read = LearningRecord(record)
-        if not np.array_equal(read.labels("train"), labels):
+        if not np.array_equal(read.labels("train"), labels["train"]):
             raise SystemExit(f"{record} has other train labels, or in another order")
         scores["learning time"] = orders_by_network(read.correct("train"))["learning_time"].mean(axis=0)[~held]
-    within = clusters(*parts["train"])
-    images, labels = parts["train"]
-    print(f"scores of {len(images)} images: {time.perf_counter() - begun:.0f} s", flush=True)
+    within = clusters(own, own_labels)
+    print(f"scores of {len(own)} images: {time.perf_counter() - begun:.0f} s", flush=True)
     for budget in budgets:
-        steps = max(1, round(budget * epochs * -(-len(images) // about["batch_size"])))
+        steps = max(1, round(budget * recipe.epochs * -(-len(own) // recipe.batch_size)))
         begun = time.perf_counter()
-        arms = [arm for seed in range(seeds) for arm in arms_of(labels, seed, scores, within, steps)]
+        arms = [arm for seed in range(seeds) for arm in arms_of(own_labels, seed, scores, within, steps)]
         folders = [work / f"{budget}-{arm.name}-{arm.seed}" for arm in arms]
         tasks = []
         for arm, place in zip(arms, folders, strict=True):
@@ -116,11 +98,11 @@ def run(folder: Path, about: dict, seeds: int, budgets: list[float], at_once: in
             own_steps = arm.steps or steps
             plan = Compared(
                 arm.name, arm.seed, own_steps, min(10, own_steps), "linear" if arm.paced else None, None, None, work,
-                int(labels.max()) + 1, 0, place, arm.dynamic,
+                int(own_labels.max()) + 1, 0, place, arm.dynamic,
             )  # fmt: skip
-            tasks.append((plan, network, recipe(**about), images.shape[1], 1))
+            tasks.append((plan, network, recipe, size, 1))
         run_through(in_turn, (train, tasks, at_once))
-        outcome = read_outcome(arms, folders, len(parts["test"][1]))
+        outcome = read_outcome(arms, folders, len(labels["test"]))
         seconds = time.perf_counter() - begun
         print(f"budget {budget:g}: {len(arms)} trainings of {steps} steps in {seconds:.0f} s", flush=True)
         for name, right in outcome.at_best.items():
@@ -138,26 +120,24 @@ def run(folder: Path, about: dict, seeds: int, budgets: list[float], at_once: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = parser.add_subparsers(dest="what", required=True)
-    packing = what.add_parser("pack")
-    packing.add_argument("root", type=Path)
-    packing.add_argument("folder", type=Path)
-    running = what.add_parser("run")
-    running.add_argument("folder", type=Path)
-    running.add_argument("--recipe", choices=RECIPES, default="airbench")
-    running.add_argument("--record", type=Path, help="a learning record of the train images, to order them by")
-    running.add_argument("--seeds", type=int, default=8)
-    running.add_argument("--epochs", type=int, help="other than the recipe's")
-    running.add_argument("--batch-size", type=int, help="other than the recipe's")
-    running.add_argument("--budgets", nargs="+", type=float, default=[1.0, 0.2])
-    running.add_argument("--at-once", type=int, default=8)
-    options = parser.parse_args()
-    if options.what == "pack":
-        pack(options.root, options.folder)
-    else:
-        own = {"epochs": options.epochs, "batch_size": options.batch_size}
-        about = RECIPES[options.recipe] | {name: value for name, value in own.items() if value}
-        run(options.folder, about, options.seeds, options.budgets, options.at_once, options.record)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--training", type=Path, help="training.json of another recipe; by default that of the folder")
+    parser.add_argument("--record", type=Path, help="a learning record of the train images, to order them by")
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--epochs", type=int, help="other than the recipe's")
+    parser.add_argument("--batch-size", type=int, help="other than the recipe's")
+    parser.add_argument("--budgets", nargs="+", type=float, default=[1.0, 0.2])
+    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--precision", help="other than the recipe's")
+    given = parser.parse_args()
+    about = json.loads((given.training or given.folder / "training.json").read_text())
+    recipe = recipe_of(
+        about, epochs=given.epochs, batch_size=given.batch_size, device=given.device, precision=given.precision
+    )
+    unpack(given.folder)
+    network = about["names"][0]
+    run(given.folder, network, recipe, about["size"], given.seeds, given.budgets, given.at_once, given.record)
 
 
 if __name__ == "__main__":

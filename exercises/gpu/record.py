@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,12 +55,22 @@ def pack(folder: Path, words: list[str]) -> None:
     (folder / "training.json").write_text(json.dumps(about, indent=1))
 
 
-def trained(folder: Path, at_once: int, device: str, precision: str | None) -> None:
-    about = json.loads((folder / "training.json").read_text())
+def unpack(folder: Path) -> None:
+    """Join the pixels of each split, where `lab.pixels.Images.open` reads them."""
     for split in SPLITS:
         pieces = [np.load(path, allow_pickle=False)["pixels"] for path in sorted(folder.glob(f"{split}-0*.npz"))]
         save_array(folder / f"{split}-pixels.npy", np.concatenate(pieces))
-    recipe = Recipe(**about["recipe"] | {"device": device} | ({"precision": precision} if precision else {}))
+
+
+def recipe_of(about: dict[str, Any], **others: Any) -> Recipe:
+    """The recipe of a training.json; others: fields that differ, where they are not None."""
+    return Recipe(**about["recipe"] | {name: value for name, value in others.items() if value is not None})
+
+
+def trained(folder: Path, at_once: int, device: str, precision: str | None) -> None:
+    about = json.loads((folder / "training.json").read_text())
+    unpack(folder)
+    recipe = recipe_of(about, device=device, precision=precision)
     record, begun = folder / "record", time.perf_counter()
     tasks = [
         (Measured(record, k, about["seed"], about["after"]), name, recipe, about["size"], 1)

@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -61,20 +62,23 @@ def product_rate(device: str) -> float:
     return 2 * side**3 / min(times)
 
 
+def made_up(folder: Path, names: list[str], sizes: Mapping[str, int]) -> Path:
+    """The learning record of these networks, begun in `folder`/record, with random images and labels beside it."""
+    record, draw = folder / "record", np.random.default_rng(0)
+    labels = {split: draw.integers(CLASSES, size=size) for split, size in sizes.items()}
+    ids = {split: [str(i) for i in range(size)] for split, size in sizes.items()}
+    begin_record(record, names, [str(c) for c in range(CLASSES)], labels, ids)
+    for split, size in sizes.items():
+        Images.of(draw.integers(256, size=(size, SIDE, SIDE, 3), dtype=np.uint8)).save(folder / split)
+    return record
+
+
 def images_a_second(name: str, networks: int, examples: int, how: Recipe) -> float:
     with tempfile.TemporaryDirectory() as made:
-        folder, draw = Path(made) / "record", np.random.default_rng(0)
-        sizes = {"train": examples, "test": TEST}
-        labels = {split: draw.integers(CLASSES, size=size) for split, size in sizes.items()}
-        ids = {split: [str(i) for i in range(size)] for split, size in sizes.items()}
-        begin_record(folder, [name] * networks, [str(c) for c in range(CLASSES)], labels, ids)
-        for split, size in sizes.items():
-            pixels = draw.integers(256, size=(size * SIDE * SIDE, 3), dtype=np.uint8)
-            shapes = np.full((size, 2), SIDE)
-            Images(pixels, shapes, np.arange(size) * SIDE * SIDE).save(Path(made) / split)
-        tasks = [(Measured(folder, k, 0, False), name, how, SIDE, 1) for k in range(networks)]
+        record = made_up(Path(made), [name] * networks, {"train": examples, "test": TEST})
+        tasks = [(Measured(record, k, 0, False), name, how, SIDE, 1) for k in range(networks)]
         run_through(in_turn, (train, tasks, networks))
-        times = [[line["time"] for line in read_epochs(folder / f"network-{k + 1}")] for k in range(networks)]
+        times = [[line["time"] for line in read_epochs(record / f"network-{k + 1}")] for k in range(networks)]
     return networks * (how.epochs - 1) * examples / (max(each[-1] for each in times) - max(each[0] for each in times))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agreement import Findings
+from agreement import Findings, commonest
 from curricula import Comparison, Outcome, verdict
 from curricula.sentences import costs_until
 from lab.report.rows import correlation
@@ -75,11 +75,11 @@ def found_wrong(ranks: np.ndarray, wrong: np.ndarray) -> str:
 
 def learned_little(accuracy: float, labels: np.ndarray) -> str:
     """What to say of the labels to look at where networks learned little. accuracy: on the train images (N,), in the end."""
-    commonest = np.unique(labels, return_counts=True)[1].max() / len(labels)
-    if (accuracy - commonest) > (1 - commonest) / 4:
+    share = commonest(labels)
+    if (accuracy - share) > (1 - share) / 4:
         return ""
     return (
-        f"The networks learned little (train accuracy {accuracy:.1%}, the commonest class has {commonest:.1%}): their doubts about "
+        f"The networks learned little (train accuracy {accuracy:.1%}, the commonest class has {share:.1%}): their doubts about "
         "labels say little."
     )
 

@@ -16,32 +16,19 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from agreement.record import LearningRecord
-from agreement.recorder import begin_record
-from exercises.gpu.speed import recipe
+from exercises.gpu.speed import CLASSES, SIDE, made_up, recipe
 from lab.measured import Measured
 from lab.networks import build_network
-from lab.pixels import Images
 from lab.processes import in_turn, run_through
 from lab.training import train
 
-SIZES, CLASSES, SIDE = {"train": 300, "test": 70}, 10, 32
+SIZES = {"train": 300, "test": 70}
 FORMS = [("lenet5", {}), ("airbench", {"optimizer": "nesterov"}), ("resnet18", {"optimizer": "adam", "lr": 0.001, "augment": "flip_crop"})]  # fmt: skip
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU"),
 ]
-
-
-def begun(folder: Path, name: str, networks: int = 1) -> Path:
-    """A learning record of nothing yet, with random images beside it."""
-    draw = np.random.default_rng(0)
-    labels = {split: draw.integers(CLASSES, size=size) for split, size in SIZES.items()}
-    ids = {split: [str(i) for i in range(size)] for split, size in SIZES.items()}
-    begin_record(folder / "record", [name] * networks, [str(c) for c in range(CLASSES)], labels, ids)
-    for split, size in SIZES.items():
-        Images.of(draw.integers(256, size=(size, SIDE, SIDE, 3), dtype=np.uint8)).save(folder / split)
-    return folder / "record"
 
 
 def plan(record: Path, name: str, k: int = 0, **more) -> tuple:
@@ -64,7 +51,7 @@ def assert_same(record: Path, other: Path) -> None:
 
 @pytest.mark.parametrize(("name", "more"), FORMS)
 def test_captured_steps_write_the_record_of_plain_ones(tmp_path, name, more):
-    records = {graphs: begun(tmp_path / str(graphs), name) for graphs in (True, False)}
+    records = {graphs: made_up(tmp_path / str(graphs), [name], SIZES) for graphs in (True, False)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no step falls back
         for graphs, record in records.items():
@@ -74,7 +61,7 @@ def test_captured_steps_write_the_record_of_plain_ones(tmp_path, name, more):
 
 @pytest.mark.parametrize(("name", "more"), FORMS)
 def test_a_training_that_was_cut_off_goes_on_to_the_same_record(tmp_path, name, more):
-    whole, cut = begun(tmp_path / "whole", name), begun(tmp_path / "cut", name)
+    whole, cut = (made_up(tmp_path / each, [name], SIZES) for each in ("whole", "cut"))
     run_through(train, plan(whole, name, **more))
     steps = train(*plan(cut, name, **more))
     while not (cut / "network-1" / "checkpoint.pt").exists():
@@ -85,7 +72,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_record(tmp_path, name, 
 
 
 def test_networks_that_take_turns_train_as_alone(tmp_path):
-    together, alone = begun(tmp_path / "together", "lenet5", 3), begun(tmp_path / "alone", "lenet5", 3)
+    together, alone = (made_up(tmp_path / each, ["lenet5"] * 3, SIZES) for each in ("together", "alone"))
     run_through(in_turn, (train, [plan(together, "lenet5", k) for k in range(3)], 2))
     for k in range(3):
         run_through(train, plan(alone, "lenet5", k))

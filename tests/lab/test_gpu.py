@@ -3,6 +3,7 @@
 The backward pass needs a GPU; it runs on the CPU in the other tests.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from omegaconf import OmegaConf
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 
-from exercises.gpu.comparison import RECIPES
+from exercises.gpu.record import pack
 from lab.batches import Batches, losses_of, predicted
 from lab.networks import build_network
 from lab.training import evaluate, look_at
@@ -74,10 +75,13 @@ def test_networks_are_evaluated_on_the_gpu(holds, name):
         assert all(each.device.type == "cpu" and each.shape == (EXAMPLES,) for each in look.seen())
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipes_of_the_comparison_are_the_programs(name):
+@pytest.mark.parametrize("name", ["strong", "airbench"])
+def test_what_is_packed_for_a_gpu_has_the_programs_recipe(tmp_path, name):
+    pack(tmp_path, ["data=digits", f"recipe={name}"])
+    about = json.loads((tmp_path / "training.json").read_text())
     layer = OmegaConf.to_container(OmegaConf.load(ROOT / "lab" / "recipes" / f"{name}.yaml"))
-    assert layer == RECIPES[name]
+    found = about["recipe"] | {"network": about["names"][0]}
+    assert layer == {key: found[key] for key in layer}
 
 
 def test_trainings_need_no_program():
