@@ -14,7 +14,7 @@ from typing import Any, cast, get_args, get_origin
 
 PROGRAM = "uv run train.py" if "UV" in os.environ else "python train.py"  # as the user calls it: uv sets UV
 # what these are the names of takes long to import; a test compares
-NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121", "airbench")
+NETWORKS = ("lenet5", "vgg16", "resnet50", "densenet121", "resnet8", "resnet20", "airbench")
 ARMS = ("shuffled", "curriculum", "anti", "random")
 DYNAMIC = ("self_paced", "infobatch", "rho", "hard_first", "superloss", "dihcl")
 PACING = ("linear", "quadratic", "root", "log", "exp", "step", "single_step", "fixed_exponential", "varied_exponential")

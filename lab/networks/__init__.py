@@ -15,6 +15,7 @@ from torch import nn
 from lab.code import code_digest
 from lab.errors import UserError
 from lab.networks.airbench import airbench
+from lab.networks.cifar_resnet import resnet8, resnet20
 from lab.networks.lenet5 import lenet5
 from lab.networks.pretrained import IMAGENET, Pretrained, downloaded, head_of, load_weights, read_weights
 from lab.networks.stems import SMALL, give_small_stem, has_small_stem
@@ -62,6 +63,8 @@ NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "vgg16": vgg16,
     "resnet50": resnet50,
     "densenet121": densenet121,
+    "resnet8": resnet8,
+    "resnet20": resnet20,
     "airbench": airbench,
 }
 

@@ -36,6 +36,13 @@ def parameters(network: nn.Module) -> int:
         # torchvision's 6,953,856 of the features and 1,024 × 10 + 10
         ("densenet121", 3, 6_953_856 + 10_250),
         ("densenet121", 1, 6_953_856 + 10_250 - 2 * 64 * 49),
+        # 0.27 million in the paper's table 6: 3×3 convolutions of 19 layers, scale and bias of batch-norm, linear
+        (
+            "resnet20",
+            3,
+            9 * (3 * 16 + 6 * 16**2 + 16 * 32 + 5 * 32**2 + 32 * 64 + 5 * 64**2) + 2 * (7 * 16 + 6 * 32 + 6 * 64) + 650,
+        ),
+        ("resnet8", 1, 9 * (16 + 2 * 16**2 + 16 * 32 + 32**2 + 32 * 64 + 64**2) + 2 * (3 * 16 + 2 * 32 + 2 * 64) + 650),
         # biases of the whitening; 3×3 convolutions; scale and bias of batch-norm; linear: 1.97 million in the paper
         ("airbench", 3, 24 + 9 * (24 * 64 + 64**2 + 64 * 256 + 3 * 256**2) + 2 * (2 * 64 + 4 * 256) + 2_560),
     ],
