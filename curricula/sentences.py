@@ -190,28 +190,30 @@ def _of_others(gains: Sequence[Comparison]) -> str:
 
 
 def costs_until(table: "pd.DataFrame") -> list[str]:
-    """What it cost each arm to be as good as the baseline in the end, where some decide while training or leave examples out.
+    """What it cost each arm to be as good as the baseline in the end, in one sentence, where some decide while training or
+    leave examples out.
 
     table: see `table_of`. The baseline is among them: it may be as good before its end. The interval is one-sided where
     some seed never gets there.
     """
-    if not others_of(table.index):
+    rows = table.dropna(subset="cost_until")
+    if rows.empty or not others_of(table.index):
         return []
-    return [f"{arm} {_until(row)}." for arm, row in table.dropna(subset="cost_until").iterrows()]
+    parts = [f"{arm} {_until(row)}" for arm, row in rows.iterrows() if not math.isinf(row["cost_until_low"])]
+    if never := [str(arm) for arm, row in rows.iterrows() if math.isinf(row["cost_until_low"])]:
+        parts.append(f"never: {', '.join(never)}")
+    return [
+        "Share of the cost of a training until the validation accuracy is that with which shuffled of the same seed ends (median "
+        f"over seeds; 95 % interval): {'; '.join(parts)}."
+    ]
 
 
 def _until(row: "pd.Series") -> str:
     middle, low, high = (100 * row[f"cost_until{end}"] for end in ("", "_low", "_high"))
-    there = "the final validation accuracy of shuffled"
-    if math.isinf(low):
-        return f"did not reach {there} at the cost of a whole training"
-    at = (
-        "with fewer than half of the seeds"
-        if math.isinf(middle)
-        else f"at {middle:.0f} % of the cost of a whole training"
-    )
-    interval = f"95 % interval {low:.0f} % or more" if math.isinf(high) else f"95 % interval {low:.0f} to {high:.0f} %"
-    return f"reached {there} {at} ({'too few seeds for an interval' if math.isnan(low) else interval})"
+    at = "not with half of the seeds" if math.isinf(middle) else f"{middle:.0f} %"
+    if math.isnan(low):
+        return f"{at} (too few seeds for an interval)"
+    return f"{at} ({low:.0f} % or more)" if math.isinf(high) else f"{at} ({low:.0f} to {high:.0f} %)"
 
 
 def _sign(comparison: Comparison) -> int:
