@@ -48,7 +48,7 @@ from lab.data import Data, Split, load
 from lab.doubts import doubts_on, never_drawn, picks, too_few, withheld, wrong_labels_last
 from lab.errors import UserError, printable
 from lab.networks import check_networks
-from lab.ordering import check_metric, metrics_of, scores_of
+from lab.ordering import Scores, check_metric, metrics_of
 from lab.processes import device_and_precision, ranks_of_torchrun, start_server
 from lab.progress import Progress
 from lab.report import write_comparison
@@ -227,17 +227,19 @@ def scores_by_name(
         noise = f"{noise or f' seed={settings.seed}'} imbalance={settings.imbalance:g}"
     if settings.labels:
         noise = f" labels={settings.labels}{noise}"
-    scored = Scored({}, {}, [], 0)
-    for metric in metrics_of(settings.metric):
-        values, scored.descending[metric], notes, cost = scores_of(
-            metric, given.train, data.classes_of(given.train.labels), settings.data, settings.root, settings.measurement,
-            settings.record, client, settings.cache, settings.statistics_resize, progress, noise, settings.descending,
-            data.digest, settings.balance or "clusters" in settings.variety,
-        )  # fmt: skip
-        scored.values[metric] = values[index]
-        scored.notes.extend(notes)
-        scored = replace(scored, cost=max(scored.cost, cost))
-    return scored
+    scores = Scores(
+        train=given.train, labels=data.classes_of(given.train.labels), data=settings.data, root=settings.root,
+        digest=data.digest, client=client, cache=settings.cache, progress=progress, resize=settings.statistics_resize,
+        measurement=settings.measurement, folder=settings.record, noise=noise,
+        within=settings.balance or "clusters" in settings.variety, descending=settings.descending,
+    )  # fmt: skip
+    read = {metric: scores.read(metric) for metric in metrics_of(settings.metric)}
+    return Scored(
+        values={metric: values[index] for metric, (values, *_) in read.items()},
+        descending={metric: high for metric, (_, high, _, _) in read.items()},
+        notes=[note for _, _, notes, _ in read.values() for note in notes],
+        cost=max(cost for *_, cost in read.values()),
+    )
 
 
 def budget_of(settings: CompareSettings, examples: int, cost: int) -> Budget:

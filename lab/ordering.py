@@ -1,6 +1,7 @@
 """What `metric=` names: scores from statistics of images or examples, from a measurement, or from a file."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,81 +64,118 @@ def check_metric(metric: str) -> list[str]:
     return parts
 
 
-def scores_of(
-    metric: str,
-    train: Split,
-    labels: np.ndarray,
-    data: str,
-    root: str,
-    measurement: str | None,
-    folder: str | None,
-    client: Any,
-    cache: str,
-    resize: int | None,
-    progress: Progress,
-    noise: str,
-    descending: bool | None,
-    digest: str,
-    within: bool = True,
-) -> tuple[np.ndarray, bool, list[str], int]:
-    """Scores (N,) of the train examples, NaN where there is none; whether high is easy; notes on where they are from and on that; and
-    their cost.
-
-    The cost is in passes of training over the data, as far as it is known: the networks times the epochs of a measurement,
-    and none for statistics. data, root, measurement, folder, noise: as in `record_of`. labels, cache, resize: as in
-    `lab.statistics.statistics_of`. descending: whether high is easy, of all parts; None: as each part declares. digest: of the
-    data, by which a measurement of it is known. within: whether examples are ordered within their classes.
+@dataclass(frozen=True)
+class Part:
+    """values: (N,) scores, NaN where there is none. high: whether high is easy, None where that is not declared; why: what says
+    so, as words. notes: where the scores are from. passes: of training over the data that they cost, as far as it is known:
+    the networks times the epochs of a measurement.
     """
-    notes, columns, high, cost = [], [], [], 0
-    for part in check_metric(metric):
-        declared, why = None, ""
-        if part.startswith("file:"):
-            path, column = file_and_column(part)
-            try:
-                values, declared = read_scores(path, train.ids, column)
-            except ValueError as error:
-                raise UserError(f"metric={error}") from error
-            columns.append(values)
-            if declared is None and descending is None:
-                declared, why = False, "; a column called easiness instead of score, or descending=true, says otherwise"
-        elif part in ANNOTATIONS:
-            if part not in train.annotations:
-                has = f"it has {', '.join(train.annotations)}" if train.annotations else "it has no annotations"
-                raise UserError(f"metric={part}: the train set of data={data} has no such annotation; {has}")
-            columns.append(train.annotations[part].astype(float))
-            declared = ANNOTATIONS[part]
-            if declared is None and descending is None:
-                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client, within)
-                if not why:
-                    raise UserError(
-                        f"metric={part}: whether high or low is easy is not known; give descending=true or false"
-                    )
-        elif part in SCORES:
-            record, source, gone = record_of(measurement, folder, metric, train, data, root, client, noise)
-            cost = max(cost, len(record.networks) * SCORES[part].trained(record.epochs))
-            notes += [note for note in gone if note not in notes]
-            try:
-                columns.append(SCORES[part].read(record))
-            except ValueError as error:
-                command = f"{PROGRAM} --mode measure data={data}"
-                raise UserError(f"metric={part}: {error}; measure again ({command}), or take confidence") from error
-            declared = SCORES[part].descending
-            if few := too_little(part, record.epochs, len(record.networks)):
-                notes.append(few)
-            networks = ", ".join(f"{number} × {name}" for name, number in Counter(record.networks).items())
-            notes.append(f"{part} is that of {source} ({networks}; {record.epochs} epochs)")
-        else:
-            table = statistics_of(train, labels, [part], cache, resize, progress, f"{part} of the train images")
-            columns.append(table[part].to_numpy())
-            declared = False
-            if part in STATISTICS and descending is None:
-                declared, why = measured_direction(part, known_as(data, root), digest, len(train), client, within)
-        high.append(bool(declared) if descending is None else descending)
-        notes.append(f"easy is {'high' if high[-1] else 'low'} {part}{why}")
-    if len(columns) == 1:
-        return columns[0], high[0], notes, cost
-    easy_first = [-column if easy else column for column, easy in zip(columns, high, strict=True)]
-    return combine(easy_first), False, notes, cost
+
+    values: np.ndarray
+    high: bool | None
+    why: str = ""
+    notes: tuple[str, ...] = ()
+    passes: int = 0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Reads the scores of the train examples that `metric=` names.
+
+    labels, cache, resize, progress: as in `lab.statistics.statistics_of`. data, root, measurement, folder, noise: as in
+    `lab.records.record_of`. digest: of the data, by which a measurement of it is known. within: whether examples are ordered
+    within their classes. descending: whether high is easy, of all parts; None: as each part declares.
+    """
+
+    train: Split
+    labels: np.ndarray
+    data: str
+    root: str
+    digest: str
+    client: Any
+    cache: str
+    progress: Progress
+    resize: int | None = None
+    measurement: str | None = None
+    folder: str | None = None
+    noise: str = ""
+    within: bool = True
+    descending: bool | None = None
+
+    def read(self, metric: str) -> tuple[np.ndarray, bool, list[str], int]:
+        """Scores (N,); whether high is easy; notes on where they are from and on that; and what they cost, see `Part`."""
+        parts, high, notes = [], [], []
+        for name in check_metric(metric):
+            part = self.part(name, metric)
+            easy = bool(part.high) if self.descending is None else self.descending
+            parts.append(part)
+            high.append(easy)
+            notes += [note for note in part.notes if note not in notes]
+            notes.append(f"easy is {'high' if easy else 'low'} {name}{part.why if self.descending is None else ''}")
+        passes = max(part.passes for part in parts)
+        if len(parts) == 1:
+            return parts[0].values, high[0], notes, passes
+        easy_first = [-part.values if easy else part.values for part, easy in zip(parts, high, strict=True)]
+        return combine(easy_first), False, notes, passes
+
+    def part(self, name: str, metric: str) -> Part:
+        if name.startswith("file:"):
+            return self.of_file(name)
+        if name in ANNOTATIONS:
+            return self.of_annotation(name)
+        if name in SCORES:
+            return self.of_measurement(name, metric)
+        words = f"{name} of the train images"
+        table = statistics_of(self.train, self.labels, [name], self.cache, self.resize, self.progress, words)
+        return Part(table[name].to_numpy(), *(self.direction(name) if name in STATISTICS else (False,)))
+
+    def of_file(self, name: str) -> Part:
+        path, column = file_and_column(name)
+        try:
+            values, high = read_scores(path, self.train.ids, column)
+        except ValueError as error:
+            raise UserError(f"metric={error}") from error
+        if high is None:
+            return Part(
+                values, False, "; a column called easiness instead of score, or descending=true, says otherwise"
+            )
+        return Part(values, high)
+
+    def of_annotation(self, name: str) -> Part:
+        known = self.train.annotations
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has no annotations"
+            raise UserError(f"metric={name}: the train set of data={self.data} has no such annotation; {has}")
+        high, why = ANNOTATIONS[name], ""
+        if high is None and self.descending is None:
+            high, why = self.direction(name)
+            if not why:
+                raise UserError(
+                    f"metric={name}: whether high or low is easy is not known; give descending=true or false"
+                )
+        return Part(known[name].astype(float), high, why)
+
+    def of_measurement(self, name: str, metric: str) -> Part:
+        score = SCORES[name]
+        record, source, gone = record_of(
+            self.measurement, self.folder, metric, self.train, self.data, self.root, self.client, self.noise
+        )
+        try:
+            values = score.read(record)
+        except ValueError as error:
+            command = f"{PROGRAM} --mode measure data={self.data}"
+            raise UserError(f"metric={name}: {error}; measure again ({command}), or take confidence") from error
+        few = too_little(name, record.epochs, len(record.networks))
+        networks = ", ".join(f"{number} × {network}" for network, number in Counter(record.networks).items())
+        found = f"{name} is that of {source} ({networks}; {record.epochs} epochs)"
+        passes = len(record.networks) * score.trained(record.epochs)
+        return Part(values, score.descending, "", (*gone, *([few] if few else []), found), passes)
+
+    def direction(self, name: str) -> tuple[bool, str]:
+        if self.descending is not None:
+            return self.descending, ""
+        known = known_as(self.data, self.root)
+        return measured_direction(name, known, self.digest, len(self.train), self.client, self.within)
 
 
 def file_and_column(part: str) -> tuple[Path, str | None]:

@@ -8,7 +8,7 @@ import pytest
 from lab import tracking
 from lab.data import Data, Images, Split
 from lab.errors import UserError
-from lab.ordering import measured_direction, metrics_of, scores_of, too_little
+from lab.ordering import Scores, measured_direction, metrics_of, too_little
 from lab.progress import Progress
 from lab.store import experiment_id, open_store
 
@@ -49,10 +49,11 @@ def scores(metric: str, data: Data, client, descending: bool | None = None):
     from rich.console import Console
 
     with Progress(Console(quiet=True), 1, 1) as progress:
-        return scores_of(
-            metric, data.train, data.train.labels, "folder", "root", None, None, client, "cache", None, progress, "",
-            descending, data.digest,
-        )[:3]  # fmt: skip
+        reader = Scores(
+            data.train, data.train.labels, "folder", "root", data.digest, client, "cache", progress,
+            descending=descending,
+        )  # fmt: skip
+        return reader.read(metric)[:3]
 
 
 def test_annotations_declare_which_way_is_easy(data, client):
