@@ -17,7 +17,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from agreement import Findings
-from curricula import verdict
 from curricula.comparison import orders_of, others_of
 from lab.errors import printable
 from lab.report.about import About
@@ -95,12 +94,10 @@ def print_comparison(console: Any, found: Answered, about: About) -> None:
         "CLASSES": table(CLASS_HEADS, lowest_rows(found.table, by_class), 2),
     }
     words = comparison_words(outcome, found.table, comparisons)
-    # so many sentences that nobody would read them
-    if len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1:
-        clear = [verdict(c) for c in comparisons.values() if c.shown or c.practically_none]
-        left = len(comparisons) - len(clear)
-        rest = f"No difference could be shown in the other {left} of {len(comparisons)} comparisons (see verdict.txt)."
-        words["verdicts"] = [*clear, *([rest] if left else [])]
+    if (
+        len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1
+    ):  # the answer names each, the table has its numbers
+        words["verdicts"] = [f"Each of these {len(comparisons)} comparisons in a sentence: verdict.txt."]
     unequal_classes = by_class is not None and unequal(by_class)
     words |= {"answer": found.answer, "question": found.question, "unequal": unequal_classes}
     show(console, "comparison.txt", about, tables, **words)
