@@ -3,7 +3,7 @@ const { columns, sample, labels } = page.examples;
 const never = "–";
 const facts = [
   ...page.statistics.map(({ name, label }, s) => ({ name, label, of: (i) => columns.statistics[i][s] })),
-  { name: "first right", label: "first epoch right", of: (i) => columns.first[i] },
+  { name: "first right", label: "first epoch right", of: (i) => (neverRight(i) ? null : columns.first[i]) },
   { name: "confidence", label: "confidence", of: (i) => columns.confidence[i] },
   { name: "variability", label: "variability", of: (i) => columns.variability[i] },
   { name: "forgotten", label: "forgotten (times)", of: (i) => columns.forgotten[i] },
@@ -16,9 +16,14 @@ function element(tag, properties = {}, ...children) {
 }
 
 function inWords(i) {
-  if (columns.first[i] > page.epochs) return "wrong in all networks and epochs";
+  if (neverRight(i)) return "wrong in all networks and epochs";
   const last = columns.learned[i] === null ? "still wrong in at least one at the end" : `right in all from epoch ${columns.learned[i]}`;
   return `wrong in ${percent(columns.time[i])} of networks and epochs, first right in epoch ${columns.first[i].toFixed(1)}, ${last}`;
+}
+
+// `first` counts a network that is never right as one epoch more: the mean of some can be beyond the last
+function neverRight(i) {
+  return columns.correctness[i] === 0;
 }
 
 function percent(part) {

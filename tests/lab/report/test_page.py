@@ -346,6 +346,15 @@ def test_a_comparison_shows_the_first_and_the_last_of_the_order(watched, compari
         assert all(image.evaluate("image => image.naturalWidth") > 0 for image in row.locator("img").all())
 
 
+def test_only_what_no_network_ever_had_right_is_called_so(watched, measurement):
+    columns = data_of(measurement)["examples"]["columns"]
+    never = [part == 0 for part in columns["correctness"]]
+    late = [first > EPOCHS and not none for first, none in zip(columns["first"], never, strict=True)]
+    assert any(never) and any(late)  # some networks right in the last epoch only, others never
+    texts = watched(measurement).evaluate("columns.id.map((_, i) => inWords(i))")
+    assert [text == "wrong in all networks and epochs" for text in texts] == never
+
+
 def test_everything_has_a_name_for_those_who_do_not_see(watched, measurement):
     page = watched(measurement)
     assert page.locator("img").count() > 48
