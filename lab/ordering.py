@@ -65,7 +65,7 @@ def check_metric(metric: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Part:
+class Score:
     """values: (N,) scores, NaN where there is none. high: whether high is easy, None where that is not declared; why: what says
     so, as words. notes: where the scores are from. passes: of training over the data that they cost, as far as it is known:
     the networks times the epochs of a measurement.
@@ -103,7 +103,7 @@ class Scores:
     descending: bool | None = None
 
     def read(self, metric: str) -> tuple[np.ndarray, bool, list[str], int]:
-        """Scores (N,); whether high is easy; notes on where they are from and on that; and what they cost, see `Part`."""
+        """Scores (N,); whether high is easy; notes on where they are from and on that; and what they cost, see `Score`."""
         parts, high, notes = [], [], []
         for name in check_metric(metric):
             part = self.part(name, metric)
@@ -118,7 +118,7 @@ class Scores:
         easy_first = [-part.values if easy else part.values for part, easy in zip(parts, high, strict=True)]
         return combine(easy_first), False, notes, passes
 
-    def part(self, name: str, metric: str) -> Part:
+    def part(self, name: str, metric: str) -> Score:
         if name.startswith("file:"):
             return self.of_file(name)
         if name in ANNOTATIONS:
@@ -127,21 +127,21 @@ class Scores:
             return self.of_measurement(name, metric)
         words = f"{name} of the train images"
         table = statistics_of(self.train, self.labels, [name], self.cache, self.resize, self.progress, words)
-        return Part(table[name].to_numpy(), *(self.direction(name) if name in STATISTICS else (False,)))
+        return Score(table[name].to_numpy(), *(self.direction(name) if name in STATISTICS else (False,)))
 
-    def of_file(self, name: str) -> Part:
+    def of_file(self, name: str) -> Score:
         path, column = file_and_column(name)
         try:
             values, high = read_scores(path, self.train.ids, column)
         except ValueError as error:
             raise UserError(f"metric={error}") from error
         if high is None:
-            return Part(
+            return Score(
                 values, False, "; a column called easiness instead of score, or descending=true, says otherwise"
             )
-        return Part(values, high)
+        return Score(values, high)
 
-    def of_annotation(self, name: str) -> Part:
+    def of_annotation(self, name: str) -> Score:
         known = self.train.annotations
         if name not in known:
             has = f"it has {', '.join(known)}" if known else "it has no annotations"
@@ -153,9 +153,9 @@ class Scores:
                 raise UserError(
                     f"metric={name}: whether high or low is easy is not known; give descending=true or false"
                 )
-        return Part(known[name].astype(float), high, why)
+        return Score(known[name].astype(float), high, why)
 
-    def of_measurement(self, name: str, metric: str) -> Part:
+    def of_measurement(self, name: str, metric: str) -> Score:
         score = SCORES[name]
         record, source, gone = record_of(
             self.measurement, self.folder, metric, self.train, self.data, self.root, self.client, self.noise
@@ -169,7 +169,7 @@ class Scores:
         networks = ", ".join(f"{number} × {network}" for network, number in Counter(record.networks).items())
         found = f"{name} is that of {source} ({networks}; {record.epochs} epochs)"
         passes = len(record.networks) * score.trained(record.epochs)
-        return Part(values, score.descending, "", (*gone, *([few] if few else []), found), passes)
+        return Score(values, score.descending, "", (*gone, *([few] if few else []), found), passes)
 
     def direction(self, name: str) -> tuple[bool, str]:
         if self.descending is not None:
