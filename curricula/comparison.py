@@ -19,7 +19,6 @@ from curricula.significance import (
 
 BASELINES = ("shuffled", "shuffled_longer", "random")  # first words of arms that do not look at the scores
 DROP = "drop"  # of arms that leave examples out
-ORDER = "curriculum against random"  # what the order does, the pacing being the same
 
 
 @dataclass(frozen=True)

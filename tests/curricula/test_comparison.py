@@ -19,10 +19,11 @@ from curricula import (
     table_of,
     verdict,
 )
-from curricula.comparison import ORDER, Comparison, pairs_of
+from curricula.comparison import Comparison, pairs_of
 from curricula.sentences import costs_until, price
 
 RNG = np.random.default_rng(0)
+ORDER = "curriculum against random"
 BASE = RNG.normal(0.7, 0.01, 8)
 ARMS = {
     "shuffled": BASE,
