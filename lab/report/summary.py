@@ -38,7 +38,6 @@ from lab.report.rows import (
 from lab.report.words import comparison_words, measurement_words
 from lab.settings import PROGRAM
 
-NAME = 15  # letters of a statistic's name in a line, at 80 columns
 ACROSS = 8  # measurements side by side in a table
 
 
@@ -65,11 +64,11 @@ def print_measurement(console: Any, findings: Findings, about: About, found_wron
     show(console, "measurement.txt", about, {"CURVES": curves, "CORRELATIONS": correlations}, **words)
 
 
-def broken(name: str) -> str:
-    """A name in lines that fit their column, broken behind underscores and spaces."""
+def broken(name: str, letters: int = 15) -> str:
+    """A name in lines of at most so many letters, where it can be broken behind underscores and spaces."""
     lines = [""]
     for part in re.split(r"(?<=[_ ])", name):
-        if lines[-1] and len(lines[-1] + part) > NAME:
+        if lines[-1] and len(lines[-1] + part) > letters:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
@@ -118,7 +117,8 @@ def print_sweep(
 
 def print_scores(console: Any, scores: pd.DataFrame, headline: str, source: Mapping[str, Any], about: About) -> None:
     """A row per score of `curricula.choice.choice_table`. source: see `lab.report.write_scores`."""
-    tables = {"SCORES": table(SCORE_HEADS, score_rows(scores))}
+    rows = [[broken(name, 12), *cells] for name, *cells in score_rows(scores)]  # what is left of 80 columns
+    tables = {"SCORES": table(SCORE_HEADS, rows)}
     show(console, "scores.txt", about, tables, headline=headline, **source)
 
 

@@ -42,6 +42,7 @@ def test_the_largest_numbers_of_a_comparison():
 
 def test_names_break_behind_underscores():
     assert broken("second_split_forgetting_published") == "second_split_\nforgetting_\npublished"
+    assert broken("learning_time", 12) == "learning_\ntime"
     assert broken("entropy") == "entropy" and broken("anamewithoutanyunderscore") == "anamewithoutanyunderscore"
 
 
