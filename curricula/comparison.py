@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,41 +94,43 @@ def compare(
         counts = ", ".join(f"{arm} has {' × '.join(map(str, numbers.shape))}" for arm, numbers in values.items())
         raise ValueError(f"arms cannot be paired over different seeds or examples: {counts}")
     pairs = pairs_of(values, baseline) if pairs is None else pairs
-    # a byte an example: of these arrays there are as many as comparisons
-    kind = np.int8 if values[baseline].dtype == bool else float
-    p_values, numbers = {}, {}
-    for name, (arm, other) in pairs.items():
-        difference = values[arm].astype(kind) - values[other].astype(kind)
-        p_values[name] = difference_test(difference)
-        over_seeds = difference if difference.ndim == 1 else difference.mean(axis=1)
-        numbers[name] = (
-            *mean_interval(difference, 1 - level),
-            effect_size(over_seeds),
-            detectable_difference(difference, len(pairs), level),
-        )
-    corrected = dict(zip(p_values, holm(np.array(list(p_values.values()))), strict=True))
-    comparisons = {}
-    for name, (arm, other) in pairs.items():
-        mean, low, high, effect, detectable = numbers[name]
-        comparisons[name] = Comparison(
+    return paired(
+        {name: (arm, other, values[arm], values[other]) for name, (arm, other) in pairs.items()}, level, matters
+    )
+
+
+def paired(
+    pairs: Mapping[str, tuple[str, str, np.ndarray, np.ndarray]], level: float, matters: float = 0.0
+) -> dict[str, Comparison]:
+    """Comparisons by name, as one family: each of an arm and what it is compared with, their names and then their results.
+
+    The results of the two are of the same seeds, and as in `compare`; those of other pairs may be of other seeds.
+    """
+    found = {}
+    for name, (arm, other, results, others) in pairs.items():
+        kind = np.int8 if results.dtype == bool else float  # a byte an example
+        differences = results.astype(kind) - others.astype(kind)
+        mean, low, high = mean_interval(differences, 1 - level)
+        found[name] = Comparison(
             arm=arm,
             baseline=other,
-            seeds=len(values[baseline]),
+            seeds=len(results),
             comparisons=len(pairs),
             level=level,
-            mean=float(values[arm].mean()),
-            baseline_mean=float(values[other].mean()),
+            mean=float(results.mean()),
+            baseline_mean=float(others.mean()),
             difference=mean,
             low=low,
             high=high,
-            p=p_values[name],
-            corrected_p=float(corrected[name]),
-            effect_size=effect,
-            detectable=detectable,
+            p=difference_test(differences),
+            corrected_p=math.nan,  # until all are known
+            effect_size=effect_size(differences if differences.ndim == 1 else differences.mean(axis=1)),
+            detectable=detectable_difference(differences, len(pairs), level),
             matters=matters,
-            examples=values[arm].shape[1] if values[arm].ndim == 2 else 0,
+            examples=results.shape[1] if results.ndim == 2 else 0,
         )
-    return comparisons
+    corrected = holm(np.array([each.p for each in found.values()]))
+    return {name: replace(found[name], corrected_p=float(p)) for name, p in zip(found, corrected, strict=True)}
 
 
 def pairs_of(arms: Iterable[str], baseline: str = "shuffled", paid: Collection[str] = ()) -> dict[str, tuple[str, str]]:

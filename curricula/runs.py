@@ -1,13 +1,12 @@
 """Arms compared on anyone's runs: a table with a row for each run, paired by seed."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curricula.comparison import Comparison, compare, detectable_difference, pairs_of
-from curricula.significance import holm, mean_interval, smallest_p
+from curricula.comparison import Comparison, paired, pairs_of
+from curricula.significance import mean_interval, smallest_p
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +40,7 @@ def compare_runs(
         raise ValueError(f"there is no arm {chosen!r} to compare with; there are {', '.join(values)}")
     if baseline is None:
         notes.append(f"compared with {chosen}, the arm of the first run; baseline= names another")
-    alone: dict[str, Comparison] = {}
+    shares: dict[str, tuple[str, str, np.ndarray, np.ndarray]] = {}
     pairs = (
         pairs_of(values, chosen)
         if chosen == "shuffled"
@@ -55,11 +54,11 @@ def compare_runs(
         if len(shared) < 2:
             notes.append(f"{one} and {other} share {len(shared)} of the two seeds that a comparison needs")
             continue
-        pair = {each: np.array([values[each][s] for s in shared]) for each in (one, other)}
-        alone[name] = compare(pair, other, level, {name: (one, other)})[name]
-    if not alone:
+        first, second = (np.array([values[each][s] for s in shared]) for each in (one, other))
+        shares[name] = one, other, first, second
+    if not shares:
         raise ValueError("; ".join(["no two arms can be compared", *notes]))
-    comparisons = corrected(alone, values, level)
+    comparisons = paired(shares, level)
     return comparisons, runs_table(values, comparisons), notes
 
 
@@ -82,20 +81,6 @@ def numbers_by_arm(
         own[str(of)] = float(number)
     notes = [f"{without} rows lack {arm}, {seed} or a finite {metric}, not used"] * (without > 0)
     return values, notes + [f"{twice} runs have arm and seed of a later one, which counts"] * (twice > 0)
-
-
-def corrected(
-    alone: Mapping[str, Comparison], values: Mapping[str, Mapping[str, float]], level: float
-) -> dict[str, Comparison]:
-    """Comparisons made one by one, as parts of one family: Holm's p, and what could be found at its level."""
-    family = holm(np.array([each.p for each in alone.values()]))
-    found = {}
-    for (name, each), p in zip(alone.items(), family, strict=True):
-        shared = [s for s in values[each.arm] if s in values[each.baseline]]
-        differences = np.array([values[each.arm][s] - values[each.baseline][s] for s in shared])
-        detectable = detectable_difference(differences, len(alone), level)
-        found[name] = replace(each, comparisons=len(alone), corrected_p=float(p), detectable=detectable)
-    return found
 
 
 def runs_table(values: Mapping[str, Mapping[str, float]], comparisons: Mapping[str, Comparison]) -> "pd.DataFrame":
