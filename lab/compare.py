@@ -1,6 +1,5 @@
 """The comparison: training with examples in an order, against shuffled baselines of the same seeds on equal terms."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,9 +153,4 @@ def paid(comparisons: Mapping[str, Comparison], cost: int, budget: Budget) -> st
 def point_of(table: pd.DataFrame, seconds: float) -> tracking.Point:
     """The comparison's numbers, found at that time, see `tracking.Point`."""
     wanted = [name for name in ("test_at_best", "balanced_at_best", "difference", "corrected_p") if name in table]
-    names = {arm: re.sub(r"[^\w. :-]", "_", str(arm)) for arm in table.index}  # MLflow takes no + and no path
-    return (
-        0,
-        seconds,
-        {f"comparison/{name}_{names[arm]}": row[name] for arm, row in table.iterrows() for name in wanted},
-    )
+    return 0, seconds, tracking.by_arm(table, wanted)

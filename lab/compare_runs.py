@@ -153,8 +153,9 @@ def read_runs(client: Any, asked: Asked) -> tuple[pd.DataFrame, list[History], l
 
 
 def curves_of(histories: Sequence[History]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Steps (E,) that all runs have, and arm to the values (runs, E) there; of arms of several runs, none for fewer than two steps."""
-    common = sorted(set.intersection(*(set(points) for _, points in histories))) if histories else []
+    """Steps (E,) at which all runs have a number, and arm to the values (runs, E) there; of arms of several runs, none for fewer than two steps."""
+    numbers = [{step for step, value in points.items() if np.isfinite(value)} for _, points in histories]
+    common = sorted(set.intersection(*numbers)) if histories else []
     curves: dict[str, list[list[float]]] = {}
     for arm, points in histories if len(common) > 1 else []:
         curves.setdefault(arm, []).append([points[step] for step in common])
@@ -199,7 +200,7 @@ def log(client: Any, asked: Asked, table: pd.DataFrame, folder: Path, title: str
         for key, value in asdict(asked).items():
             client.log_param(run, f"compare.{key}", value)  # not the name of a parameter that arms or seeds have
         wanted = [name for name in ("mean", "difference", "corrected_p") if name in table]
-        numbers = {f"comparison/{name}_{arm}": row[name] for arm, row in table.iterrows() for name in wanted}
+        numbers = tracking.by_arm(table, wanted)
         tracking.log_metrics(client, run, tracking.metrics_of([(0, pd.Timestamp.now().timestamp(), numbers)]))
         client.log_artifacts(run, str(folder))
         client.set_terminated(run)

@@ -17,7 +17,18 @@ from lab.settings import ENTRIES, MODES, type_of
 WIDTH = 140  # of the table, at least, where there is no terminal
 RUNS = ("experiment", "file", "arm", "seed", "metric", "baseline", "at", "higher", "filter", "log")
 BROWSING = {  # modes without a preset, and their settings
-    "report": ("record", "images", "data", "root", "resize", "test_sample", "statistics", "name", "cache"),
+    "report": (
+        "record",
+        "images",
+        "data",
+        "root",
+        "resize",
+        "test_sample",
+        "statistics",
+        "teacher_weights",
+        "name",
+        "cache",
+    ),
     "compare-runs": RUNS,
     "list": (),
     "show": ("run",),

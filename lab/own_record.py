@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 import agreement
 from agreement.record import LearningRecord
@@ -17,6 +16,7 @@ from lab import tracking
 from lab.compose import compose
 from lab.data import Split, load
 from lab.data.folder import SUFFIXES
+from lab.data.split import as_sets
 from lab.errors import UserError
 from lab.measure import points_of
 from lab.progress import Progress
@@ -25,11 +25,11 @@ from lab.report import write_record
 from lab.report.about import About
 from lab.report.summary import as_text
 from lab.report.words import headline
-from lab.settings import PROGRAM, nearest
-from lab.statistics import annotated, kinds_of
+from lab.settings import PROGRAM
+from lab.statistics import annotated, check_names, kinds_of, statistics_of
 from lab.store import open_store
 from lab.views import describe
-from metrics import EXAMPLE_STATISTICS, STATISTICS, statistics_table
+from metrics import EXAMPLE_STATISTICS, STATISTICS
 from metrics.images import read_image
 
 DATA = "own-loop"
@@ -42,16 +42,14 @@ def report(given: Mapping[str, str], console: Any) -> str:
     """Write page, tables and summary of the record in the folder `record`, and log them to MLflow. Returns the run's id.
 
     given: the words of the command line: `record`, and perhaps `images`, see `images_of`, or `data` with the settings that it
-    reads; `statistics` to measure on them, joined by commas; `name` of the run; `cache`. Raises UserError.
+    reads; `statistics` to measure on them, joined by commas, and `teacher_weights`; `name` of the run; `cache`. Raises UserError.
     """
     if not given.get("record"):
         raise UserError(f"--mode report: name the folder of a record, such as {PROGRAM} --mode report record=DIR")
     folder = Path(given["record"]).expanduser()
     names = given.get("statistics", MEASURED if {"images", "data"} & given.keys() else "")
     statistics = [name for name in names.strip("[]").split(",") if name]
-    for name in statistics:
-        if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
-            raise UserError(f"statistics: there is no '{name}'{nearest(name, [*STATISTICS, *EXAMPLE_STATISTICS])}")
+    check_names(statistics, given.get("teacher_weights"))
     if statistics and not {"images", "data"} & given.keys():
         raise UserError(f"statistics={names}: they are measured on images; give images=DIR, or data=NAME")
     record = LearningRecord(folder)
@@ -60,17 +58,11 @@ def report(given: Mapping[str, str], console: Any) -> str:
             raise UserError(f"record={folder}: it has no train examples")
         if not record.epochs:
             raise UserError(f"record={folder}: not every network has finished an epoch yet")
-        splits = {split: (record.ids(split), record.labels(split)) for split in record.splits}
+        for name in record.splits:
+            record.ids(name), record.labels(name)  # whose files are checked
     except (OSError, ValueError) as error:
         raise UserError(f"record={error}") from error
-    images: dict[str, Any] = {split: [NO_IMAGE] * len(ids) for split, (ids, _) in splits.items()}
-    if "images" in given:
-        place = Path(given["images"]).expanduser()
-        images = {split: images_of(place, split, *splits[split], record) for split in splits}
-    known: dict[str, Any] = {}
-    if "data" in given:
-        known = splits_of_data(given, splits)
-        images = {split: each.images for split, each in known.items()}
+    splits = splits_of_data(given, record) if "data" in given else splits_of_images(given.get("images"), record)
     shown = {
         "record": str(folder),
         **{key: given[key] for key in ("images", *OF_DATA_SET) if key in given},
@@ -89,15 +81,12 @@ def report(given: Mapping[str, str], console: Any) -> str:
             tracking.Tracked(client, work, f"measure-{DATA}", [(title, shown, tags)]) as tracked,
             Progress(console, 1, 1) as progress,
         ):
-            originals = {split: each.originals for split, each in known.items()} or images
-            tables = {
-                split: measured(
-                    originals[split], ids, labels, record, statistics, given.get("cache", "cache"), progress
-                )
-                for split, (ids, labels) in splits.items()
-            }
-            tables = {split: annotated(each, known[split]) for split, each in tables.items()} if known else tables
-            kinds = {split: kinds_of(known[split]) if known else {} for split in tables}
+            cache, words = given.get("cache", "cache"), "statistics of the images"
+            tables, kinds = {}, {name: kinds_of(split) for name, split in splits.items()}
+            for name, split in splits.items():
+                classes = as_sets(split.labels, len(record.classes)) if record.multi_label else split.labels
+                table = statistics_of(split, classes, statistics, cache, None, progress, words)
+                tables[name] = annotated(table, split)
             of_images = [name for name in statistics if name in STATISTICS]
             of_examples = [name for name in statistics if name in EXAMPLE_STATISTICS]
             progress.say("measuring agreement and correlations")
@@ -107,6 +96,7 @@ def report(given: Mapping[str, str], console: Any) -> str:
                 raise UserError(f"record={error}") from error
             progress.say("writing report and tables")
             about = About(title, shown, tracked.parent, tracked.begun)
+            images = {name: split.images for name, split in splits.items()}
             show = write_record(work / "findings", findings, record, images, about)
             tracked.publish(points_of(findings, [time.time()] * record.epochs))
             describe(client, tracked.parent, headline(findings), as_text(show))
@@ -114,36 +104,28 @@ def report(given: Mapping[str, str], console: Any) -> str:
     return tracked.parent
 
 
-def splits_of_data(given: Mapping[str, str], splits: Mapping[str, tuple[list[str], np.ndarray]]) -> dict[str, Split]:
+def splits_of_data(given: Mapping[str, str], record: LearningRecord) -> dict[str, Split]:
     """The splits of the data set that the words name, by those of the record. Raises UserError where it is of others."""
-    data = load(compose([f"{key}={given[key]}" for key in OF_DATA_SET if key in given]))
+    data = load(compose([f"{key}={given[key]}" for key in (*OF_DATA_SET, "cache") if key in given]))
     found = {"train": data.train, "test": data.test}
-    for name, (ids, labels) in splits.items():
-        if not are_named_as(ids, found[name]) or not np.array_equal(found[name].labels, labels):
+    for name in record.splits:
+        split = found[name]
+        if not are_named_as(record.ids(name), split) or not np.array_equal(split.labels, record.labels(name)):
             raise UserError(f"data={given['data']}: its {name} examples are not those of the record")
-    return {name: found[name] for name in splits}
+    return {name: found[name] for name in record.splits}
 
 
-def measured(
-    images: Sequence[Any],
-    ids: list[str],
-    labels: np.ndarray,
-    record: LearningRecord,
-    names: list[str],
-    cache: str,
-    progress: Progress,
-) -> pd.DataFrame:
-    """A row per example, a column per statistic named."""
-    if not names:
-        return pd.DataFrame(index=range(len(ids)))
-    if record.multi_label:
-        labels = (labels[:, None] >> np.arange(len(record.classes)) & 1).astype(bool)
-    if isinstance(images, Files):
-        images = images.paths
-    return statistics_table(
-        images, ids, names, Path(cache).expanduser() / "statistics",
-        progress=lambda done, total: progress.step("statistics of the images", done, total), labels=labels,
-    )  # fmt: skip
+def splits_of_images(place: str | None, record: LearningRecord) -> dict[str, Split]:
+    """The splits of the record, with the images in a folder, see `images_of`, or with none."""
+    splits = {}
+    for name in record.splits:
+        ids, labels = record.ids(name), record.labels(name)
+        images: Any = [NO_IMAGE] * len(ids)
+        if place is not None:
+            images = images_of(Path(place).expanduser(), name, ids, labels, record)
+        originals = images.paths if isinstance(images, Files) else images
+        splits[name] = Split(images, labels, ids, originals)
+    return splits
 
 
 class Files(Sequence[np.ndarray]):
@@ -177,7 +159,9 @@ def images_of(
             images = np.load(array, "r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise UserError(f"images: {array} is damaged ({error})") from error
-        if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(ids):
+        if images.ndim == 4 and images.shape[3] == 1:
+            images = images[..., 0]
+        if images.dtype != np.uint8 or len(images) != len(ids) or images.shape[3:] not in ((), (3,)) or images.ndim < 3:
             found = f"{images.dtype} {images.shape}"
             raise UserError(f"images: {array} is {found}; uint8 ({len(ids)}, height, width[, 3]) are needed")
         return images

@@ -187,7 +187,7 @@ def scores_by_name(
         noise = f" labels={settings.labels}{noise}"
     scores = Scores(
         train=given.train, labels=data.classes_of(given.train.labels), data=settings.data, root=settings.root,
-        digest=data.digest, client=client, cache=settings.cache, progress=progress, resize=settings.statistics_resize,
+        digest=given.digest, client=client, cache=settings.cache, progress=progress, resize=settings.statistics_resize,
         measurement=settings.measurement, folder=settings.record, noise=noise,
         within=settings.balance or "clusters" in settings.variety, descending=settings.descending,
     )  # fmt: skip

@@ -117,7 +117,10 @@ def published(train: Split) -> Iterator[Candidate]:
 def measured(record: LearningRecord) -> Iterator[Candidate]:
     """The scores of a record; of an old one those that it has the numbers for."""
     networks = len(record.networks)
-    per_epoch = record.series("seconds").sum(axis=0)
+    try:
+        per_epoch = record.series("seconds").sum(axis=0)
+    except ValueError:  # of a loop of one's own, which did not tell
+        per_epoch = np.full(record.epochs, np.nan)
     for name, score in SCORES.items():
         try:
             values = score.read(record)

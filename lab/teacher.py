@@ -59,6 +59,8 @@ def loaded(name: str, weights: str | None) -> Any:
     from torch import nn
     from torchvision import models
 
+    from lab.networks.pretrained import head_of
+
     if weights is None:
         try:
             network = models.get_model(name, weights="DEFAULT")
@@ -74,8 +76,7 @@ def loaded(name: str, weights: str | None) -> Any:
         except Exception as error:  # torch's reader, zip and pickle fail in many ways
             said = " ".join(str(error).split())[:200]
             raise UserError(f"teacher_weights={weights}: no weights of torchvision's {name} ({said})") from error
-    last = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
-    parent, _, child = last.rpartition(".")
+    parent, _, child = head_of(network).rpartition(".")
     setattr(network.get_submodule(parent), child, nn.Identity())
     return network.eval()
 

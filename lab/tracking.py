@@ -1,6 +1,7 @@
 """Runs in the MLflow store as a view of a folder of work."""
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -46,6 +47,12 @@ def metrics_of(points: Iterable[Point]) -> list[Any]:
         for key, value in numbers.items()
         if not np.isnan(value)
     ]
+
+
+def by_arm(table: Any, columns: Sequence[str]) -> dict[str, float]:
+    """Columns of a DataFrame with a row for each arm, as numbers by names that MLflow takes: of few characters, and no path."""
+    names = {arm: re.sub(r"[^\w. :-]", "_", str(arm)) for arm in table.index}
+    return {f"comparison/{column}_{names[arm]}": row[column] for arm, row in table.iterrows() for column in columns}
 
 
 def log_metrics(client: Any, run: str, metrics: Sequence[Any]) -> None:

@@ -31,7 +31,6 @@ def npz(root: Path, resize: int | None) -> Data:
         raise UserError(
             f"root={root}: holds {', '.join(arrays)}; train_images and train_labels (or x_train, y_train) are needed"
         )
-    sets_of = max(labels.shape[1] if labels.ndim == 2 else 1 for _, labels in pairs.values())
     for part, (images, labels) in pairs.items():
         if (
             images.dtype != np.uint8
@@ -41,8 +40,12 @@ def npz(root: Path, resize: int | None) -> Data:
             raise UserError(
                 f"root={root}: images of {part} are {images.dtype} {images.shape}, not uint8 (N, H, W[, 1 or 3])"
             )
-        if len(labels) != len(images) or labels.ndim > 2:
+        if labels.ndim not in (1, 2) or len(labels) != len(images):
             raise UserError(f"root={root}: {part} has labels {labels.shape} for {len(images)} images")
+    widths = {labels.shape[1] if labels.ndim == 2 else 1 for _, labels in pairs.values()}
+    if len(widths) > 1:
+        raise UserError(f"root={root}: the labels of its parts have {' and '.join(map(str, sorted(widths)))} columns")
+    (sets_of,) = widths
     everything = np.concatenate([labels.reshape(len(labels), -1) for _, labels in pairs.values()])
     if sets_of > 1:
         if not np.isin(everything, (0, 1)).all() or sets_of > 62:

@@ -119,9 +119,7 @@ class Data:
 
     def classes_of(self, labels: np.ndarray) -> np.ndarray:
         """Labels as a `Split` has them, as `metrics.shallow` takes them: (N,), or bool (N, classes) where they are sets."""
-        if not self.multi_label:
-            return labels
-        return (labels[:, None] >> np.arange(len(self.classes)) & 1).astype(bool)
+        return as_sets(labels, len(self.classes)) if self.multi_label else labels
 
     def size(self, crop: int | None) -> int:
         """Side in pixels of what a network sees; raises UserError where images differ in size and are not cropped."""
@@ -168,3 +166,8 @@ def halves(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
         test[draw.permutation(members)[:number]] = True
     note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%} of each class by a fixed draw, are held out as one"
     return np.flatnonzero(~test), np.flatnonzero(test), note
+
+
+def as_sets(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Labels that are sets of classes, a bit each, as bool (N, classes)."""
+    return (labels[:, None] >> np.arange(classes) & 1).astype(bool)

@@ -11,6 +11,7 @@ import pytest
 
 import train
 from curricula import compare
+from lab.compare_runs import curves_of
 from lab.store import open_store
 
 VALUES = {
@@ -65,6 +66,25 @@ def test_an_experiment_that_this_program_did_not_write(place, capsys):
     again = json.loads(capsys.readouterr().out)
     assert again["arms"]["adam"]["difference"] == pytest.approx(c.difference)
     assert len(client.search_runs([experiment], "tags.phase = 'compare-runs'")) == 1
+
+
+def test_arms_of_any_name_and_numbers_that_are_none(place, capsys):
+    """A metric may be NaN at a step of all runs, such as an AUC before there are two classes; MLflow takes no brackets in names."""
+    client = open_store()
+    experiment = client.create_experiment("betas")
+    for arm in ("(0.9, 0.99)", "adam+ema"):
+        for seed in range(6):
+            run = client.create_run(experiment).info.run_id
+            client.log_param(run, "betas", arm)
+            client.set_tag(run, "seed", str(seed))
+            for step, value in ((0, float("nan")), (1, 0.5), (2, 0.6 + seed / 100)):
+                client.log_metric(run, "auc", value, step=step)
+            client.set_terminated(run)
+    words = ["experiment=betas", "arm=params.betas", "seed=tags.seed", "metric=auc", "baseline=adam+ema"]
+    assert train.main(["--mode", "compare-runs", *words]) == 0
+    (own,) = client.search_runs([experiment], "tags.phase = 'compare-runs'")
+    assert own.info.status == "FINISHED" and own.data.metrics["comparison/difference__0.9_ 0.99_"] == 0
+    assert curves_of([("a", {0: float("nan"), 1: 1.0, 2: 3.0}), ("a", {0: 1.0, 1: 2.0, 2: 4.0})])[0].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(("at", "part"), [("last", 1.0), ("best", 1.1), ("step:0", 0.5)])

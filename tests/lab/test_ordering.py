@@ -4,11 +4,15 @@ import shutil
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lab import tracking
+from lab.arms import with_label_noise
+from lab.compose import compose
 from lab.data import Data, Images, Split
 from lab.errors import UserError
 from lab.ordering import Scores, measured_direction, metrics_of, too_little
+from lab.prepare import scores_by_name
 from lab.progress import Progress
 from lab.store import experiment_id, open_store
 
@@ -46,8 +50,6 @@ def measured(client, data: Data, **correlations: float) -> None:
 
 
 def scores(metric: str, data: Data, client, descending: bool | None = None):
-    from rich.console import Console
-
     with Progress(Console(quiet=True), 1, 1) as progress:
         reader = Scores(
             data.train, data.train.labels, "folder", "root", data.digest, client, "cache", progress,
@@ -89,6 +91,17 @@ def test_the_direction_is_that_within_classes_where_an_order_balances_them(data,
     about = ("entropy", "folder", data.digest, NUMBER, client)
     assert measured_direction(*about)[1].startswith(": rho -0.20 within classes with the order of learning")
     assert measured_direction(*about)[0] and not measured_direction(*about, within=False)[0]
+
+
+def test_with_wrong_labels_the_direction_is_of_a_measurement_that_has_them(data, client):
+    settings = compose(["data=folder", "root=root", "label_noise=0.5", "metric=entropy"], "curriculum")
+    given = with_label_noise(data, 0.5, settings.validation, settings.seed)
+    measured(client, given, entropy=-0.3)
+    with Progress(Console(quiet=True), 1, 1) as progress:
+        found = scores_by_name(settings, given, np.arange(NUMBER), data, client, progress)
+        assert found.descending == {"entropy": True}
+        clean = scores_by_name(settings, data, np.arange(NUMBER), data, client, progress)
+    assert clean.descending == {"entropy": False}
 
 
 @pytest.mark.parametrize(("column", "easy"), [("score", "low"), ("difficulty", "low"), ("easiness", "high")])

@@ -1,6 +1,7 @@
 """From the record of a loop of one's own to page, tables and a run in MLflow; and to the order of a comparison."""
 
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -32,7 +33,8 @@ def record(folder, labels, epochs=3, networks=2, **others):
         for epoch in range(epochs):
             seen = draw.permutation(len(labels))[:-10]
             right = np.where(labels % 2 == 0, 0.8, 0.3) + epoch / 10 > draw.random(len(labels))
-            recorder.update(seen, 5 * np.eye(10)[np.where(right, labels, (labels + 1) % 10)][seen])
+            names = np.array(others["ids"]["train"])[seen] if "ids" in others else seen
+            recorder.update(names, 5 * np.eye(10)[np.where(right, labels, (labels + 1) % 10)][seen])
             recorder.end_epoch()
     return folder
 
@@ -84,6 +86,11 @@ def test_with_images_it_is_related_to_statistics(place, digits, examples, capsys
     assert found["metrics"] == again["metrics"] and np.isfinite(found["metrics"]["correlation/entropy"])
     of_data = run(capsys, *words, "data=folder", f"root={digits}")
     assert found["metrics"] == of_data["metrics"]
+    whole = np.load(place / "arrays/train.npy")
+    np.save(place / "arrays/train.npy", whole[..., None])  # grey, with a channel
+    assert run(capsys, *words, "images=arrays")["metrics"] == found["metrics"]
+    np.save(place / "arrays/train.npy", np.repeat(whole[..., None], 4, axis=3))
+    assert "is uint8 (150, 32, 32, 4); uint8 (150, height, width[, 3]) are" in refused(capsys, *words, "images=arrays")
     np.save(place / "arrays/train.npy", np.zeros((7, 8, 8), np.uint8))
     assert "uint8 (150, height, width[, 3]) are needed" in refused(capsys, *words, "images=arrays")
     record(place / "other", examples[0][::-1])
@@ -107,6 +114,25 @@ def test_what_cannot_be_reported_is_told_in_a_line(place, capsys, words, told, e
     record(place / "record", examples[0], epochs=1)
     record(place / "begun", examples[0], epochs=0)
     assert told in refused(capsys, "--mode", "report", *words)
+
+
+def test_an_image_that_cannot_be_read_is_told_in_a_line(place, digits, examples, capsys):
+    record(place / "record", examples[0])
+    shutil.copytree(digits / "train", place / "images/train")
+    broken = place / "images/train" / examples[1][3]
+    broken.write_bytes(broken.read_bytes()[:40])
+    assert examples[1][3] in refused(capsys, "--mode", "report", "record=record", "images=images")
+
+
+@pytest.mark.slow
+def test_scores_of_a_record_without_times(place, digits, examples, capsys, without_figures):
+    """A loop need not say how long its epochs took."""
+    record(place / "record", examples[0], ids={"train": examples[1]})
+    words = ("data=folder", f"root={digits}", "statistics=entropy")
+    measurement = run(capsys, "--mode", "report", "record=record", *words)["run"]
+    again = (*words, "resize=null", "crop=null", "batch_size=25", f"measurement={measurement}", "random_labels=0")
+    found = run(capsys, "--mode", "scores", *again)["metrics"]
+    assert found["scores/rho_confidence"] > 0 and "scores/seconds_confidence" not in found
 
 
 @pytest.mark.slow

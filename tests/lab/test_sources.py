@@ -232,6 +232,16 @@ def test_grey_arrays_of_sets_of_classes_and_arrays_without_splits(tmp_path):
         ({"a": pictures(2)}, "holds a; train_images and train_labels"),
         ({"images": pictures(2).astype(float), "labels": [0, 1]}, "images of all are float64 (2, 9, 9), not uint8"),
         ({"images": pictures(2), "labels": [0]}, "labels (1,) for 2 images"),
+        ({"images": pictures(2), "labels": 3}, "labels () for 2 images"),
+        (
+            {
+                "train_images": pictures(2),
+                "train_labels": [[0, 1]] * 2,
+                "test_images": pictures(1),
+                "test_labels": [[0, 1, 1]],
+            },
+            "the labels of its parts have 2 and 3 columns",
+        ),
         ({"images": pictures(2), "labels": np.array([None, 1], object)}, "cannot be read as .npz"),
         ({"images": pictures(2), "labels": [[0, 2], [1, 1]]}, "must be 0 and 1"),
     ],

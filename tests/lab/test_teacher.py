@@ -58,6 +58,12 @@ def test_features_are_those_before_the_last_layer(weights):
     assert features_of(loaded("resnet18", str(weights)), images[:, :, :, 0]).shape == (2, 512)  # grey
 
 
+def test_a_last_layer_that_is_a_convolution(tmp_path):
+    torch.save(models.squeezenet1_1(num_classes=4).state_dict(), tmp_path / "teacher.pt")
+    images, _ = pictures(2)
+    assert features_of(loaded("squeezenet1_1", str(tmp_path / "teacher.pt")), images).shape == (2, 512)
+
+
 def test_what_is_no_teacher_is_one_line(weights, tmp_path):
     with pytest.raises(UserError, match=r"teacher:resnet19: torchvision\.models has no 'resnet19'; did you mean"):
         check_names(["teacher:resnet19"], str(weights))
