@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Images.of(list(images)).save(Path(folder) / "train")
         forms = {
-            kind: Batches.open(Path(folder) / "train", labels, torch.device("cpu"), augment=kind)
+            kind: Batches(Images.open(Path(folder) / "train"), labels, torch.device("cpu"), augment=kind)
             for kind in ("none", "flip_crop", "trivial")
         }
         for batches in forms.values():

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch.distributed
 from torch.utils.data import BatchSampler
 
+from agreement import tensors
 from curricula.order import unknown
 from curricula.pacing import PACING, check_counts
 
@@ -88,25 +88,14 @@ class PacedSampler(BatchSampler):
             raise ValueError(f"order must be indices of examples, (N,), not {order.dtype} of shape {order.shape}")
         if (np.diff(np.sort(order)) == 0).any():
             raise ValueError("order holds an index twice")
-        if not 1 <= batch_size <= len(order):
-            raise ValueError(f"a batch must have 1 to {len(order)} examples, as many as there are, not {batch_size}")
-        if steps < 1 or int(steps) != steps:
-            raise ValueError(f"there must be a whole number of steps, at least 1, not {steps}")
-        if steps_per_epoch is None:
-            steps_per_epoch = -(-len(order) // batch_size)
-        if steps_per_epoch < 1 or int(steps_per_epoch) != steps_per_epoch:
-            raise ValueError(f"an epoch must have a whole number of steps, at least 1, not {steps_per_epoch}")
-        if seed < 0:
-            raise ValueError(f"the seed must be 0 or more, not {seed}")
-        if (rank is None) != (ranks is None):
-            raise ValueError("give both rank and ranks, or neither")
+        epoch = steps_of_epoch(len(order), batch_size, steps, seed, rank, ranks, steps_per_epoch)
         if after not in ("all", "raise"):
             raise ValueError(unknown("choice of after", after, ("all", "raise")))
         # frameworks call `set_epoch` on the sampler within a batch sampler
         super().__init__(self, int(batch_size), False)
         # half the bytes shuffle faster
         self.order = order.astype(np.int32 if order.max() < 2**31 else np.int64)
-        self.steps, self.steps_per_epoch, self.seed, self.after = int(steps), int(steps_per_epoch), seed, after
+        self.steps, self.steps_per_epoch, self.seed, self.after = int(steps), epoch, seed, after
         self.step = 0  # of the next batch
         self._next = 0  # step at which the next `iter()` begins
         self._begun: tuple[int, int] | None = None  # steps of the epoch that was begun last
@@ -278,6 +267,30 @@ class PacedSampler(BatchSampler):
         return zlib.crc32(numbers.tobytes(), zlib.crc32(self.order.tobytes()))
 
 
+def steps_of_epoch(
+    examples: int,
+    batch_size: int,
+    steps: int,
+    seed: int,
+    rank: int | None,
+    ranks: int | None,
+    steps_per_epoch: int | None,
+) -> int:
+    """How many batches an epoch has: by default those of a pass. Raises ValueError where a sampler cannot be made of these."""
+    if not 1 <= batch_size <= examples:
+        raise ValueError(f"a batch must have 1 to {examples} examples, as many as there are, not {batch_size}")
+    if steps < 1 or int(steps) != steps:
+        raise ValueError(f"there must be a whole number of steps, at least 1, not {steps}")
+    epoch = -(-examples // batch_size) if steps_per_epoch is None else steps_per_epoch
+    if epoch < 1 or int(epoch) != epoch:
+        raise ValueError(f"an epoch must have a whole number of steps, at least 1, not {epoch}")
+    if seed < 0:
+        raise ValueError(f"the seed must be 0 or more, not {seed}")
+    if (rank is None) != (ranks is None):
+        raise ValueError("give both rank and ranks, or neither")
+    return int(epoch)
+
+
 def part_of(batch_size: int, rank: int | None, ranks: int | None, drawing: object = None) -> slice:
     """The part of every batch that this process draws. drawing: the object that asks for the batches.
 
@@ -296,9 +309,7 @@ def part_of(batch_size: int, rank: int | None, ranks: int | None, drawing: objec
             raise ValueError(f"{splitting} ranks cannot share a batch of {batch_size} equally")
         return slice(0, batch_size)
     if rank is None or ranks is None:
-        rank, ranks = 0, 1
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        rank, ranks = tensors.ranks()
     if not 0 <= rank < ranks:
         raise ValueError(f"the rank must be in 0 to {ranks - 1}, not {rank}")
     if batch_size % ranks:

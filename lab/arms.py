@@ -129,27 +129,22 @@ def arms_of(
     return arms
 
 
-def pacing_curve(
-    name: str, steps: int, examples: int, a: float | None, b: float | None
-) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """Some 400 steps, how many examples the pacing function lets in at them, and the number of examples."""
-    t = np.unique(np.linspace(0, steps, 400).astype(int))
-    given = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
-    try:
-        return t, {name: check_counts(name, PACING[name](t, steps, examples, **given), examples)}, examples
-    except ValueError as error:
-        raise UserError(f"pacing={name}: {error}") from error
-
-
 def pacings_of(
     name: str, steps: int, examples: int, a: float | None, b: float | None, tries: Sequence[Try]
 ) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """As `pacing_curve`, a curve for each of the parameters that are tried; a, b: where they are not."""
-    curves: dict[str, np.ndarray] = {}
+    """Some 400 steps, how many examples a pacing function lets in at them, and the number of examples.
+
+    A curve for each of the parameters that are tried; a, b: where they are not.
+    """
+    t, curves = np.unique(np.linspace(0, steps, 400).astype(int)), {}
     for _, own_a, own_b, _ in tries:
         own = [f"{key}={value:g}" for key, value in (("a", own_a), ("b", own_b)) if value is not None]
-        t, curve, _ = pacing_curve(name, steps, examples, own_a or a, own_b or b)
-        curves[" ".join([name, *own])] = curve[name]
+        given = {key: value for key, value in (("a", own_a or a), ("b", own_b or b)) if value is not None}
+        try:
+            sizes = check_counts(name, PACING[name](t, steps, examples, **given), examples)
+        except ValueError as error:
+            raise UserError(f"pacing={name}: {error}") from error
+        curves[" ".join([name, *own])] = sizes
     return t, curves, examples
 
 

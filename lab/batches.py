@@ -1,7 +1,5 @@
 """Images of a split as batches for a network: chosen, cropped and scaled to [0, 1] on the device, without Python per image."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,8 +12,7 @@ from lab.pixels import Images, begins_of
 class Batches:
     """The images of one split on a device.
 
-    pixels: uint8 (P, C), the pixels of all images, each row by row. shapes: their (height, width), (N, 2). begins: (N,) the
-    first pixel of each. labels: (N,) classes. crop: side of the square that is cut out in pixels, at random places in
+    labels: (N,) classes. crop: side of the square that is cut out in pixels, at random places in
     training, in the middle otherwise; None for no crop, which needs images of one size. sets_of: the number of classes
     where a label is a set of them (see `lab.data.Split`), else 0. augment: the setting, what is done to images in
     training; it moves them where the crop leaves no room to cut elsewhere.
@@ -23,15 +20,14 @@ class Batches:
 
     def __init__(
         self,
-        pixels: np.ndarray,
-        shapes: np.ndarray,
-        begins: np.ndarray,
+        images: Images,
         labels: np.ndarray,
         device: torch.device,
         crop: int | None = None,
         sets_of: int = 0,
         augment: str = "none",
     ):
+        pixels, shapes, begins = images.pixels, images.shapes, images.begins
         self.labels = torch.from_numpy(labels).to(device)
         self.sets_of, self.augment = sets_of, augment
         whole = crop is None or bool((shapes == crop).all())
@@ -54,20 +50,6 @@ class Batches:
             self.crop = crop or int(shapes[0, 0])
             self.shapes = torch.from_numpy(shapes).to(self.images.device)
             self.begins = torch.from_numpy(begins).to(self.images.device)
-
-    @classmethod
-    def open(
-        cls,
-        path: Path,
-        labels: np.ndarray,
-        device: torch.device,
-        crop: int | None = None,
-        sets_of: int = 0,
-        augment: str = "none",
-    ) -> "Batches":
-        """The images that `Images.save` wrote, memory-mapped: processes on one machine hold them once."""
-        images = Images.open(path)
-        return cls(images.pixels, images.shapes, images.begins, labels, device, crop, sets_of, augment)
 
     def __len__(self) -> int:
         return len(self.labels)

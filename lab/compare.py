@@ -18,12 +18,11 @@ from lab.arms import BY_SCORE, Part, orders_shown
 from lab.compared import Compared
 from lab.data import Data, load
 from lab.doubts import picks, too_few
-from lab.errors import printable
 from lab.networks import check_networks
 from lab.ordering import metrics_of
 from lab.prepare import Budget, Named, Prepared, check, planned, prepare
 from lab.processes import device_and_precision, start_server
-from lab.progress import Progress
+from lab.progress import Progress, tell
 from lab.report import write_comparison
 from lab.report.about import About
 from lab.report.answered import Answered
@@ -39,16 +38,12 @@ from lab.work import discard, keep_training, take_training, unfinished
 def compare(settings: CompareSettings, console: Any) -> str:
     """Run the configured comparison and log it to MLflow. Returns the id of its parent run."""
 
-    def say(*notes: str) -> None:
-        for note in notes:
-            console.print(printable(note), highlight=False, markup=False)
-
     check(settings)
     settings, seeds, named, pairs = planned(settings)
-    say(*too_few(len(seeds), len(pairs)))
+    tell(console, *too_few(len(seeds), len(pairs)))
     with console.status("reading the images"):
         data = load(settings)
-    say(*data.notes)
+    tell(console, *data.notes)
     size = data.size(settings.crop)
     code = check_networks(
         [settings.network], data.channels, len(data.classes), size, settings.stem, settings.weights, settings.train
@@ -56,7 +51,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
     device, precision = device_and_precision(settings.device, settings.precision, settings.scheduler, console.print)
     start_server(Compared)  # which imports torch while this process imports MLflow
     client = open_store()
-    ready = prepare(settings, seeds, named, data, client, console, say)
+    ready = prepare(settings, seeds, named, data, client, console)
     arms, notes, known = ready.arms, ready.notes, settings.known
     own = {"device": device, "precision": precision, "steps": ready.budget.steps, "code": code}
     config = SimpleNamespace(**vars(settings) | own | {"evaluations": ready.evaluations})
@@ -72,7 +67,7 @@ def compare(settings: CompareSettings, console: Any) -> str:
             tracking.Tracked(client, work, f"curriculum-{known}", runs_for(settings, arms, terms, reused), lines) as tracked,
             Progress(console, len(arms), ready.evaluations) as progress,
         ):  # fmt: skip
-            say(*tracked.notes)
+            tell(console, *tracked.notes)
             tracking.log_data(client, tracked.parent, known, settings.root, data)
             share(
                 work, ready.train, ready.validation, Part(data.test.images, data.test.labels, np.arange(len(data.test)))

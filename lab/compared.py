@@ -15,6 +15,7 @@ from curricula.dynamic.sampler import DynamicSampler
 from curricula.sampler import PacedSampler
 from lab.batches import Batches, losses_of
 from lab.passes import Seen
+from lab.pixels import Images
 from lab.training import EVALUATION_BATCH, Recipe, evaluate, logits_of, look_at, rates_of
 
 PARTS = 10  # of the order, for the picture of what was drawn
@@ -58,8 +59,8 @@ class Compared:
 
     def open(self, recipe: Recipe, device: torch.device) -> None:
         self.images, self.validation, self.test = (
-            Batches.open(
-                self.shared / split,
+            Batches(
+                Images.open(self.shared / split),
                 np.load(self.shared / f"{split}-labels.npy", allow_pickle=False),
                 device,
                 recipe.crop,

@@ -16,12 +16,11 @@ from lab import tracking
 from lab.arms import with_label_noise
 from lab.data import Data, load
 from lab.data.labels import with_random_labels, wrong_labels
-from lab.errors import printable
 from lab.measured import Measured
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
-from lab.progress import Progress
-from lab.report import write_measurement
+from lab.progress import Progress, tell
+from lab.report import draw_examples, write_record
 from lab.report.about import About
 from lab.report.summary import as_text
 from lab.report.words import headline
@@ -50,8 +49,7 @@ def measure(
     with console.status("reading the images"):
         data, wrong = data_of(settings)
         data = replace(data, notes=(*data.notes, *augmented(settings)))
-    for note in data.notes:
-        console.print(printable(note), highlight=False, markup=False)
+    tell(console, *data.notes)
     names, size = settings.architectures, data.size(settings.crop)
     code = check_networks(
         names, data.channels, len(data.classes), size, settings.stem, settings.weights, settings.train
@@ -71,8 +69,7 @@ def measure(
             tracking.Tracked(client, work, experiment, runs_for(settings, tags), lines, sweep) as tracked,
             Progress(console, len(names), settings.epochs) as progress,
         ):
-            for note in tracked.notes:
-                console.print(printable(note), highlight=False, markup=False)
+            tell(console, *tracked.notes)
             tracking.log_data(client, tracked.parent, settings.known, settings.root, data)
             splits = {"train": data.train, "test": data.test}
             cache, resize = settings.cache, settings.statistics_resize
@@ -99,7 +96,11 @@ def measure(
             progress.say("writing report, figures and tables")
             title = settings.name or f"{', '.join(dict.fromkeys(names))} on {settings.known}"
             about = About(title, plain(settings), tracked.parent, tracked.begun, data.notes, data.left_out)
-            show = write_measurement(work / "findings", findings, record, splits, settings.seed, about, wrong)
+            images = {name: split.images for name, split in splits.items()}
+            show = write_record(work / "findings", findings, record, images, about, wrong)
+            for name, split in splits.items():
+                caption = f"{title}, {name} set"
+                draw_examples(record, name, split, settings.seed, caption, work / "findings/figures")
             progress.say("sending what was found to MLflow")
             tracked.publish(points_of(findings, tracked.times()))
             describe(client, tracked.parent, headline(findings), as_text(show))

@@ -12,6 +12,7 @@ from agreement.recorder import RecordWriter
 from lab import ranks
 from lab.batches import Batches
 from lab.passes import Seen
+from lab.pixels import Images
 from lab.training import Recipe, rates_of
 
 
@@ -32,8 +33,8 @@ class Measured:
     def open(self, recipe: Recipe, device: torch.device) -> None:
         self.classes, labels = len(self.record.classes), {split: self.record.labels(split) for split in SPLITS}
         self.images, self.test = (
-            Batches.open(
-                self.record.folder.parent / split,
+            Batches(
+                Images.open(self.record.folder.parent / split),
                 labels[split],
                 device,
                 recipe.crop,

@@ -1,6 +1,6 @@
 """What a comparison will train, worked out before any training: scores, arms, their orders and their steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from lab.doubts import doubts_on, never_drawn, withheld, wrong_labels_last
 from lab.errors import UserError
 from lab.ordering import Scores, check_metric, metrics_of
 from lab.processes import ranks_of_torchrun
-from lab.progress import Progress
+from lab.progress import Progress, tell
 from lab.settings import CompareSettings, nearest
 from lab.statistics import statistics_of
 from lab.teacher import register
@@ -131,19 +131,18 @@ def prepare(
     data: Data,
     client: Any,
     console: Any,
-    say: Callable[..., None],
 ) -> Prepared:
-    """Read or compute the scores and put the arms together. `say` prints what the user should know at once."""
+    """Read or compute the scores and put the arms together; what the user should know is printed at once."""
     # a score must not know better than the training which labels are wrong
     given = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     train, validation = (part_of(given.train, index) for index in parts_of(data, settings.validation, settings.seed))
     with Progress(console, 1, 1) as progress:
         scored = scores_by_name(settings, given, train.index, data, client, progress)
-    say(*scored.notes)
+    tell(console, *scored.notes)
     budget = budget_of(settings, len(train.labels), scored.cost)
     tries = tries_of(settings.tune_lr, settings.tune_a, settings.tune_b)
     pacing = pacings_of(settings.pacing, budget.steps, len(train.labels), settings.a, settings.b, tries)
-    say(*(note for name in pacing[1] for note in never_drawn(name, pacing)))
+    tell(console, *(note for name in pacing[1] for note in never_drawn(name, pacing)))
     doubts = doubts_on(scored.values, [data.train.ids[i] for i in train.index])
     labels = data.classes_of(given.train.labels)
     groups = {
@@ -156,7 +155,7 @@ def prepare(
     )  # fmt: skip
     if not data.multi_label:
         doubts += withheld(arms, train.labels, next(iter(pacing[1].values())), settings.batch_size, data.classes)
-    say(*(f"{doubt}. Continuing." for doubt in doubts))
+    tell(console, *(f"{doubt}. Continuing." for doubt in doubts))
     irreducible = None
     if "rho" in named:
         irreducible = irreducible_losses(given.train, labels, settings.cache, console)[train.index]

@@ -6,7 +6,15 @@ from typing import Any
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from lab.errors import printable
+
 LINE_SECONDS = 30
+
+
+def tell(console: Any, *notes: str) -> None:
+    """Print notes, a line each, as they are: names of files in them are no markup."""
+    for note in notes:
+        console.print(printable(note), highlight=False, markup=False)
 
 
 class Progress:

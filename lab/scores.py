@@ -17,9 +17,8 @@ from lab import tracking
 from lab.arms import with_label_noise
 from lab.data import ANNOTATIONS, DIFFICULTIES, Data, Split, load
 from lab.data.labels import with_random_labels, wrong_labels
-from lab.errors import printable
 from lab.ordering import measured_direction
-from lab.progress import Progress
+from lab.progress import Progress, tell
 from lab.records import matching_record
 from lab.report import write_scores
 from lab.report.about import About
@@ -39,12 +38,10 @@ def scores(settings: ScoreSettings, console: Any) -> str:
         clean = load(settings)
         data = with_random_labels(clean, settings.random_labels, settings.seed)
         data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
-    for note in data.notes:
-        console.print(printable(note), highlight=False, markup=False)
+    tell(console, *data.notes)
     client, known = open_store(), settings.known
     record, run, gone = matching_record(settings.measurement, data.train, known, client)
-    for note in gone:
-        console.print(printable(note), highlight=False, markup=False)
+    tell(console, *gone)
     wrong, how = wrong_labels(clean.train, data.train)
     candidates: list[Candidate] = []
     with (

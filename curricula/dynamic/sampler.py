@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed
 from torch.utils.data import BatchSampler
 
+from agreement import tensors
 from curricula.dynamic import DYNAMIC
 from curricula.dynamic.arm import drawn_of, step_cost
 from curricula.order import unknown
-from curricula.sampler import part_of
+from curricula.sampler import part_of, steps_of_epoch
 
 AHEAD = 256  # batches that the workers of a loader may draw before the first of them is told of
 
@@ -54,7 +54,7 @@ class DynamicSampler(BatchSampler):
     Raises
     ------
     ValueError
-        For an unknown arm, a batch larger than the data, fewer than one step, a batch that `ranks` does not divide. From
+        For an unknown arm, a batch larger than the data, fewer than one step, a negative seed, a batch that `ranks` does not divide. From
         `update`: losses of other examples than were drawn. When a pass begins: where none of 256 batches was told of.
     """
 
@@ -72,17 +72,11 @@ class DynamicSampler(BatchSampler):
     ):
         if arm not in DYNAMIC:
             raise ValueError(unknown("arm", arm, DYNAMIC))
-        if not 1 <= batch_size <= examples:
-            raise ValueError(f"a batch must have 1 to {examples} examples, as many as there are, not {batch_size}")
-        if steps < 1 or int(steps) != steps:
-            raise ValueError(f"there must be a whole number of steps, at least 1, not {steps}")
-        if (rank is None) != (ranks is None):
-            raise ValueError("give both rank and ranks, or neither")
+        self.steps_per_epoch = steps_of_epoch(examples, batch_size, steps, seed, rank, ranks, steps_per_epoch)
         self.arm = DYNAMIC[arm](examples, int(steps), batch_size, **options)
         self.drawn = drawn_of(type(self.arm), examples, batch_size)
         super().__init__(self, self.drawn, False)
         self.steps, self.seed = int(steps), seed
-        self.steps_per_epoch = steps_per_epoch or -(-examples // batch_size)
         self.step = 0  # of the next batch
         self._rank, self._ranks = rank, ranks
         self._passes = 0  # begun
@@ -185,11 +179,10 @@ def array_of(values: Any) -> np.ndarray:
 
 def gathered(index: np.ndarray, loss: np.ndarray, ranks: int | None) -> tuple[np.ndarray, np.ndarray, slice]:
     """The batch of all ranks, in their order, and which part of it is this one's."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if ranks == 1 or not distributed or torch.distributed.get_world_size() == 1:
+    rank, together = tensors.ranks()
+    if ranks == 1 or together == 1:
         return index, loss, slice(None)
-    parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, (index, loss))
-    begin = sum(len(each[0]) for each in parts[: torch.distributed.get_rank()])
+    parts = tensors.gathered((index, loss))
+    begin = sum(len(each[0]) for each in parts[:rank])
     whole = (np.concatenate([each[k] for each in parts]) for k in (0, 1))
     return (*whole, slice(begin, begin + len(index)))  # type: ignore[return-value]

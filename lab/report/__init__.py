@@ -29,26 +29,6 @@ SHOWN = 5  # examples of each group in the picture of typical ones
 Show = Callable[[Any], None]  # prints a summary on a console
 
 
-def write_measurement(
-    folder: Path,
-    findings: Findings,
-    record: LearningRecord,
-    splits: Mapping[str, Split],
-    seed: int,
-    about: About,
-    wrong: np.ndarray | None = None,
-) -> Show:
-    """Write everything that a measurement leaves into a new folder. Returns what prints the summary.
-
-    seed: of the choice of examples. wrong: which train labels are wrong, bool (N,), where that is known.
-    """
-    images = {name: split.images for name, split in splits.items()}
-    show = write_record(folder, findings, record, images, about, wrong)
-    for name, split in splits.items():
-        draw_examples(record, name, split, seed, f"{about.title}, {name} set", folder / "figures")
-    return show
-
-
 def write_record(
     folder: Path,
     findings: Findings,
@@ -57,9 +37,9 @@ def write_record(
     about: About,
     wrong: np.ndarray | None = None,
 ) -> Show:
-    """Write what can be said of any record into a new folder: all of a measurement but its figure of typical examples.
+    """Write what can be said of any record into a new folder: all of a measurement but `draw_examples`. Returns what prints the summary.
 
-    images: split to uint8 images by index. The rest, and what is returned, as of `write_measurement`.
+    images: split to uint8 images by index. wrong: which train labels are wrong, bool (N,), where that is known.
     """
     empty(folder)
     for name, table in findings.correlations.items():

@@ -77,7 +77,7 @@ def test_batches_are_augmented_in_training_alone(tmp_path, kind):
     images = pictures(12)
     Images.of(list(images.numpy())).save(tmp_path / "train")
     labels, cpu = np.arange(12), torch.device("cpu")
-    plain, changed = (Batches.open(tmp_path / "train", labels, cpu, augment=each) for each in ("none", kind))
+    plain, changed = (Batches(Images.open(tmp_path / "train"), labels, cpu, augment=each) for each in ("none", kind))
     index, generator = torch.arange(12), torch.Generator().manual_seed(0)
     drawn = changed.draws(12, generator)
     assert torch.equal(plain.get(index)[0], changed.get(index)[0])

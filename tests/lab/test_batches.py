@@ -19,7 +19,7 @@ def images_of(shapes: list[tuple[int, int]], channels: int = 3) -> list[np.ndarr
 
 def opened(folder, images, crop: int | None) -> Batches:
     Images.of(images).save(folder / "train")
-    return Batches.open(folder / "train", np.arange(len(images)), CPU, crop)
+    return Batches(Images.open(folder / "train"), np.arange(len(images)), CPU, crop)
 
 
 def scaled(image: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ def at(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
 def test_whole_images_are_scaled_and_nothing_else(tmp_path, few_digits):
     images, labels = few_digits["train"]
     Images.of(images).save(tmp_path / "train")
-    batches = Batches.open(tmp_path / "train", labels, CPU)
+    batches = Batches(Images.open(tmp_path / "train"), labels, CPU)
     index = torch.tensor([7, 3, 3, 299])
     found, of = batches.get(index)
     assert len(batches) == 300 and batches.channels == 1

@@ -27,7 +27,7 @@ import train
 from agreement import commonest
 from curricula import DYNAMIC, PACING, Outcome, answer, corrupt_labels, table_of
 from curricula import compare as compare_arms
-from lab.arms import pacing_curve, parts_of, with_label_noise
+from lab.arms import pacings_of, parts_of, tries_of, with_label_noise
 from lab.compose import compose
 from lab.data import load
 from lab.doubts import never_drawn
@@ -318,7 +318,7 @@ def test_an_interrupted_comparison_goes_on_and_ends_as_if_undisturbed(
     ],
 )  # fmt: skip
 def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told):
-    found = never_drawn(pacing, pacing_curve(pacing, steps, 10_000, a, None))
+    found = never_drawn(pacing, pacings_of(pacing, steps, 10_000, a, None, tries_of([], [], [])))
     assert [note.partition(";")[0] for note in found] == told
     assert all(note.endswith(" Continuing.") for note in found)
 

@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from exercises.gpu.record import pack
 from lab.batches import Batches, losses_of, predicted
 from lab.networks import build_network
+from lab.pixels import Images
 from lab.training import evaluate, look_at
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def holds(request, monkeypatch):
 
 def batches(crop: int | None, sets_of: int) -> Batches:
     shapes, begins = np.full((EXAMPLES, 2), SIDE), np.arange(EXAMPLES) * SIDE * SIDE
-    return Batches(PIXELS, shapes, begins, np.zeros(EXAMPLES, np.int64), GPU, crop, sets_of)
+    return Batches(Images(PIXELS, shapes, begins), np.zeros(EXAMPLES, np.int64), GPU, crop, sets_of)
 
 
 def test_mixed_devices_would_be_noticed():

@@ -18,7 +18,7 @@ def made(folder, examples: int) -> tuple[Pass, torch.Tensor, torch.Tensor]:
     """A pass that trains nothing, its logits (N, CLASSES), and the labels."""
     draw = np.random.default_rng(examples)
     Images.of(draw.integers(256, size=(examples, 4, 4, 1), dtype=np.uint8)).save(folder / "train")
-    batches = Batches.open(folder / "train", draw.integers(CLASSES, size=examples), CPU)
+    batches = Batches(Images.open(folder / "train"), draw.integers(CLASSES, size=examples), CPU)
     weights = torch.from_numpy(draw.normal(size=(16, CLASSES))).float()
 
     def run(images, targets):

@@ -52,7 +52,8 @@ def test_a_set_on_disk_holds_what_its_files_hold(loaded, tmp_path):
         split.images.save(tmp_path / "on-disk")
         Images.of(expected).save(tmp_path / "in-memory")
         opened = [
-            Batches.open(tmp_path / kind, split.labels, torch.device("cpu"), 32) for kind in ("on-disk", "in-memory")
+            Batches(Images.open(tmp_path / kind), split.labels, torch.device("cpu"), 32)
+            for kind in ("on-disk", "in-memory")
         ]
         places = opened[0].draws(3, torch.Generator().manual_seed(1))
         assert torch.equal(*(each.get(torch.tensor([3, 0, 5]), places)[0] for each in opened))
@@ -98,7 +99,7 @@ def test_images_of_one_size_need_no_crop(photographs, loaded, tmp_path):
     data = loaded("resize=null", "crop=null")
     assert data.size(None) == 16
     data.train.images.take(np.array([2, 0])).save(tmp_path / "part")
-    found, _ = Batches.open(tmp_path / "part", np.array([0, 0]), torch.device("cpu")).get(torch.tensor([0, 1]))
+    found, _ = Batches(Images.open(tmp_path / "part"), np.array([0, 0]), torch.device("cpu")).get(torch.tensor([0, 1]))
     for one, i in zip(found, (2, 0), strict=True):
         assert np.array_equal((one * 255).round().byte().permute(1, 2, 0).numpy(), data.train.images[i])
 
