@@ -21,7 +21,7 @@ from lab.ui import ui
 
 PHASES = ("measure", "sweep", "curriculum", "scores")
 NO_RUNS = "the store holds no runs of this program"
-EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "curves.csv", "comparison.csv", "classes.csv", "order-agreement.csv", "score-table.csv", "report.html", "summary.txt", "figures", "record")  # fmt: skip
+EXPORTED = ("scores.parquet", "scores.csv", "correlations.csv", "correlations-test.csv", "curves.csv", "comparison.csv", "classes.csv", "order-agreement.csv", "score-table.csv", "runs.csv", "report.html", "summary.txt", "verdict.txt", "figures", "record")  # fmt: skip
 
 
 def browse(mode: str, words: list[str], console: Any, as_json: bool, opened: bool = False) -> None:

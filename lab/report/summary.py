@@ -96,7 +96,9 @@ def print_comparison(console: Any, found: Answered, about: About) -> None:
     if (
         len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1
     ):  # the answer names each, the table has its numbers
-        words["verdicts"] = [f"Each of these {len(comparisons)} comparisons in a sentence: verdict.txt."]
+        words["verdicts"] = [
+            f"Each of these {len(comparisons)} comparisons in a sentence: on the report page, and in verdict.txt."
+        ]
     unequal_classes = by_class is not None and unequal(by_class)
     words |= {"answer": found.answer, "question": found.question, "unequal": unequal_classes}
     show(console, "comparison.txt", about, tables, **words)
