@@ -24,7 +24,6 @@ from lab.settings import (
     Settings,
     base,
     is_list,
-    meaning_of,
     nearest,
     plain,
     type_of,
@@ -197,7 +196,7 @@ def merged(config: DictConfig, key: Any, value: Any, source: str) -> DictConfig:
         names = ",".join((about["choices"] or about["known"])[:2])
         example = f", such as {key}={names}" if type_of(ENTRIES[key].type).startswith("list") else ""
         raise UserError(
-            f"{source}{key}={value}: expected {type_of(ENTRIES[key].type)}{example} ({meaning_of(key)})"
+            f"{source}{key}={value}: expected {type_of(ENTRIES[key].type)}{example} ({about['meaning']})"
         ) from error
 
 

@@ -376,10 +376,6 @@ def with_effect(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if ENTRIES[name].metadata["effect"]}
 
 
-def meaning_of(key: str) -> str:
-    return cast(str, ENTRIES[key].metadata["meaning"])
-
-
 def type_of(annotation: Any) -> str:
     """The type of a setting in words a user types: 'int or null', 'list of str'."""
     if annotation is Any:
