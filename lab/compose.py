@@ -6,6 +6,7 @@ defaults in `lab.settings`, the preset `lab/presets/<data>.yaml`, and the `key=v
 
 import itertools
 import json
+import operator
 import re
 import sys
 from dataclasses import fields
@@ -31,6 +32,7 @@ from lab.settings import (
 
 PRESETS = Path(__file__).parent / "presets"  # of data sets
 RECIPES = Path(__file__).parent / "recipes"
+FITS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}  # of bounds
 OTHER_WORDS = {  # of other programs, that look like no setting here
     **dict.fromkeys(("learning_rate", "max_lr", "base_lr", "eta"), "lr"),
     **dict.fromkeys(("model", "models", "arch", "architecture", "net"), "network"),
@@ -209,13 +211,7 @@ def check(settings: Settings) -> None:
                 hint = nearest(str(each), about["choices"])
                 raise UserError(f"{entry.name}={each}: expected one of {', '.join(about['choices'])}{hint}")
             for bound, limit in about["bounds"].items():
-                fits = {
-                    "at_least": lambda x, limit: x >= limit,
-                    "above": lambda x, limit: x > limit,
-                    "at_most": lambda x, limit: x <= limit,
-                    "below": lambda x, limit: x < limit,
-                }[bound]
-                if each is not None and not fits(each, limit):
+                if each is not None and not FITS[bound](each, limit):
                     words = bound.replace("_", " ")
                     raise UserError(f"{entry.name}={each}: expected {words} {limit:g} ({about['meaning']})")
     if settings.resize and settings.crop and settings.crop > settings.resize:
