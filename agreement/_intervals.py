@@ -20,7 +20,7 @@ def network_error(without: np.ndarray) -> np.ndarray:
 
 def both(example_error: float, freedom: float, error: float, networks: int) -> tuple[float, float]:
     """Standard error over examples and networks, and the degrees of freedom of its Student's t."""
-    if not error > 0:
+    if not error > 0 or not np.isfinite(example_error):
         return example_error, freedom
     total = example_error**2 + error**2
     return float(np.sqrt(total)), float(total**2 / (example_error**4 / freedom + error**4 / (networks - 1)))

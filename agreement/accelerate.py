@@ -38,6 +38,10 @@ class PreparedLoader:
 
     def __iter__(self) -> Iterator[Any]:
         self.watching.begin_epoch()
+        if hasattr(
+            self.watching.sampler, "epoch"
+        ):  # accelerate counts its passes from 0, also after a restart or a break
+            self.prepared.iteration = self.watching.sampler.epoch
         for index, batch in self.prepared:
             self.watching.index = index
             yield batch

@@ -154,16 +154,40 @@ def _ranked(order: np.ndarray) -> np.ndarray:
     return np.divide(ranks, size, out=np.full_like(ranks, np.nan), where=size > 0)
 
 
-def confidence_and_variability(probability: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def mean_over_epochs(values: Sequence[np.ndarray], known: np.ndarray | None = None) -> np.ndarray:
+    """Mean of K arrays (T, N) over the epochs and then over the networks, float64 (N,).
+
+    known: boolean (K, T, N), which examples each network was shown in each epoch; None: all. Others do not count. NaN for what was never shown.
+    """
+    if known is None:
+        return np.mean([network.mean(axis=0, dtype=np.float64) for network in values], axis=0)
+    return _over_networks(
+        [
+            np.ma.array(network, mask=~seen).mean(axis=0, dtype=np.float64)
+            for network, seen in zip(values, known, strict=True)
+        ]
+    )
+
+
+def _over_networks(values: Sequence[np.ma.MaskedArray]) -> np.ndarray:
+    """Mean of masked arrays (N,), NaN where all are masked."""
+    return np.ma.stack(values).mean(axis=0).filled(np.nan)
+
+
+def confidence_and_variability(
+    probability: Sequence[np.ndarray], known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the epochs of the probability given to the label, and its standard deviation over them; each (N,).
 
     probability: K arrays (T, N) in 1/255. Both are taken for each network and averaged over networks, so that networks
     that differ do not make an example look variable. Swayamdipta et al., "Dataset Cartography: Mapping and Diagnosing
-    Datasets with Training Dynamics" (EMNLP 2020), where there is one network.
+    Datasets with Training Dynamics" (EMNLP 2020), where there is one network. known: as of `mean_over_epochs`.
     """
-    mean = np.mean([network.mean(axis=0) for network in probability], axis=0) / 255
-    deviation = np.mean([_deviation_over_epochs(network) for network in probability], axis=0) / 255
-    return mean, deviation
+    mean = mean_over_epochs(probability, known) / 255
+    if known is None:
+        return mean, np.mean([_deviation_over_epochs(network) for network in probability], axis=0) / 255
+    masked = [np.ma.array(network, mask=~seen) for network, seen in zip(probability, known, strict=True)]
+    return mean, _over_networks([network.std(axis=0) for network in masked]) / 255
 
 
 def _deviation_over_epochs(network: np.ndarray) -> np.ndarray:

@@ -63,14 +63,23 @@ class LearningRecorder:
         multi_label: bool = False,
     ):
         self.rank, self.ranks = ranks()
-        self.folder, self.ids = Path(folder), {split: list(names) for split, names in (ids or {}).items()}
+        self.folder, self.ids = (
+            Path(folder),
+            {
+                split: names.tolist() if hasattr(names, "tolist") else list(names)
+                for split, names in (ids or {}).items()
+            },
+        )
         self.told = all(isinstance(values, int) for values in labels.values())  # by the loop, what is right
         self.classes, self.labels = ["right", "wrong"], {}
         if self.told:
             self.labels = {split: np.zeros(size, np.int64) for split, size in labels.items()}
         elif multi_label:
             self.labels = {split: sets_of_classes(values, f"{split} labels") for split, values in labels.items()}
-            self.classes = classes or [str(c) for c in range(max(np.shape(values)[1] for values in labels.values()))]
+            columns = max(np.shape(values)[1] for values in labels.values())
+            self.classes = classes or [str(c) for c in range(columns)]
+            if columns > len(self.classes):
+                raise ValueError(f"the labels have {columns} columns, and classes= {len(self.classes)} names")
         else:
             limit = len(classes) if classes else None
             self.labels = {split: labels_of(values, limit, split) for split, values in labels.items()}
@@ -212,6 +221,8 @@ class LearningRecorder:
             whole_numbers(indices, len(self.labels[split]), "indices", "iu")
             if self.told and not fits.all():
                 raise ValueError("correct must be true or false, and value from 0 to 1, for each example")
+            if (fits < 0).any():
+                raise ValueError("targets must be whole numbers, or 0 and 1 for sets of classes")
             check_finite(fits.all())
             self._learn(indices, labels, split)
             self.writer.update(split, indices, predictions, true / 255, margin / tensors.FINE, away / tensors.FINE)

@@ -129,7 +129,9 @@ class LearningRecord:
         labels, predictions = self.labels(split), self.predictions(split)
         if self.is_complete(split):
             return predictions
-        return [np.where(network == self.number_of_labels, labels, network) for network in predictions]
+        return [
+            np.where(network == self.number_of_labels, labels.astype(network.dtype), network) for network in predictions
+        ]
 
     def probability(self, split: str) -> list[np.ndarray]:
         """K memory-mapped arrays (T, N) of the probability given to the true class, in 1/255."""

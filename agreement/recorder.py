@@ -95,6 +95,7 @@ class RecordWriter:
         """
         if self.own_loop and not any(seen.any() for seen in self.seen.values()):
             raise ValueError("no example was noted in this epoch")
+        plain = {name: each if isinstance(each, int | float) else float(each) for name, each in numbers.items()}
         for split, seen in self.seen.items():
             missing = int((~seen).sum())
             if missing and not self.own_loop:
@@ -117,7 +118,7 @@ class RecordWriter:
             array.append()
         if self.writes:
             with self.lines.open("a") as file:
-                file.write(json.dumps(numbers) + "\n")
+                file.write(json.dumps(plain) + "\n")
         self.finished += 1
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agreement.learning_order import confidence_and_variability
+from agreement.learning_order import mean_over_epochs
 from agreement.record import LearningRecord
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ def suspects(record: LearningRecord, split: str, statistics: Mapping[str, "pd.Se
     and `shallow`, where it was measured, which counts three times as much as these together. docs/scores.md has how well each
     finds wrong labels.
     """
-    doubts = [-confidence_and_variability(record.probability(split))[0]]
+    known = None if record.is_complete(split) else record.known(split)
+    doubts = [-mean_over_epochs(record.probability(split), known)]
     if record.has_margins(split):
-        doubts.append(-np.mean([network.mean(axis=0, dtype=np.float64) for network in record.margin(split)], axis=0))
+        doubts.append(-mean_over_epochs(record.margin(split), known))
     if "shallow" in statistics:
         doubts += [np.asarray(statistics["shallow"], float)] * 3 * len(doubts)
     return suspicion(doubts)

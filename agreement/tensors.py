@@ -17,7 +17,8 @@ def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_
     """As `agreement.outcomes.outcome`, int64 (7, B) where the logits lie, without waiting for that device.
 
     indices: (B,). labels: (B,), of sets (B, C); they may lie on the CPU. The rows: index, label, prediction, probability in
-    1/255, margin and error in 1/FINE, and whether the logits are finite.
+    1/255, margin and error in 1/FINE, and whether logits and labels fit: 1, 0 where logits are not finite, -1 where labels are no
+    whole numbers, of sets no 0 or 1.
     """
     check_shape(logits.shape, classes)
     logits = logits.detach().float()
@@ -28,6 +29,9 @@ def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_
     finite = logits.isfinite().all(dim=1).long()
     logits = logits.nan_to_num()
     indices, labels = here(indices, logits), here(labels, logits)
+    whole = labels == labels.long()
+    if sets_of and labels.ndim == 2:
+        whole = (whole & (labels >= 0) & (labels <= 1)).all(dim=1)
     if sets_of:
         bit = torch.arange(sets_of, device=logits.device)
         there = labels.long() if labels.ndim == 2 else labels[:, None] >> bit & 1
@@ -43,14 +47,14 @@ def outcome(indices: Any, logits: torch.Tensor, labels: Any, classes: int, sets_
         margin = logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).amax(dim=1)
         error = probability.scatter_add(1, own, -torch.ones_like(true)[:, None]).norm(dim=1)
         prediction = logits.argmax(dim=1)
-    return stacked(indices, labels, prediction, true, margin, error, finite)
+    return stacked(indices, labels, prediction, true, margin, error, torch.where(whole, finite, -1))
 
 
 def right_or_wrong(indices: Any, correct: torch.Tensor, value: Any) -> torch.Tensor:
     """The rows of `outcome` where the loop says what is right, (B,), with what quality, 0 to 1."""
     wrong = 1 - correct.detach().long()
     value = here(1 - wrong if value is None else value, correct).detach().float()
-    fits = ((value >= 0) & (value <= 1) & ((wrong == 0) | (wrong == 1))).long()
+    fits = ((value >= 0) & (value <= 1) & ((wrong == 0) | (wrong == 1)) & (1 - wrong == correct)).long()
     error = 2**0.5 * (1 - value)
     return stacked(here(indices, correct), torch.zeros_like(wrong), wrong, value, 2 * value - 1, error, fits)
 

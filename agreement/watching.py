@@ -80,7 +80,9 @@ def watch(
 def watched(loader: DataLoader[Any], watching: "Watch") -> "WatchedLoader":
     """The same loader over the same data set, with the index beside every item."""
     drawing: dict[str, Any] = {"batch_sampler": loader.batch_sampler}
-    if type(loader.batch_sampler) is BatchSampler:  # as the loader made it of these, which loops may ask for
+    if (
+        type(loader.batch_sampler) is BatchSampler and loader.batch_size is not None
+    ):  # the loader made it of these, which loops may ask for
         drawing = {"batch_size": loader.batch_size, "sampler": loader.sampler, "drop_last": loader.drop_last}
     kept = (
         "num_workers", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator",
@@ -158,6 +160,8 @@ class Watch:
         shape = tuple(targets.shape) if hasattr(targets, "shape") else np.shape(targets)
         if not self.multi_label and len(shape) == 2 and shape[1] == 1 and hasattr(targets, "reshape"):
             targets = targets.reshape(-1)  # as the loss of one logit takes them
+        elif self.multi_label and len(shape) != 2:
+            raise ValueError(f"targets must be 0 or 1 for each example and class, not of shape {shape}")
         elif not self.multi_label and len(shape) != 1:
             raise ValueError(
                 f"targets must be one whole number per example, not of shape {shape}; give watch multi_label=True for sets of "

@@ -70,7 +70,7 @@ def numbers_by_arm(
 
     values: dict[str, dict[str, float]] = {}
     without, twice = 0, 0
-    numbers = pd.to_numeric(runs[metric], errors="coerce")
+    numbers = pd.to_numeric(runs[metric], errors="coerce").astype("Float64").to_numpy(float, na_value=np.nan)
     usable = runs[[arm, seed]].notna().all(axis=1) & np.isfinite(numbers)
     for which, of, number, use in zip(runs[arm], runs[seed], numbers, usable, strict=True):
         if not use:

@@ -98,6 +98,7 @@ class PacedSampler(BatchSampler):
         self.steps, self.steps_per_epoch, self.seed, self.after = int(steps), epoch, seed, after
         self.step = 0  # of the next batch
         self._next = 0  # step at which the next `iter()` begins
+        self._loaded = False  # to where the next `iter()` begins
         self._begun: tuple[int, int] | None = None  # steps of the epoch that was begun last
         self._rank, self._ranks = rank, ranks
         if rank is not None:
@@ -110,7 +111,7 @@ class PacedSampler(BatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         """The batches of the next epoch as lists of indices, for a DataLoader; what is left of it after `load_state_dict`."""
-        self.step = self._next
+        self.step, self._loaded = self._next, False
         return self._epoch()
 
     def arrays(self) -> Iterator[np.ndarray]:
@@ -124,8 +125,20 @@ class PacedSampler(BatchSampler):
         """The next `iter()` is this epoch, from 0 on. An epoch that `load_state_dict` went into is gone on with."""
         if epoch < 0 or int(epoch) != epoch:
             raise ValueError(f"the epoch must be a whole number from 0 on, not {epoch}")
-        if self._next // self.steps_per_epoch != epoch:
+        if self.epoch != epoch:
+            if self._loaded:
+                warnings.warn(
+                    f"set_epoch({epoch}) goes elsewhere than to epoch {self.epoch}, where load_state_dict went. accelerate counts "
+                    "from 0 in every process: set loader.iteration = sampler.epoch before the loop",
+                    stacklevel=2,
+                )
             self.step = self._next = int(epoch) * self.steps_per_epoch
+        self._loaded = False
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, from 0 on, of the next `iter()`."""
+        return self._next // self.steps_per_epoch
 
     def verify(self, seen: Sequence[Any], partial: bool = False) -> str:
         """How the batches trained in an epoch differ from the plan, in a sentence that is also a warning; "" where they do not.
@@ -175,6 +188,7 @@ class PacedSampler(BatchSampler):
             raise ValueError(f"the step must be in 0 to {self.steps}, not {state['step']}")
         self.seed = int(state["seed"])
         self.step = self._next = int(state["step"])
+        self._loaded = True
 
     def _plan_passes(
         self, pacing: str | Callable[[int], float] | None, a: float | None, b: float | None

@@ -18,6 +18,7 @@ from agreement.learning_order import (
     learned_epoch,
     learning_time,
     mean_correctness,
+    mean_over_epochs,
 )
 from agreement.record import LearningRecord
 
@@ -59,22 +60,22 @@ def forgetting_score(correct: np.ndarray) -> np.ndarray:
     return np.where(correct.any(axis=(0, 1)), events, np.inf)
 
 
-def loss_score(probability: Networks) -> np.ndarray:
+def loss_score(probability: Networks, known: np.ndarray | None = None) -> np.ndarray:
     """Cross-entropy in nats, mean over networks and epochs, (N,), from probabilities in 1/255 (Jiang et al. 2021, section 5).
 
     Probabilities are read as the middle of what is rounded to the same byte: the loss of 0 is that of 1/1020.
     """
     of_byte = -np.log((np.clip(np.arange(256), 0.25, 254.75)) / 255)
-    return np.mean([of_byte[network].mean(axis=0) for network in probability], axis=0)
+    return mean_over_epochs([of_byte[network] for network in probability], known)
 
 
-def aum(margin: Networks) -> np.ndarray:
+def aum(margin: Networks, known: np.ndarray | None = None) -> np.ndarray:
     """Area under the margin: the label's logit less the highest other, mean over epochs and networks, (N,) (Pleiss et al. 2020, eq. 2)."""
-    return np.mean([network.mean(axis=0, dtype=np.float64) for network in margin], axis=0)
+    return mean_over_epochs(margin, known)
 
 
-def last_margin(margin: Networks) -> np.ndarray:
-    """The label's logit less the highest other after the last epoch, mean over networks, (N,)."""
+def last_margin(margin: Networks, known: np.ndarray | None = None) -> np.ndarray:
+    """The label's logit less the highest other when it was last seen, mean over networks, (N,)."""
     return np.stack([network[-1] for network in margin]).mean(axis=0, dtype=np.float64)
 
 
@@ -92,7 +93,8 @@ def early(epochs: int) -> int:
 class Score:
     """A score of a learning record.
 
-    of: takes the arrays that `reads` names, methods of `LearningRecord`, and returns the score (N,). descending: whether
+    of: takes the arrays that `reads` names, methods of `LearningRecord`, and returns the score (N,); of probabilities and margins also
+    which epochs are `known`, where not all are. descending: whether
     high is easy. epochs, networks: from how many on its reliability reaches 0.8 (docs/scores.md). paper:
     where it is from. trained: of T epochs, how many it reads.
     """
@@ -114,7 +116,10 @@ class Score:
         chosen = range(len(record.networks)) if networks is None else networks
         if isinstance(arrays, np.ndarray):
             return self.of(arrays[list(chosen)])
-        return self.of([arrays[k] for k in chosen])
+        picked = [arrays[k] for k in chosen]
+        if self.reads == "error" or record.is_complete(split):
+            return self.of(picked)
+        return self.of(picked, record.known(split)[list(chosen)])
 
 
 SCORES: dict[str, Score] = {
@@ -124,10 +129,10 @@ SCORES: dict[str, Score] = {
     "last": Score(learned_epoch, "correct", False, 10, 2, "joint learned epoch: Pliushch et al. 2022"),
     "forgetting": Score(forgetting_score, "correct", False, 20, 3, "Toneva et al. 2019"),
     "confidence": Score(
-        lambda p: confidence_and_variability(p)[0], "probability", True, 3, 1, "Swayamdipta et al. 2020"
+        lambda *p: confidence_and_variability(*p)[0], "probability", True, 3, 1, "Swayamdipta et al. 2020"
     ),
     "variability": Score(
-        lambda p: confidence_and_variability(p)[1], "probability", False, 20, 2, "Swayamdipta et al. 2020"
+        lambda *p: confidence_and_variability(*p)[1], "probability", False, 20, 2, "Swayamdipta et al. 2020"
     ),
     "loss": Score(loss_score, "probability", False, 5, 1, "Jiang et al. 2021"),
     "aum": Score(aum, "margin", True, 3, 1, "Pleiss et al. 2020"),

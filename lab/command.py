@@ -127,7 +127,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Any) -> None:
     """Do what the options ask for."""
+    import_own(options.imports)
     if options.mode in BROWSING:
+        for name in ("config", "metric"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name}: --mode {options.mode} does not read it; leave it out")
         from lab.browse import browse
 
         return browse(options.mode, options.settings, console, options.json, options.open)
@@ -139,7 +143,6 @@ def run(options: argparse.Namespace, console: Any) -> None:
         words.append(
             f"imports={json.dumps([str(Path(each).absolute()) if each.endswith('.py') else each for each in options.imports])}"
         )
-        import_own(options.imports)
     if any(word.startswith("sweep.") for word in words):
         if options.mode != "measure" or options.show_pacing:
             raise UserError("sweep.key=: only --mode measure sweeps; give one value for the rest")

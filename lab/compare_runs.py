@@ -88,6 +88,9 @@ def asked_of(given: Mapping[str, str]) -> Asked:
             raise UserError(f"--mode compare-runs: say {key}=, such as arm=params.optimizer metric=val_accuracy")
     if bool(given.get("experiment")) == bool(given.get("file")):
         raise UserError("--mode compare-runs: give either experiment=NAME or file=results.csv")
+    for key in ("at", "filter", "log"):
+        if given.get("file") and key in given:
+            raise UserError(f"{key}={given[key]}: a file has one number for each run; leave {key}= out")
     values: dict[str, Any] = dict(given)
     for key in ("higher", "log"):
         if key in given:
@@ -188,7 +191,8 @@ def chosen(points: Mapping[int, float], at: str, higher: bool) -> float:
     if at.startswith("step:"):
         return points.get(int(at.removeprefix("step:")), np.nan)
     if at == "best":
-        return max(points.values()) if higher else min(points.values())
+        numbers = [value for value in points.values() if np.isfinite(value)]
+        return (max if higher else min)(numbers, default=np.nan)
     return [*points.values()][-1]
 
 
@@ -197,11 +201,15 @@ def log(client: Any, asked: Asked, table: pd.DataFrame, folder: Path, title: str
     with store_errors():
         experiment = client.get_experiment_by_name(asked.experiment)
         run = client.create_run(experiment.experiment_id, run_name=title, tags={"phase": PHASE}).info.run_id
-        for key, value in asdict(asked).items():
-            client.log_param(run, f"compare.{key}", value)  # not the name of a parameter that arms or seeds have
-        wanted = [name for name in ("mean", "difference", "corrected_p") if name in table]
-        numbers = tracking.by_arm(table, wanted)
-        tracking.log_metrics(client, run, tracking.metrics_of([(0, pd.Timestamp.now().timestamp(), numbers)]))
-        client.log_artifacts(run, str(folder))
+        try:
+            for key, value in asdict(asked).items():
+                client.log_param(run, f"compare.{key}", value)  # not the name of a parameter that arms or seeds have
+            wanted = [name for name in ("mean", "difference", "corrected_p") if name in table]
+            numbers = tracking.by_arm(table, wanted)
+            tracking.log_metrics(client, run, tracking.metrics_of([(0, pd.Timestamp.now().timestamp(), numbers)]))
+            client.log_artifacts(run, str(folder))
+        except BaseException:
+            client.set_terminated(run, "FAILED")
+            raise
         client.set_terminated(run)
     return run

@@ -104,6 +104,8 @@ def compose_sweep(words: list[str], file: Path | None = None) -> dict[str, Measu
             choices.append([f"{key}={json.dumps(value)}" for value in values])
             if len({*choices[-1]}) < len(values):
                 raise UserError(f"{word}: a value stands there twice")
+            if any(each[0].startswith(f"{key}=") for each in choices[:-1]):
+                raise UserError(f"{word}: {key} is swept twice; name all of its values in one list")
     return {
         ", ".join(chosen).replace('"', ""): compose([*plain, *chosen], "measure", file)
         for chosen in itertools.product(*choices)
@@ -165,7 +167,7 @@ def pair(word: str, several: bool = False) -> tuple[str, Any]:
     if kind in (str, str | None) and not several and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
     # a list needs no brackets: they mean something to some shells
-    if is_list(kind) and not several and re.fullmatch(r"[\w.:]+(,[\w.:]+)*", text):
+    if is_list(kind) and not several and re.fullmatch(r"(?!null$)[\w.:/~+-]+(,[\w.:/~+-]+)*", text):
         return key, text.split(",")
     if (several or kind is Any) and re.fullmatch(r"[^\[\]{}]+(,[^\[\]{}]+)+", text):
         text = f"[{text}]"
@@ -196,7 +198,7 @@ def merged(config: DictConfig, key: Any, value: Any, source: str) -> DictConfig:
     except (OmegaConfBaseException, TypeError) as error:  # TypeError: a mapping where a list belongs
         about = ENTRIES[key].metadata
         names = ",".join((about["choices"] or about["known"])[:2])
-        example = f", such as {key}={names}" if type_of(ENTRIES[key].type).startswith("list") else ""
+        example = f", such as {key}={names}" if names and type_of(ENTRIES[key].type).startswith("list") else ""
         raise UserError(
             f"{source}{key}={value}: expected {type_of(ENTRIES[key].type)}{example} ({about['meaning']})"
         ) from error

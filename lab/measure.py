@@ -16,6 +16,7 @@ from lab import tracking
 from lab.arms import with_label_noise
 from lab.data import Data, load
 from lab.data.labels import with_random_labels, wrong_labels
+from lab.errors import UserError
 from lab.measured import Measured
 from lab.networks import check_networks
 from lab.processes import device_and_precision, ranks_of_torchrun, side_by_side, start_server, train_all
@@ -115,6 +116,11 @@ def measure(
 def data_of(settings: MeasureSettings) -> tuple[Data, np.ndarray | None]:
     """The data with the labels that are learned, and which of the train labels are wrong, boolean (N,), if known."""
     clean = load(settings)
+    if len(clean.train) < settings.batch_size:
+        raise UserError(
+            f"batch_size={settings.batch_size} is larger than the training set of {len(clean.train)} examples: "
+            f"give batch_size={max(2, len(clean.train) // 4)} or so"
+        )
     data = with_random_labels(clean, settings.random_labels, settings.seed)
     data = with_label_noise(data, settings.label_noise, settings.validation, settings.seed)
     return data, wrong_labels(clean.train, data.train)[0]

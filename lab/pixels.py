@@ -67,4 +67,4 @@ class Images:
 
 def begins_of(shapes: np.ndarray) -> np.ndarray:
     """The first pixel of each of N images of these shapes (N, 2) that lie one after the other, (N,)."""
-    return np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]]).astype(np.int64)
+    return np.concatenate([[0], np.cumsum(shapes.prod(axis=1))])[: len(shapes)].astype(np.int64)

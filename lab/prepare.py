@@ -45,6 +45,12 @@ def check(settings: CompareSettings) -> None:
     if settings.record and (settings.measurement or not {*parts} & {*SCORES}):
         other = "measurement= is another" if settings.measurement else f"metric={settings.metric} reads none"
         raise UserError(f"record={settings.record}: {other}; {', '.join(SCORES)} read one of the two")
+    if settings.longer and not parts & {*SCORES}:
+        raise UserError(
+            f"longer={settings.longer}: metric={settings.metric} costs no training, so that no baseline is longer; leave it out"
+        )
+    if settings.drop == [] and settings.keep != CompareSettings.keep:
+        raise UserError(f"keep={settings.keep:g}: nothing is left out; give drop=hard, easy or random too")
     if ranks_of_torchrun() > 1:
         raise UserError(
             "torchrun is for --mode measure; engine=dask spreads the trainings of a comparison over devices"

@@ -34,10 +34,12 @@ class Resized(Sequence):
         )
 
 
-def check_names(names: Sequence[str], weights: str | None) -> None:
+def check_names(names: list[str], weights: str | None) -> None:
     """Raise UserError for a statistic that is not known. weights: of teachers, see `lab.teacher`."""
     register(names, weights)
     for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"statistics: {name} stands there twice")
         if name not in STATISTICS and name not in EXAMPLE_STATISTICS:
             known = [*STATISTICS, *EXAMPLE_STATISTICS]
             raise UserError(f"statistics: there is no '{name}'{nearest(name, known)}")

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 from rich.markup import escape
 
 import agreement
 from agreement.record import LearningRecord
 from lab import tracking
-from lab.data import load
-from lab.measure import measure
+from lab.data import Data
+from lab.measure import data_of, measure
 from lab.report import write_sweep
 from lab.report.about import About
 from lab.report.summary import as_text
@@ -16,7 +17,7 @@ from lab.report.words import sweep_headline
 from lab.settings import plain, with_effect
 from lab.store import open_store
 from lab.views import describe
-from lab.work import discard, work_folder
+from lab.work import TERMS, digests_of, discard, work_folder
 
 
 def run_sweep(configs: dict[str, Any], console: Any) -> str:
@@ -32,15 +33,13 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
         {"values": list(configs)},
         {"phase": "sweep", "data": first.known},
     )
-    with work_folder("sweep", first.data, settings) as work:
+    files = {name: digests_of(config) for name, config in configs.items()}
+    with work_folder("sweep", first.data, [settings, TERMS, files]) as work:
         with tracking.Tracked(client, work, f"measure-{first.known}", [run]) as tracked:
             for number, (name, config) in enumerate(configs.items()):
                 measured = work / f"measurement-{number + 1}"
-                if (
-                    measured.is_dir()
-                    and LearningRecord(measured / "record").digest("train") != load(config).train.digest
-                ):
-                    discard(measured)  # the images have changed since
+                if measured.is_dir() and not is_of(LearningRecord(measured / "record"), data_of(config)[0]):
+                    discard(measured)  # images or labels have changed since
                 if not measured.is_dir():  # where a measurement's folder goes when it is done
                     console.print(f"\n[bold]{escape(name)}[/]", highlight=False)
                     measure(config, console, tracked.parent, {"sweep_value": name}, measured)
@@ -54,3 +53,11 @@ def run_sweep(configs: dict[str, Any], console: Any) -> str:
         show(console)
         discard(work)
     return tracked.parent
+
+
+def is_of(record: LearningRecord, data: Data) -> bool:
+    """Whether a record is of these images with these labels."""
+    return all(
+        record.digest(name) == split.digest and np.array_equal(record.labels(name), split.labels)
+        for name, split in (("train", data.train), ("test", data.test))
+    )

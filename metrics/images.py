@@ -74,7 +74,7 @@ def _read(path: str | Path, look: Callable[[Image.Image], T]) -> T:
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Pillow deems safe")
                 if image.format in ("JPEG", "MPO"):
                     file.seek(0)
-                    if (scans := file.read().count(b"\xff\xda")) > MOST_SCANS:
+                    if (scans := _scans(file.read())) > MOST_SCANS:
                         raise ValueError(f"{scans} scans are more than the {MOST_SCANS} allowed")
                 return look(image)
         except UnidentifiedImageError as error:
@@ -83,6 +83,20 @@ def _read(path: str | Path, look: Callable[[Image.Image], T]) -> T:
             raise ValueError(f"cannot read image {str(path)!r}: {why}") from error
         except Exception as error:  # Pillow's decoders meet bad bytes with errors of many types
             raise ValueError(f"cannot read image {str(path)!r}: {error}") from error
+
+
+def _scans(content: bytes) -> int:
+    """How many scans a JPEG has, without what is behind its end, such as the film of a phone's moving picture; or no fewer."""
+    if (marks := content.count(b"\xff\xda")) <= MOST_SCANS:
+        return marks
+    scans, at = 0, content.find(b"\xff", 2)
+    while 0 <= at < len(content) - 3 and content[at + 1] != 0xD9:  # the end of the image
+        kind = content[at + 1]
+        scans += kind == 0xDA
+        alone = kind in (0x00, 0x01, 0xFF) or 0xD0 <= kind <= 0xD8  # a byte of the scan, or a mark without a segment
+        length = (kind != 0xFF) if alone else 1 + int.from_bytes(content[at + 2 : at + 4], "big")
+        at = content.find(b"\xff", at + 1 + length)
+    return scans
 
 
 def _kind_of_tiff(file: IO[bytes]) -> str:
@@ -136,7 +150,13 @@ def _pixels(image: Image.Image, bits: int) -> np.ndarray:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined 8-bit form")
     if image.mode.startswith("I"):  # I;16 in its byte orders, and I, as which some 16-bit files are opened
-        return np.minimum(_wide(image) >> (bits - 8), 255).astype(np.uint8)
+        wide = _wide(image)
+        values = np.minimum(wide >> (bits - 8), 255).astype(np.uint8)
+        values[wide == image.info.get("transparency")] = 255
+        return values
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:  # of 16 bits, beside pixels of 8
+        image.info["transparency"] = tuple(value >> 8 for value in key)
     grey = image.mode in ("1", "L", "LA", "La")
     image.load()
     width, height = image.size

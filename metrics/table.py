@@ -250,7 +250,7 @@ def _file(
         about.append(np.asarray(labels).tolist())
         if seed:  # files of the usual seed have names without it
             about.append(seed)
-    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps(about, default=repr).encode()).hexdigest()  # bytes, dates
     return Path(cache) / f"{re.sub(r'[^A-Za-z0-9-]', '-', name)}-v{number}-{key[:32]}.npz"
 
 

@@ -1,5 +1,6 @@
 """A batch sampler that may be told what happened, for any PyTorch training loop."""
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -89,7 +90,7 @@ class DynamicSampler(BatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         """The batches of the next epoch, or what is left of one that a loop has left or a restart goes on with."""
-        part = part_of(self.drawn, self._rank, self._ranks)
+        part = part_of(self.drawn, self._rank, self._ranks, sys._getframe(1).f_locals.get("self"))  # who draws
         while True:
             yield self._next()[part].tolist()
             if self.step % self.steps_per_epoch == 0:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from curricula.dynamic.arm import Dynamic, everything
+from curricula.order import unknown
 from curricula.pacing import PACING
 
 
@@ -31,6 +32,8 @@ class SelfPaced(Dynamic):
         b: float | None = None,
     ):
         super().__init__(examples, steps, batch_size)
+        if pacing not in PACING:
+            raise ValueError(unknown("pacing function", pacing, PACING))
         self.pacing = PACING[pacing]
         self.given: dict[str, Any] = {key: value for key, value in (("a", a), ("b", b)) if value is not None}
 

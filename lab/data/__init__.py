@@ -80,11 +80,6 @@ def load(settings: Settings) -> Data:
         raise UserError(f"label_smoothing={settings.label_smoothing}: the examples have sets of labels; give 0")
     if len(np.unique(data.train.labels)) == 1:
         raise UserError(f"data={settings.data}: all training examples are of one class: there is nothing to learn")
-    if len(data.train) < settings.batch_size:
-        raise UserError(
-            f"batch_size={settings.batch_size} is larger than the training set of {len(data.train)} examples: "
-            f"give batch_size={max(2, len(data.train) // 4)} or so"
-        )
     return replace(data, notes=(*data.notes, *traps(data.train, data.test)))
 
 

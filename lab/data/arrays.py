@@ -26,7 +26,7 @@ def data_of(
     if test:
         chosen = [(*parts[name], index[name]) for name in (train, test)]
     else:
-        *apart, note = halves(labels)
+        *apart, note = halves(labels, multi_label)
         chosen = [([images[i] for i in each], labels[each], each) for each in apart]
         notes += (note,)
     for part, (_, of_part, _) in zip((train, test or train), chosen, strict=True):

@@ -1,6 +1,9 @@
 """Data sets of Hugging Face: `data=hf:NAME[:config]`, from a folder of `save_to_disk` or from their hub."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lab.data.arrays import Part, data_of, numbered
 from lab.data.split import Data
@@ -29,8 +32,13 @@ def huggingface(data: str, root: Path, resize: int | None) -> Data:
     label = label or next((key for key in ("label", "labels", "target", "class") if key in features), None)
     if image is None or label is None:
         raise UserError(f"data={data}: has columns {', '.join(features)}; one of images and one of classes are needed")
-    labels, classes = numbered([one for split in splits.values() for one in split[label]])
     kind = features[label]
+    if not isinstance(kind, datasets.Value | datasets.ClassLabel):
+        raise UserError(f"data={data}: column {label} holds {type(kind).__name__}; one class for each image is needed")
+    named = [one for split in splits.values() for one in split[label]]
+    if None in named:
+        raise UserError(f"data={data}: some examples have no {label}; leave them out")
+    labels, classes = numbered(named)
     if isinstance(kind, datasets.ClassLabel):
         used = [int(each) for each in classes]
         if used and used[0] < 0:
@@ -38,6 +46,19 @@ def huggingface(data: str, root: Path, resize: int | None) -> Data:
         classes = [kind.int2str(each) for each in used]
     parts: dict[str, Part] = {}
     for one, split in splits.items():
-        images = [eight_bit(each[image]) for each in split.select_columns([image])]
+        images = [
+            pixels_of(each[image], f"data={data}: image {i} of {one}")
+            for i, each in enumerate(split.select_columns([image]))
+        ]
         parts[one], labels = (images, labels[: len(split)]), labels[len(split) :]
     return data_of(parts, classes, resize, f"data={data}")
+
+
+def pixels_of(image: Any, said: str) -> np.ndarray:
+    """Raises UserError where there is no image, or one that has no 8-bit form."""
+    if image is None:
+        raise UserError(f"{said} is missing; leave it out")
+    try:
+        return eight_bit(image)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{said}: {error}") from error

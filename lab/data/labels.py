@@ -52,12 +52,12 @@ def with_corrections(data: Data, table: str | None, root: Path) -> Data:
             labels[part][i] = data.classes.index(label)
     changed = sum(int((labels[name] != split.labels).sum()) for name, split in splits.items())
     left = sum(int((~each).sum()) for each in kept.values())
+    if (lost := np.setdiff1d(data.train.labels, labels["train"][kept["train"]])).size:
+        raise UserError(f"{said}: leaves no train image of the class {data.classes[lost[0]]!r}")
+    if not kept["test"].any():
+        raise UserError(f"{said}: leaves no test image")
     made = {name: replace(split, labels=labels[name]) for name, split in splits.items()}
     made = {name: split if kept[name].all() else split.take(np.flatnonzero(kept[name])) for name, split in made.items()}
-    if (lost := np.setdiff1d(data.train.labels, made["train"].labels)).size:
-        raise UserError(f"{said}: leaves no train image of the class {data.classes[lost[0]]!r}")
-    if not len(made["test"]):
-        raise UserError(f"{said}: leaves no test image")
     words = [
         f"{n:,} {what}{'s' * (n != 1)} {done}"
         for n, what, done in ((changed, "label", "changed"), (left, "image", "left out"))

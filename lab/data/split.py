@@ -154,17 +154,24 @@ def taken(names: Iterable[str], source: str) -> tuple[str, str | None, tuple[str
     return train, test, (note,) if others else ()
 
 
-def halves(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+def halves(labels: np.ndarray, sets: bool = False) -> tuple[np.ndarray, np.ndarray, str]:
     """Indices of examples to train and to test on, class by class, by a fixed draw; and a note that says so.
 
-    Of every class with two or more examples, one at least is in either. Labels (N,).
+    Of every class with two or more examples, one at least is in either. Labels (N,). sets: whether they are sets of classes, which need
+    not occur twice; the draw is from all then. Raises UserError where no class has two examples.
     """
+    labels = np.zeros_like(labels) if sets else labels
     draw, test = np.random.default_rng(0), np.zeros(len(labels), bool)  # the split is part of the data set
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         number = min(max(1, round(TEST_SHARE * len(members))), len(members) - 1)
         test[draw.permutation(members)[:number]] = True
-    note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%} of each class by a fixed draw, are held out as one"
+    if not test.any():
+        raise UserError(
+            f"the data come without a test set, and none of the {len(labels):,} examples can be held out as one: no class has two"
+        )
+    of = "" if sets else " of each class"
+    note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%}{of} by a fixed draw, are held out as one"
     return np.flatnonzero(~test), np.flatnonzero(test), note
 
 

@@ -115,11 +115,15 @@ def difficulty_by_features(features: np.ndarray, labels: np.ndarray, ridge: floa
     from metrics.shallow.examples import classes_of
     from metrics.shallow.leave_one_out import Blocks, leave_one_out_margins, moments
 
-    features = np.asarray(features, np.float32)
+    features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2 or not np.isfinite(features).all():
         raise ValueError(f"features must be finite numbers (examples, features), not of shape {features.shape}")
     classes = classes_of(labels, len(features))
-    blocks = Blocks(lambda rows: rows, features)
+    # blocks hold 16 bits, whose digits and range the features' own offset and unit would use up
+    features = features - features.mean(axis=0)
+    deviation = features.std(axis=0)
+    standard = (features / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+    blocks = Blocks(lambda rows: rows, standard)
     margin = leave_one_out_margins(blocks, moments(blocks, classes), classes, ridge)
     return (rankdata(-margin) - 0.5) / len(margin)
 
