@@ -47,7 +47,7 @@ def check(settings: CompareSettings) -> None:
         raise UserError(f"record={settings.record}: {other}; {', '.join(SCORES)} read one of the two")
     if settings.longer and not parts & {*SCORES}:
         raise UserError(
-            f"longer={settings.longer}: metric={settings.metric} costs no training, so that no baseline is longer; leave it out"
+            f"longer={settings.longer:g}: metric={settings.metric} costs no training, so that no baseline is longer; leave it out"
         )
     if settings.drop == [] and settings.keep != CompareSettings.keep:
         raise UserError(f"keep={settings.keep:g}: nothing is left out; give drop=hard, easy or random too")

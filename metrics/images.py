@@ -14,7 +14,7 @@ T = TypeVar("T")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 LARGEST_STRIP = 2**22  # pixels that are converted at a time
 MOST_SCANS = 100  # of a JPEG file; a progressive one has some ten, and each takes as long as the image
-DECODING = 2  # raised when a file is decoded to other values than before: what was computed from them is then not used
+DECODING = 3  # raised when a file is decoded to other values than before: what was computed from them is then not used
 
 
 def read_image(path: str | Path, bits: int = 16) -> np.ndarray:

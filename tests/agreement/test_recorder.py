@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from agreement import LearningRecorder, curves_of, examples_table, own_loop, true_positive_agreement
+from agreement import LearningRecorder, curves_of, examples_table, own_loop, tensors, true_positive_agreement
 from agreement.record import LearningRecord
 
 LABELS = np.array([0, 2, 1])
@@ -362,3 +362,62 @@ def test_another_device_is_waited_for_once_an_epoch(tmp_path, monkeypatch, kind)
         recorder.update(torch.tensor([3]), logits[:1] * torch.nan)
         with pytest.raises(ValueError, match="logits are not finite: the training has diverged"):
             recorder.end_epoch()
+
+
+def test_numbers_of_an_epoch_may_be_of_numpy_or_torch(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": [0, 1]})
+    for right, loss in ((False, np.float32(0.5)), (True, torch.tensor(0.25))):
+        recorder.update([0, 1], 5 * np.eye(2)[[0, 1] if right else [1, 0]])
+        recorder.end_epoch(loss=loss)
+    record = LearningRecord(tmp_path)
+    assert record.series("loss").tolist() == [[0.5, 0.25]] and record.correct("train")[0].tolist() == [
+        [False] * 2,
+        [True] * 2,
+    ]
+
+
+def test_a_number_that_is_none_leaves_the_record_as_it_was(tmp_path):
+    recorder = LearningRecorder(tmp_path, {"train": [0, 1]})
+    recorder.update([0, 1], 5 * np.eye(2))
+    with pytest.raises(ValueError):
+        recorder.end_epoch(loss="low")
+    recorder.end_epoch(loss=1)
+    assert LearningRecord(tmp_path).correct("train").shape == (1, 1, 2)
+
+
+def test_ids_in_a_tensor_and_names_of_too_few_classes(tmp_path):
+    recorder = LearningRecorder(tmp_path / "ids", {"train": [0, 1]}, ids={"train": torch.tensor([7, 9])})
+    recorder.update(torch.tensor([9, 7]), 5 * np.eye(2)[[1, 0]])
+    recorder.end_epoch()
+    record = LearningRecord(tmp_path / "ids")
+    assert record.ids("train") == ["7", "9"] and record.correct("train").all()
+    with pytest.raises(ValueError, match="the labels have 5 columns, and classes= 3 names"):
+        LearningRecorder(tmp_path / "sets", {"train": np.ones((4, 5), int)}, multi_label=True, classes=["a", "b", "c"])
+
+
+def test_sets_of_forty_classes_of_which_an_epoch_lacks_examples(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 2, (20, 40))
+    recorder = LearningRecorder(tmp_path, {"train": labels}, multi_label=True)
+    for seen in (range(16), range(20)):
+        recorder.update([*seen], 4.0 * labels[list(seen)] - 2)
+        recorder.end_epoch()
+    record = LearningRecord(tmp_path)
+    assert all(network.dtype.kind in "iu" for network in record.noted("train"))
+    assert record.correct("train")[0].sum(axis=1).tolist() == [16, 20]
+
+
+@pytest.mark.parametrize(
+    ("targets", "sets_of", "fits"),
+    [
+        ([0.0, 1.0], 0, [1, 1]),
+        ([0.9, 1], 0, [-1, 1]),
+        ([[0.9, 0], [1, 0]], 2, [-1, 1]),
+        ([[2, 0], [0, 1]], 2, [-1, 1]),
+        ([3, 0], 2, [1, 1]),
+    ],
+)
+def test_what_lies_on_a_gpu_is_checked_as_on_the_cpu(targets, sets_of, fits):
+    """Here on the CPU, by the function that a GPU runs."""
+    rows = tensors.outcome(torch.arange(2), torch.zeros(2, 2), torch.tensor(targets), 2, sets_of)
+    assert rows[-1].tolist() == fits
+    assert tensors.right_or_wrong(torch.arange(2), torch.tensor([0.9, 1.0]), None)[-1].tolist() == [0, 1]

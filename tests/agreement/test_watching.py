@@ -7,9 +7,10 @@ import torch
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, Subset, TensorDataset
 
 import agreement
-from agreement import Indexed, LearningRecord, LearningRecorder, learned_epoch
+from agreement import Indexed, LearningRecord, LearningRecorder, examples_table, learned_epoch
+from agreement.suspicion import suspects
 from agreement.watching import Watch
-from curricula import PacedSampler, order
+from curricula import SCORES, PacedSampler, order
 
 SIZE = 40
 IMAGES = torch.randn(SIZE, 4, generator=torch.Generator().manual_seed(0))
@@ -270,3 +271,36 @@ def test_other_kinds_of_loaders_are_refused(tmp_path):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'wach'"):
         agreement.wach  # noqa: B018
+
+
+def test_a_loader_of_a_batch_sampler(tmp_path):
+    draws = torch.utils.data.RandomSampler(DATA)
+    made = DataLoader(DATA, batch_sampler=torch.utils.data.BatchSampler(draws, 8, False))
+    loader, watch = agreement.watch(made, tmp_path)
+    assert len(loader) == 5
+    train(loader, watch, 1)
+    assert (watch.table()["known"] == 1).all()
+
+
+def test_sets_of_classes_need_targets_that_are_sets(tmp_path):
+    watch = Watch(SIZE, tmp_path, multi_label=True)
+    watch.index = torch.arange(4)
+    with pytest.raises(ValueError, match=r"^targets must be 0 or 1 for each example and class"):
+        watch(torch.zeros(4, 3), torch.tensor([1, 2, 0, 1]))
+
+
+def test_scores_are_over_the_epochs_in_which_an_example_was_drawn(tmp_path):
+    """A paced loop brings examples in late: before, there is nothing to average."""
+    watch = Watch(SIZE, tmp_path)
+    for epoch in range(4):
+        drawn = torch.arange(SIZE - 1 - 10 * (epoch == 0))  # the last ones come in later, the very last never
+        watch.index = drawn
+        watch(8 * torch.nn.functional.one_hot(TARGETS[drawn], 2).float(), TARGETS[drawn])
+        watch.end_epoch()
+    record, table = LearningRecord(tmp_path), watch.table()
+    for name in ("confidence", "aum", "loss", "variability", "margin"):
+        values = SCORES[name].read(record)
+        assert np.isnan(values[-1]) and np.ptp(values[:-1]) < 1e-6, name
+    np.testing.assert_allclose(SCORES["confidence"].read(record), table["confidence"], rtol=1e-6)
+    assert suspects(record, "train", {}).argmax() == SIZE - 1  # of what was never drawn nothing is doubted
+    assert examples_table(record, {"train": pd.DataFrame(index=range(SIZE))})["confidence"][30] > 0.99

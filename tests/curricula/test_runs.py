@@ -70,3 +70,10 @@ def test_what_cannot_be_compared_is_one_line(change, words):
         compare_runs(
             **{"runs": rows(), "arm": "optimizer", "seed": "seed", "metric": "accuracy", "baseline": None} | change
         )
+
+
+def test_columns_that_may_lack_numbers():
+    table = rows().convert_dtypes()
+    table.loc[0, "accuracy"] = pd.NA
+    comparisons, _, notes = compare_runs(table, "optimizer", "seed", "accuracy", "sgd")
+    assert comparisons and any(note.startswith("1 rows lack") for note in notes)

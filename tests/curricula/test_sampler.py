@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
-from curricula import PACING, PacedSampler
+from curricula import PACING, DynamicSampler, PacedSampler
 
 plans = st.fixed_dictionaries(
     {
@@ -417,3 +417,34 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_a_pacing_function_of_ones_own_may_give_one_number(monkeypatch):
     monkeypatch.setitem(PACING, "half", lambda t, T, N, a=1, b=1: N // 2)
     assert set(PacedSampler(an_order(20), 5, 8, "half").prefix_sizes()) == {10}
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_accelerate_goes_on_where_a_restart_left(tmp_path, watched):
+    """It counts its passes from 0 in every process, and tells the sampler so."""
+    accelerate = pytest.importorskip("accelerate")
+    plan = [batch.tolist() for batch in PacedSampler(np.arange(40), 4, 50, steps_per_epoch=10).arrays()]
+    sampler = PacedSampler(np.arange(40), 4, 50, steps_per_epoch=10)
+    sampler.load_state_dict({**sampler.state_dict(), "step": 25})
+    data = torch.utils.data.TensorDataset(torch.arange(40))
+    made, accelerator = torch.utils.data.DataLoader(data, batch_sampler=sampler), accelerate.Accelerator(cpu=True)
+    if watched:
+        from agreement.accelerate import watch
+
+        loader, _ = watch(accelerator, made, tmp_path)
+        assert [index.tolist() for (index,) in loader] == plan[25:30]
+        next(iter(loader))  # a loop that leaves its epoch early: the next is the next
+        assert [index.tolist() for (index,) in loader] == plan[40:50]
+    else:
+        loader = accelerator.prepare(made)
+        with pytest.warns(
+            UserWarning, match=r"set_epoch\(0\) goes elsewhere than to epoch 2, where load_state_dict went"
+        ):
+            next(iter(loader))
+
+
+def test_accelerate_gives_each_process_its_part_of_a_dynamic_samplers_batches(monkeypatch):
+    shard = pytest.importorskip("accelerate.data_loader").BatchSamplerShard
+    monkeypatch.setattr("agreement.tensors.ranks", lambda: (0, 2))
+    sampler = DynamicSampler("superloss", 40, 8, 10)
+    assert [len(batch) for batch in shard(sampler, 2, 0, split_batches=True)] == [4] * 5

@@ -16,8 +16,8 @@ from lab.data import Images
 @pytest.fixture
 def without_figures(monkeypatch):
     """Drawing takes most of a tiny run's time."""
-    for name in ("draw_curves", "draw_examples", "write_page", "plots.save"):
-        monkeypatch.setattr(f"lab.report.{name}", lambda *arguments: None)
+    for name in ("report.draw_curves", "measure.draw_examples", "report.write_page", "report.plots.save"):
+        monkeypatch.setattr(f"lab.{name}", lambda *arguments: None)
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,8 @@ def filled(digits, empty_database, tmp_path_factory):
     printed = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for name in ("draw_curves", "draw_examples"):
-            patch.setattr(f"lab.report.{name}", lambda *arguments: None)
+        for name in ("report.draw_curves", "measure.draw_examples"):
+            patch.setattr(f"lab.{name}", lambda *arguments: None)
         for words in (
             ["--mode", "measure", *SMALL, "networks=2", "statistics=[segments]"],
             [

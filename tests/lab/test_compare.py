@@ -346,6 +346,8 @@ def test_examples_that_the_pacing_never_reaches_are_told(pacing, a, steps, told)
         (["arms=[curriculum,anti]"], "shuffled, the baseline"),
         (["arms=[shuffled,infobatches]"], "arms=infobatches: there is no such arm; did you mean infobatch"),
         (["drop=hard,hard"], "drop: name each once"),
+        (["keep=0.3"], "keep=0.3: nothing is left out; give drop=hard, easy or random too"),
+        (["longer=5"], "longer=5: metric=entropy costs no training"),
         (["pacing=lineal"], "did you mean linear"),
         (["b=1.5"], "b=1.5: expected at most 1"),
         (["a=0"], "a=0.0: expected above 0"),

@@ -11,7 +11,7 @@ import pytest
 
 import train
 from curricula import compare
-from lab.compare_runs import curves_of
+from lab.compare_runs import chosen, curves_of
 from lab.store import open_store
 
 VALUES = {
@@ -87,6 +87,20 @@ def test_arms_of_any_name_and_numbers_that_are_none(place, capsys):
     assert curves_of([("a", {0: float("nan"), 1: 1.0, 2: 3.0}), ("a", {0: 1.0, 1: 2.0, 2: 4.0})])[0].tolist() == [1, 2]
 
 
+def test_the_best_of_what_is_a_number():
+    nan = float("nan")
+    assert chosen({1: nan, 2: 0.5, 3: 0.6}, "best", True) == 0.6 and chosen({1: 0.5, 2: nan}, "best", False) == 0.5
+    assert np.isnan(chosen({1: nan}, "best", True))
+
+
+def test_a_run_that_cannot_be_logged_has_failed(place, monkeypatch):
+    client = open_store()
+    experiment = tune(client)
+    monkeypatch.setattr("lab.tracking.log_metrics", lambda *_: exec("raise OSError('no space')"))
+    assert compared("experiment=tuning") == 2
+    assert [run.info.status for run in client.search_runs([experiment], "tags.phase = 'compare-runs'")] == ["FAILED"]
+
+
 @pytest.mark.parametrize(("at", "part"), [("last", 1.0), ("best", 1.1), ("step:0", 0.5)])
 def test_which_value_of_a_run_counts(place, capsys, at, part):
     tune(open_store())
@@ -139,6 +153,7 @@ def test_a_table_in_a_file(place, capsys, file):
         (["experiment=tuning", "higher=perhaps"], "higher=perhaps: expected true or false"),
         (["experiment=tuning", "baseline=rmsprop"], "there is no arm 'rmsprop'"),
         (["file=nothing.csv"], "nothing.csv"),
+        (["file=nothing.csv", "at=best"], "at=best: a file has one number for each run"),
         (["file=packed.csv.gz"], "packed.csv.gz"),
         (["experiment=tuning", "metrik=accuracy"], "there is no setting 'metrik'"),
     ],

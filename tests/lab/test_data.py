@@ -29,6 +29,7 @@ from lab.data import DATASETS, Data, Images, Split, load
 from lab.data.cifar10 import read_reference
 from lab.data.images import as_network_input, glance
 from lab.errors import UserError
+from lab.measure import data_of
 from metrics import read_image
 
 
@@ -352,7 +353,10 @@ def test_one_class(pets):
 
 
 def test_a_train_set_smaller_than_a_batch(pets):
-    assert "batch_size=8 is larger than the training set of 7 examples" in told(configuration(pets, "batch_size=8"))
+    with pytest.raises(
+        UserError, match="batch_size=8 is larger than the training set of 7 examples: give batch_size=2 or so"
+    ):
+        data_of(configuration(pets, "batch_size=8"))
 
 
 def truncate(path: Path) -> None:

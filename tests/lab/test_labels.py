@@ -25,6 +25,8 @@ REFUSED = {
     "id\ncat/1.png\n": "label is needed",
     "id,label\n" + "".join(f"cat/{i}.png,\n" for i in range(4)): "leaves no train image of the class 'cat'",
     "id,label,split\n" + "".join(f"{c}/0.png,,test\n" for c in ("cat", "dog")): "leaves no test image",
+    "id,label\n"
+    + "".join(f"{c}/{i}.png,\n" for c in ("cat", "dog") for i in range(4)): "leaves no train image of the class 'cat'",
 }
 
 

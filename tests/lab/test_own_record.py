@@ -124,6 +124,21 @@ def test_an_image_that_cannot_be_read_is_told_in_a_line(place, digits, examples,
     assert examples[1][3] in refused(capsys, "--mode", "report", "record=record", "images=images")
 
 
+def test_with_few_examples_and_a_statistic_of_ones_own(place, examples, capsys, without_figures):
+    """No batch has to be filled. Modules of one's own are read as in the other modes."""
+    images, labels = np.random.default_rng(0).integers(0, 256, (6, 9, 9), np.uint8), np.array([0, 1] * 3)
+    np.savez(place / "few.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    recorder = LearningRecorder(place / "record", {"train": labels})
+    recorder.update(range(6), 5 * np.eye(2)[labels])
+    recorder.end_epoch()
+    (place / "own.py").write_text("import metrics\nmetrics.STATISTICS['darkest'] = lambda image: float(image.min())\n")
+    words = ("--mode", "report", "record=record", "data=npz", "root=few.npz", "statistics=darkest")
+    assert run(capsys, *words, "--import", place / "own.py")["status"] == "FINISHED"
+    assert "there is no 'darkish'" in refused(capsys, *words[:-1], "statistics=darkish")
+    assert "statistics: entropy stands there twice" in refused(capsys, *words[:-1], "statistics=entropy,entropy")
+    assert "--config: --mode list does not read it" in refused(capsys, "--mode", "list", "--config", "some.yaml")
+
+
 @pytest.mark.slow
 def test_scores_of_a_record_without_times(place, digits, examples, capsys, without_figures):
     """A loop need not say how long its epochs took."""

@@ -426,3 +426,29 @@ def test_help_at_80_columns_loses_nothing(capsys):
     for name, entry in ENTRIES.items():
         short = {word.rstrip(":") for word in entry.metadata["meaning"].split() if len(word) < 12}
         assert {name, *short} <= words
+
+
+@pytest.mark.parametrize(
+    ("word", "mode", "value"),
+    [
+        ("tune.lr=1e-3,1e-2", "curriculum", [0.001, 0.01]),
+        ("tune.lr=1e-3", "curriculum", [0.001]),
+        ("statistics=teacher:convnext-tiny", "measure", ["teacher:convnext-tiny"]),
+        ("imports=../own/a-b.py,~/c+d.py", "measure", ["../own/a-b.py", "~/c+d.py"]),
+        ("arms=null", "curriculum", None),
+    ],
+)
+def test_lists_without_brackets(word, mode, value):
+    name = word.partition("=")[0].replace(".", "_")
+    assert getattr(compose([word], mode), name) == value
+
+
+def test_a_list_that_is_none_is_told_without_an_example_that_is_none():
+    with pytest.raises(UserError) as raised:
+        compose(["tune.lr=high"], "curriculum")
+    assert "such as" not in str(raised.value) and "expected list of float" in str(raised.value)
+
+
+def test_a_setting_is_swept_once():
+    with pytest.raises(UserError, match="seed is swept twice"):
+        compose_sweep(["sweep.seed=0,1", "sweep.seed=2,3"])

@@ -44,6 +44,10 @@ def write(folder: Path, images: np.ndarray) -> None:
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=200))
 def test_halves_have_every_class_in_both_by_its_share(labels):
     labels = np.array(labels)
+    if len(np.unique(labels)) == len(labels):
+        with pytest.raises(UserError, match="no class has two"):
+            halves(labels)
+        return
     train, test, note = halves(labels)
     assert sorted([*train, *test]) == list(range(len(labels)))
     assert all(np.array_equal(one, other) for one, other in zip(halves(labels)[:2], (train, test), strict=True))
@@ -219,6 +223,10 @@ def test_grey_arrays_of_sets_of_classes_and_arrays_without_splits(tmp_path):
     data = loaded("npz", tmp_path / "sets.npz")
     assert data.multi_label and data.train.labels.tolist() == [5, 0, 2, 7] and data.channels == 1
     assert "label_smoothing=0.1" in told("npz", tmp_path / "sets.npz", "label_smoothing=0.1")
+    many = np.random.default_rng(0).integers(0, 2, (50, 9))  # sets of which few occur twice
+    np.savez(tmp_path / "unsplit-sets.npz", images=pictures(50), labels=many)
+    data = loaded("npz", tmp_path / "unsplit-sets.npz", "label_smoothing=0")
+    assert (len(data.train), len(data.test)) == (40, 10) and "20% by a fixed draw" in data.notes[0]
     np.savez(tmp_path / "unsplit.npz", images=pictures(10)[..., None], labels=np.array(list("ab") * 5))
     data = loaded("npz", tmp_path / "unsplit.npz")
     assert (len(data.train), data.classes, data.channels) == (8, ["a", "b"], 1)
@@ -301,6 +309,26 @@ def test_sets_of_hugging_face(tmp_path):
     np.testing.assert_array_equal(data.test.original(3), pictures(4, 9, 9, 3)[3])
     part(10).save_to_disk(str(tmp_path / "unsplit"))
     assert len(loaded("hf:own/unsplit", tmp_path / "unsplit").train) == 8
+    refused = {
+        "sets": ([[0, 1], [1, 0]], datasets.Sequence(datasets.Value("int64")), "column label holds"),
+        "gaps": (["a", None], datasets.Value("string"), "some examples have no label"),
+    }
+    for name, (labels, kind, message) in refused.items():
+        images = [Image.fromarray(image) for image in pictures(2, 9, 9, 3)]
+        columns = datasets.Features({"image": datasets.Image(), "label": kind})
+        datasets.Dataset.from_dict({"image": images, "label": labels}, features=columns).save_to_disk(
+            str(tmp_path / name)
+        )
+        assert message in told(f"hf:{name}", tmp_path)
+    for name, image, message in (
+        ("none", None, "image 1 of all is missing"),
+        ("real", Image.new("F", (9, 9)), "image 1 of all: floating"),
+    ):
+        images = [Image.fromarray(pictures(1, 9, 9)[0]), image]
+        datasets.Dataset.from_dict({"image": images, "label": [0, 1]}, features=features).save_to_disk(
+            str(tmp_path / name)
+        )
+        assert message in told(f"hf:{name}", tmp_path)
     datasets.Dataset.from_dict({"text": ["a"], "label": [1]}).save_to_disk(str(tmp_path / "text"))
     assert "has columns text, label; one of images" in told("hf:text", tmp_path)
 

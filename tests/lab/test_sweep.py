@@ -1,5 +1,6 @@
 """Sweeps and the paper's annotated data sets, measured whole: small images, a real MLflow store."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from mlflow import MlflowClient
 from PIL import Image
 
 import train
+from agreement.record import LearningRecord
+from agreement.recorder import begin_record
 from lab import sweep
+from lab.data import Data, Images, Split
 from lab.settings import CompareSettings
 from lab.store import open_store
 
@@ -42,8 +46,8 @@ def artifact(client: MlflowClient, run, name: str) -> Path:
 @pytest.mark.slow
 def test_a_sweep_is_one_run_of_measurements_and_goes_on_where_it_stopped(place, digits, capsys, monkeypatch):
     words = ["data=folder", f"root={digits}", "epochs=3", "sweep.batch_size=[16,50]", "sweep.seed=[0,1]"]
-    for name in ("draw_curves", "draw_examples"):
-        monkeypatch.setattr(f"lab.report.{name}", lambda *arguments: None)
+    for name in ("report.draw_curves", "measure.draw_examples"):
+        monkeypatch.setattr(f"lab.{name}", lambda *arguments: None)
     monkeypatch.setattr("lab.report.write_page", lambda *arguments: None)
     calls = []
 
@@ -78,8 +82,7 @@ def test_a_sweep_is_one_run_of_measurements_and_goes_on_where_it_stopped(place, 
 
 def test_other_examples_have_no_common_order(tmp_path):
     from agreement import compare_orders
-    from agreement.record import LearningRecord
-    from agreement.recorder import RecordWriter, begin_record
+    from agreement.recorder import RecordWriter
 
     records = {}
     for name, ids in (("a", ["0", "1"]), ("b", ["0", "2"])):
@@ -168,3 +171,24 @@ def test_references_of_cifar10_are_annotations_and_can_order_a_curriculum(place,
     np.save(tmp_path / "cifar10h/cifar10h-probs.npy", np.ones((9_999, 10)) / 10)
     assert measure(*words) == 2
     assert "cifar10h-probs.npy: holds 9999 examples, not the 10000" in capsys.readouterr().err
+
+
+def test_a_measurement_of_other_labels_is_measured_again(tmp_path):
+    images, labels = np.zeros((4, 9, 9), np.uint8), np.array([0, 1, 0, 1])
+    split = Split(Images.of(images[..., None]), labels, list("abcd"), images)
+    data = Data(split, split, ["0", "1"])
+    digests = {name: split.digest for name in ("train", "test")}
+    begin_record(
+        tmp_path,
+        ["x"],
+        ["0", "1"],
+        {name: labels for name in digests},
+        {name: list("abcd") for name in digests},
+        False,
+        digests,
+        {},
+    )
+    assert sweep.is_of(LearningRecord(tmp_path), data)
+    other = dataclasses.replace(split, labels=1 - labels)
+    assert not sweep.is_of(LearningRecord(tmp_path), dataclasses.replace(data, train=other))
+    assert not sweep.is_of(LearningRecord(tmp_path), dataclasses.replace(data, test=other))

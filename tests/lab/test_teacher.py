@@ -81,5 +81,7 @@ def test_difficulty_by_features_is_by_the_margin_left_out():
     features[7] = [0, 0, 0] + np.eye(3)[(labels[7] + 1) % 3]
     values = difficulty_by_features(features, labels, ridge=1)
     assert values[7] > 0.98 and sorted(values) == [(i + 0.5) / 300 for i in range(300)]
+    shifted = difficulty_by_features(features.astype(np.float64) * 1e-6 + 1000, labels, ridge=1)
+    assert np.corrcoef(values, shifted)[0, 1] > 0.999  # whatever the unit and the offset
     with pytest.raises(ValueError, match="features must be finite numbers"):
         difficulty_by_features(np.full((3, 2), np.nan), np.arange(3))

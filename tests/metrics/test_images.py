@@ -126,6 +126,24 @@ def test_a_file_of_thousands_of_scans_is_refused(tmp_path):
         read_image(path)
 
 
+def test_scans_behind_the_end_of_the_image_do_not_count(tmp_path):
+    """A phone's moving picture: a film of millions of bytes behind the photograph, in which the two bytes of a scan occur by chance."""
+    path = saved(tmp_path / "image.jpg", Image.fromarray(COLOUR), progressive=True)
+    alone = read_image(path)
+    path.write_bytes(path.read_bytes() + 200 * b"\xff\xda\x00film")
+    np.testing.assert_array_equal(read_image(path), alone)
+
+
+@pytest.mark.parametrize(("kind", "key", "clear"), [("grey", b"\x12\x34", 255), ("colour", 3 * b"\x12\x34", [255] * 3)])
+def test_a_colour_of_16_bits_made_transparent_becomes_white(tmp_path, kind, key, clear):
+    other = [200] if kind == "grey" else [200, 10, 30]
+    row = b"\x00" + key + b"".join(bytes([value, 7]) for value in other)
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 0 if kind == "grey" else 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"tRNS", key) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    assert read_image(tmp_path / "deep.png").tolist() == [[clear, other[0] if kind == "grey" else other]]
+
+
 def test_palettes_are_looked_up(tmp_path):
     indices = (GREY > 100).astype(np.uint8)
     image = Image.fromarray(indices, "P")

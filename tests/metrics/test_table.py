@@ -419,3 +419,11 @@ def test_a_statistic_of_examples_gives_a_number_for_each(monkeypatch, found):
     monkeypatch.setitem(metrics.EXAMPLE_STATISTICS, "mine", lambda images, labels, seed=0, progress=None: found)
     with pytest.raises(ValueError, match=r"statistic 'mine' gives .*, not a number for each of the 2 images"):
         metrics.statistics_table([np.zeros((4, 4), np.uint8)] * 2, ["a", "b"], ["mine"], labels=np.array([0, 1]))
+
+
+def test_labels_of_any_kind_have_a_file(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16), np.uint8)
+    for labels in (np.array([b"a", b"b"] * 3), np.array(["2026-01-01", "2026-01-02"] * 3, "datetime64[D]")):
+        first, again = (statistics_table(images, range(6), ["neighbours"], tmp_path, labels=labels) for _ in range(2))
+        assert first.equals(again)
+    assert len([*tmp_path.glob("*.npz")]) == 2
