@@ -89,7 +89,7 @@ def read_outcome(arms: Sequence[Arm], folders: Sequence[Path], examples: int) ->
         {name: np.mean(each, axis=0) for name, each in drawn.items() if each},
         {name: np.array(each) for name, each in at_best.items()},
         {name: np.array(each) for name, each in at_end.items()},
-        {arm.name: arm.steps for arm in arms if arm.dynamic and arm.steps is not None},
+        {arm.name: arm.steps for arm in arms if arm.steps is not None},
     )
 
 
@@ -114,7 +114,7 @@ def table_of(
 
     Of several arms but `random` and `anti` the one with the largest gain comes first; the baseline is above all. Test accuracies and the
     area under the validation curve are fractions; `steps_until` is the median over seeds of the first step at which the
-    validation accuracy reaches what the baseline of the same seed ends with; `cost_until` is the same as a fraction of the
+    validation accuracy reaches what the baseline of the same seed ends with, `seeds_until` the share of the seeds with which it does; `cost_until` is the same as a fraction of the
     cost of a whole training, with the interval of `median_interval`. With the labels (N,) of the test examples there
     is the balanced accuracy, `balanced_at_best`, too.
     """
@@ -139,7 +139,7 @@ def table_of(
             )
         if curve is not None:
             until = steps_until(outcome.steps, curve, final)
-            row["steps_until"] = float(np.median(until))
+            row["steps_until"], row["seeds_until"] = float(np.median(until)), float(np.isfinite(until).mean())
             costs = median_interval(until / outcome.steps[-1])
             row["cost_until"], row["cost_until_low"], row["cost_until_high"] = costs
         rows[arm] = row

@@ -166,13 +166,17 @@ def _of_several(found: Mapping[str, tuple[Comparison, Comparison | None]]) -> st
             case (-1, 1):
                 kind = "Better than a random order under the same pacing, but worse than shuffled training"
             case (0, 0 | None):
-                kind = "No difference that matters" if gain.matters else "No difference is shown"
+                small = all(c.negligible or c.practically_none for c in (gain, order) if c)
+                kind = "No difference that matters" if small else "No difference is shown"
             case _:
                 kind = "Worse than shuffled training or than a random order under the same pacing"
         shown = [f"{100 * c.difference:+.2f}" for c in (gain, order) if c and _sign(c)]
         kinds.setdefault(kind, []).append(f"{arm} ({' and '.join(shown)})" if shown else arm)
-    helped = sum(bool(_sign(gain) == 1 and (order is None or _sign(order) == 1)) for gain, order in found.values())
-    begin = "Yes. " if helped else "No. "
+    gained = [order for gain, order in found.values() if _sign(gain) == 1]
+    helped = any(order is not None and _sign(order) == 1 for order in gained)
+    begin = (
+        "Yes. " if helped else "" if None in gained else "No. "
+    )  # whether order or pacing did it, the arm random would show
     if any(order is not None and _sign(order) == 1 for _, order in found.values()) and not helped:
         begin = "Not beyond shuffled training. "
     return begin + " ".join(f"{kind}: {', '.join(arms)}." for kind, arms in kinds.items())
@@ -180,9 +184,9 @@ def _of_several(found: Mapping[str, tuple[Comparison, Comparison | None]]) -> st
 
 def _of_others(gains: Sequence[Comparison]) -> str:
     """Which arms that decide while training or leave examples out gain something; in brackets the differences that are shown."""
-    none = "no difference that matters" if any(c.matters for c in gains) else "no difference shown"
     kinds: dict[str, list[str]] = {}
     for c in gains:
+        none = "no difference that matters" if c.negligible or c.practically_none else "no difference shown"
         kind = {1: "better than shuffled training", 0: none, -1: "worse"}[_sign(c)]
         kinds.setdefault(kind, []).append(f"{c.arm} ({100 * c.difference:+.2f})" if _sign(c) else c.arm)
     said = "; ".join(f"{kind}: {', '.join(arms)}" for kind, arms in kinds.items())
@@ -199,8 +203,8 @@ def costs_until(table: "pd.DataFrame") -> list[str]:
     rows = table.dropna(subset="cost_until")
     if rows.empty or not others_of(table.index):
         return []
-    parts = [f"{arm} {_until(row)}" for arm, row in rows.iterrows() if not math.isinf(row["cost_until_low"])]
-    if never := [str(arm) for arm, row in rows.iterrows() if math.isinf(row["cost_until_low"])]:
+    parts = [f"{arm} {_until(row)}" for arm, row in rows.iterrows() if row["seeds_until"] > 0]
+    if never := [str(arm) for arm, row in rows.iterrows() if row["seeds_until"] == 0]:
         parts.append(f"never: {', '.join(never)}")
     return [
         "Share of the cost of a training until the validation accuracy is that with which shuffled of the same seed ends (median "
@@ -210,7 +214,9 @@ def costs_until(table: "pd.DataFrame") -> list[str]:
 
 def _until(row: "pd.Series") -> str:
     middle, low, high = (100 * row[f"cost_until{end}"] for end in ("", "_low", "_high"))
-    at = "not with half of the seeds" if math.isinf(middle) else f"{middle:.0f} %"
+    at = f"only with {row['seeds_until']:.0%} of the seeds" if math.isinf(middle) else f"{middle:.0f} %"
+    if math.isinf(low):
+        return at
     if math.isnan(low):
         return f"{at} (too few seeds for an interval)"
     return f"{at} ({low:.0f} % or more)" if math.isinf(high) else f"{at} ({low:.0f} to {high:.0f} %)"

@@ -110,7 +110,7 @@ def comparison_page(found: Answered, about: About) -> str:
         rows=comparison_rows(found.table),
         seeds=len(outcome.at_best["shuffled"]),
         **comparison_words(outcome, found.table, comparisons),
-        arms=len(shares),
+        arms=len(outcome.at_best),
         groups=[", ".join(arms) for arms in groups],
         **class_words(found.table, found.by_class, CLASSES),
         ends=found.ends,

@@ -66,7 +66,8 @@ def comparison_rows(arms: pd.DataFrame) -> Rows:
             cells = [str(arm), *(f"{100 * value:.2f}" for value in found)]
             area, until = row.get("validation_area", np.nan), row.get("steps_until", np.nan)
             cells.append("-" if np.isnan(area) else f"{100 * area:.1f}")
-            cells.append("-" if np.isnan(until) else "never" if np.isinf(until) else f"{until:.0f}")
+            beyond = "later" if row.get("seeds_until") else "never"
+            cells.append("-" if np.isnan(until) else beyond if np.isinf(until) else f"{until:.0f}")
         if np.isnan(row.get("difference", np.nan)):
             cells += ["", "", ""]
         else:
@@ -127,7 +128,8 @@ def score_rows(scores: pd.DataFrame) -> Rows:
 
     rows = []
     for name, row in scores.iterrows():
-        rho = "-" if np.isnan(row["rho"]) else f"{row['rho']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}"
+        rho = "-" if np.isnan(row["rho"]) else f"{row['rho']:+.2f}"
+        rho += "" if np.isnan(row["low"]) else f" ±{(row['high'] - row['low']) / 2:.2f}"
         cost = "-" if np.isnan(row["seconds"]) else f"{row['seconds']:,.1f}" if row["seconds"] < 10 else f"{row['seconds']:,.0f}"  # fmt: skip
         passes = "-" if np.isnan(row["passes"]) else f"{row['passes']:.0f}"
         reliable = "exact" if row["source"] == "images" else two(row["reliability"]).lstrip("+")

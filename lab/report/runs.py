@@ -52,7 +52,7 @@ def write_runs(
 def rows_of(table: pd.DataFrame) -> list[list[str]]:
     """The cells of the table; the numbers have as many decimals as show two digits of the narrowest interval."""
     reaches = pd.concat([(table[f"{name}high"] - table[f"{name}low"]) / 2 for name in ("mean_", "")])
-    narrowest = reaches[reaches > 0].min()
+    narrowest = reaches[reaches > 1e-9 * table["mean"].abs().max()].min()  # less is rounding
     decimals = 3 if np.isnan(narrowest) else int(max(0, 1 - np.floor(np.log10(narrowest))))
 
     def cell(value: float, sign: str = "") -> str:

@@ -19,13 +19,13 @@ def headline(findings: Findings) -> str:
     curves = findings.curves["train"]
     agreement, chance = curves["agreement"], curves["chance_within_classes"]
     excess = agreement - chance
-    warning = ""
+    warning, tested = "", "test" if "test" in findings.curves else "training"
     if findings.one_class:
         warning = (
-            "In the end each network gives all test images one and the same class: there is no order to speak of. "
+            f"In the end each network gives all {tested} images one and the same class: there is no order to speak of. "
         )
     elif not findings.beaten:
-        guess = f"always naming the commonest class ({findings.commonest:.1%} of the test set)"
+        guess = f"always naming the commonest class ({findings.commonest:.1%} of the {tested} set)"
         warning = f"No network is shown to beat {guess}, so agreement says little here. "
     if findings.networks == 1:
         right = f"it gets {curves['accuracy'][-1]:.0%} of the training examples right"
@@ -139,7 +139,10 @@ def comparison_words(outcome: Outcome, arms: pd.DataFrame, comparisons: Mapping[
         test += ", or t-test over seeds and test examples where that is larger"
     verdicts = [verdict(comparison) for comparison in comparisons.values()]
     steps, matters = int(outcome.steps[-1]), any(c.matters for c in comparisons.values())
-    fewer = ", ".join(f"{arm} {number:,}" for arm, number in outcome.own_steps.items())
+    own = {arm: f"{arm} {number:,}" for arm, number in outcome.own_steps.items()}
+    fewer = ", ".join(own[arm] for arm, number in outcome.own_steps.items() if number < steps)
     fewer = f" ({fewer}, which cost as much: the losses of their candidates take forward passes)" if fewer else ""
+    longer = ", ".join(own[arm] for arm, number in outcome.own_steps.items() if number > steps)
+    fewer += f" ({longer})" if longer else ""
     words = {"verdicts": verdicts, "costs": costs_until(arms), "chance": chance, "test": test, "steps": steps}
     return words | {"matters": matters, "fewer": fewer}

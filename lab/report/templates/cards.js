@@ -18,7 +18,7 @@ function element(tag, properties = {}, ...children) {
 function inWords(i) {
   if (neverRight(i)) return "wrong in all networks and epochs";
   const last = columns.learned[i] === null ? "still wrong in at least one at the end" : `right in all from epoch ${columns.learned[i]}`;
-  return `wrong in ${percent(columns.time[i])} of networks and epochs, first right in epoch ${columns.first[i].toFixed(1)}, ${last}`;
+  return `wrong in ${percent(columns.time[i])} of networks and epochs, first right in epoch ${columns.first[i].toFixed(1)} on average, ${last}`;
 }
 
 // `first` counts a network that is never right as one epoch more: the mean of some can be beyond the last

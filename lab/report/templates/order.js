@@ -3,6 +3,17 @@ const chooser = document.getElementById("order-statistic");
 const byRank = document.getElementById("order-ranks");
 page.statistics.forEach(({ label, train }, s) => train && chooser.append(new Option(label, s)));
 
+// equal values get the mean of their ranks: rows come in the order of learning, which would break ties by it
+function toRanks(rows) {
+  const sorted = [...rows].sort((a, b) => a.x - b.x);
+  for (let first = 0, last = 0; first < sorted.length; first = last) {
+    while (last < sorted.length && sorted[last].x === sorted[first].x) last += 1;
+    const rank = (first + 1 + last) / 2;
+    for (const row of sorted.slice(first, last)) row.rank = rank;
+  }
+  for (const row of rows) row.x = row.rank;
+}
+
 function drawOrder() {
   const { name, label } = page.statistics[chooser.value];
   const rows = gallery
@@ -12,7 +23,7 @@ function drawOrder() {
       return { i, x: columns.statistics[i][chooser.value], y, never: columns.learned[i] === null };
     })
     .filter(({ x }) => x !== null);
-  if (byRank.checked) [...rows].sort((a, b) => a.x - b.x).forEach((row, rank) => { row.x = rank + 1; });
+  if (byRank.checked) toRanks(rows);
   const spec = structuredClone(page.points.order);
   spec.encoding.x.title = byRank.checked ? `rank by ${label}` : label;
   drawPoints("points-order", spec, rows, `A point per image: ${name} against the learning time.`, "order-help");
