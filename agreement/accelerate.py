@@ -38,9 +38,8 @@ class PreparedLoader:
 
     def __iter__(self) -> Iterator[Any]:
         self.watching.begin_epoch()
-        if hasattr(
-            self.watching.sampler, "epoch"
-        ):  # accelerate counts its passes from 0, also after a restart or a break
+        # accelerate counts its passes from 0, also after a restart or a break, and tells a PacedSampler so
+        if hasattr(self.watching.sampler, "verify"):
             self.prepared.iteration = self.watching.sampler.epoch
         for index, batch in self.prepared:
             self.watching.index = index

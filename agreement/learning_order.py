@@ -3,7 +3,8 @@
 Epochs are numbered from 1: an example with learned epoch 1 was right from the first record on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def _ranked(order: np.ndarray) -> np.ndarray:
     return np.divide(ranks, size, out=np.full_like(ranks, np.nan), where=size > 0)
 
 
-def mean_over_epochs(values: Sequence[np.ndarray], known: np.ndarray | None = None) -> np.ndarray:
+def mean_over_epochs(values: Iterable[np.ndarray], known: np.ndarray | None = None) -> np.ndarray:
     """Mean of K arrays (T, N) over the epochs and then over the networks, float64 (N,).
 
     known: boolean (K, T, N), which examples each network was shown in each epoch; None: all. Others do not count. NaN for what was never shown.
@@ -187,13 +188,14 @@ def confidence_and_variability(
     if known is None:
         return mean, np.mean([_deviation_over_epochs(network) for network in probability], axis=0) / 255
     masked = [np.ma.array(network, mask=~seen) for network, seen in zip(probability, known, strict=True)]
-    return mean, _over_networks([network.std(axis=0) for network in masked]) / 255
+    return mean, _over_networks([_deviation_over_epochs(network) for network in masked]) / 255
 
 
-def _deviation_over_epochs(network: np.ndarray) -> np.ndarray:
+def _deviation_over_epochs(network: Any) -> Any:
     """Standard deviation over the first axis of (T, N), a block of examples at a time: numpy makes (T, N) float64 of all."""
     blocks = -(-network.shape[1] // _BLOCK)
-    return np.concatenate([block.std(axis=0) for block in np.array_split(network, blocks, axis=1)])
+    join: Any = np.ma.concatenate if isinstance(network, np.ma.MaskedArray) else np.concatenate
+    return join([block.std(axis=0) for block in np.array_split(network, blocks, axis=1)])
 
 
 def shared_mistakes(

@@ -95,7 +95,7 @@ class RecordWriter:
         """
         if self.own_loop and not any(seen.any() for seen in self.seen.values()):
             raise ValueError("no example was noted in this epoch")
-        plain = {name: each if isinstance(each, int | float) else float(each) for name, each in numbers.items()}
+        plain = {name: each if isinstance(each, int | float | None) else float(each) for name, each in numbers.items()}
         for split, seen in self.seen.items():
             missing = int((~seen).sum())
             if missing and not self.own_loop:

@@ -108,7 +108,7 @@ def paired(
     """
     found = {}
     for name, (arm, other, results, others) in pairs.items():
-        kind = np.int8 if results.dtype == bool else float  # a byte an example
+        kind = np.int8 if results.dtype == others.dtype == bool else float  # a byte an example
         differences = results.astype(kind) - others.astype(kind)
         mean, low, high = mean_interval(differences, 1 - level)
         found[name] = Comparison(

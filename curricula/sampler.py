@@ -116,6 +116,7 @@ class PacedSampler(BatchSampler):
 
     def arrays(self) -> Iterator[np.ndarray]:
         """What is left of the plan, from the current step on, as int64 arrays: for loops that index tensors themselves."""
+        self._loaded = False
         for chunk in self._chunks(self.step, self.steps, self._part()):
             for batch in chunk.astype(np.int64):
                 self.step = self._next = self.step + 1

@@ -66,7 +66,7 @@ def loss_score(probability: Networks, known: np.ndarray | None = None) -> np.nda
     Probabilities are read as the middle of what is rounded to the same byte: the loss of 0 is that of 1/1020.
     """
     of_byte = -np.log((np.clip(np.arange(256), 0.25, 254.75)) / 255)
-    return mean_over_epochs([of_byte[network] for network in probability], known)
+    return mean_over_epochs((of_byte[network] for network in probability), known)
 
 
 def aum(margin: Networks, known: np.ndarray | None = None) -> np.ndarray:
@@ -76,7 +76,10 @@ def aum(margin: Networks, known: np.ndarray | None = None) -> np.ndarray:
 
 def last_margin(margin: Networks, known: np.ndarray | None = None) -> np.ndarray:
     """The label's logit less the highest other when it was last seen, mean over networks, (N,)."""
-    return np.stack([network[-1] for network in margin]).mean(axis=0, dtype=np.float64)
+    last = np.stack([network[-1] for network in margin]).astype(np.float64)
+    if known is None:
+        return last.mean(axis=0)
+    return np.ma.array(last, mask=~known.any(axis=1)).mean(axis=0).filled(np.nan)
 
 
 def el2n(error: Networks) -> np.ndarray:

@@ -156,9 +156,13 @@ def read_runs(client: Any, asked: Asked) -> tuple[pd.DataFrame, list[History], l
 
 
 def curves_of(histories: Sequence[History]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Steps (E,) at which all runs have a number, and arm to the values (runs, E) there; of arms of several runs, none for fewer than two steps."""
-    numbers = [{step for step, value in points.items() if np.isfinite(value)} for _, points in histories]
-    common = sorted(set.intersection(*numbers)) if histories else []
+    """Steps (E,) that all runs have, and arm to the values (runs, E) there; of arms of several runs, none for fewer than two steps.
+
+    Without steps at which no run has a finite number, and then without runs that have none at some step.
+    """
+    common = sorted(set.intersection(*(set(points) for _, points in histories))) if histories else []
+    common = [step for step in common if any(np.isfinite(points[step]) for _, points in histories)]
+    histories = [(arm, points) for arm, points in histories if all(np.isfinite(points[step]) for step in common)]
     curves: dict[str, list[list[float]]] = {}
     for arm, points in histories if len(common) > 1 else []:
         curves.setdefault(arm, []).append([points[step] for step in common])

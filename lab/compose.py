@@ -167,7 +167,7 @@ def pair(word: str, several: bool = False) -> tuple[str, Any]:
     if kind in (str, str | None) and not several and re.fullmatch(r"(?!null$)[^'\"].*", text):
         return key, text  # as it stands: to YAML some paths and names are numbers, dates or comments
     # a list needs no brackets: they mean something to some shells
-    if is_list(kind) and not several and re.fullmatch(r"(?!null$)[\w.:/~+-]+(,[\w.:/~+-]+)*", text):
+    if is_list(kind) and not several and re.fullmatch(r"(?!(?:null|~)$)[\w.:/~+-]+(,[\w.:/~+-]+)*", text):
         return key, text.split(",")
     if (several or kind is Any) and re.fullmatch(r"[^\[\]{}]+(,[^\[\]{}]+)+", text):
         text = f"[{text}]"

@@ -49,8 +49,8 @@ def teacher(name: str, weights: str | None) -> Any:
     def statistic(images: Any, labels: np.ndarray, progress: Any = None) -> np.ndarray:  # nothing to draw from a seed
         return difficulty_by_features(features_of(loaded(name, weights), images, progress), labels)
 
-    # the version of a statistic names what is kept of it
-    return version(int(hashlib.sha256(known).hexdigest()[:8], 16))(statistic)
+    # the version of a statistic names what is kept of it; 2 is that of `difficulty_by_features`
+    return version(int(hashlib.sha256(b"2" + known).hexdigest()[:8], 16))(statistic)
 
 
 def loaded(name: str, weights: str | None) -> Any:

@@ -1,5 +1,6 @@
 """An image as the statistics see it: 8-bit values in an array, and their luminance."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
@@ -85,17 +86,17 @@ def _read(path: str | Path, look: Callable[[Image.Image], T]) -> T:
             raise ValueError(f"cannot read image {str(path)!r}: {error}") from error
 
 
+_MARK = re.compile(rb"(?<=\xff)[\xc0-\xcf\xd9-\xfe]")  # that begins a segment with a length, in a JPEG
+
+
 def _scans(content: bytes) -> int:
     """How many scans a JPEG has, without what is behind its end, such as the film of a phone's moving picture; or no fewer."""
     if (marks := content.count(b"\xff\xda")) <= MOST_SCANS:
         return marks
-    scans, at = 0, content.find(b"\xff", 2)
-    while 0 <= at < len(content) - 3 and content[at + 1] != 0xD9:  # the end of the image
-        kind = content[at + 1]
-        scans += kind == 0xDA
-        alone = kind in (0x00, 0x01, 0xFF) or 0xD0 <= kind <= 0xD8  # a byte of the scan, or a mark without a segment
-        length = (kind != 0xFF) if alone else 1 + int.from_bytes(content[at + 2 : at + 4], "big")
-        at = content.find(b"\xff", at + 1 + length)
+    scans, at = 0, 2
+    while (mark := _MARK.search(content, at)) and mark[0] != b"\xd9":  # the end of the image
+        scans += mark[0] == b"\xda"
+        at = mark.end() + int.from_bytes(content[mark.end() : mark.end() + 2], "big")
     return scans
 
 

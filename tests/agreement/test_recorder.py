@@ -366,14 +366,12 @@ def test_another_device_is_waited_for_once_an_epoch(tmp_path, monkeypatch, kind)
 
 def test_numbers_of_an_epoch_may_be_of_numpy_or_torch(tmp_path):
     recorder = LearningRecorder(tmp_path, {"train": [0, 1]})
-    for right, loss in ((False, np.float32(0.5)), (True, torch.tensor(0.25))):
+    for right, loss in ((False, np.float32(0.5)), (True, torch.tensor(0.25)), (True, 1)):
         recorder.update([0, 1], 5 * np.eye(2)[[0, 1] if right else [1, 0]])
-        recorder.end_epoch(loss=loss)
+        recorder.end_epoch(loss=loss, seldom=None)
     record = LearningRecord(tmp_path)
-    assert record.series("loss").tolist() == [[0.5, 0.25]] and record.correct("train")[0].tolist() == [
-        [False] * 2,
-        [True] * 2,
-    ]
+    assert record.series("loss").tolist() == [[0.5, 0.25, 1]]
+    assert record.correct("train")[0].all(axis=1).tolist() == [False, True, True]
 
 
 def test_a_number_that_is_none_leaves_the_record_as_it_was(tmp_path):

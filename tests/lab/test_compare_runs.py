@@ -84,7 +84,10 @@ def test_arms_of_any_name_and_numbers_that_are_none(place, capsys):
     assert train.main(["--mode", "compare-runs", *words]) == 0
     (own,) = client.search_runs([experiment], "tags.phase = 'compare-runs'")
     assert own.info.status == "FINISHED" and own.data.metrics["comparison/difference__0.9_ 0.99_"] == 0
-    assert curves_of([("a", {0: float("nan"), 1: 1.0, 2: 3.0}), ("a", {0: 1.0, 1: 2.0, 2: 4.0})])[0].tolist() == [1, 2]
+    nan = float("nan")
+    good = [("a", {0: nan, 1: 1.0 + i, 2: 3.0}) for i in range(2)]
+    steps, curves = curves_of([*good, ("a", {0: nan, 1: 1.0, 2: nan}), ("b", {0: nan, 1: nan, 2: nan})])  # diverged
+    assert steps.tolist() == [1, 2] and curves.keys() == {"a"} and curves["a"].tolist() == [[1, 3], [2, 3]]
 
 
 def test_the_best_of_what_is_a_number():

@@ -436,6 +436,7 @@ def test_help_at_80_columns_loses_nothing(capsys):
         ("statistics=teacher:convnext-tiny", "measure", ["teacher:convnext-tiny"]),
         ("imports=../own/a-b.py,~/c+d.py", "measure", ["../own/a-b.py", "~/c+d.py"]),
         ("arms=null", "curriculum", None),
+        ("arms=~", "curriculum", None),
     ],
 )
 def test_lists_without_brackets(word, mode, value):

@@ -134,6 +134,16 @@ def test_scans_behind_the_end_of_the_image_do_not_count(tmp_path):
     np.testing.assert_array_equal(read_image(path), alone)
 
 
+def test_scans_that_hide_in_a_mark_without_a_length_count(tmp_path):
+    """libjpeg reads no length behind such a mark, and goes on with the scans that seem to lie within it."""
+    path = saved(tmp_path / "image.jpg", Image.fromarray(COLOUR), progressive=True)
+    content = path.read_bytes()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + b"\xff\x02\xff\xff" + 200 * last + b"\xff\xd9")
+    with pytest.raises(ValueError, match="scans are more than the 100 allowed"):
+        read_image(path)
+
+
 @pytest.mark.parametrize(("kind", "key", "clear"), [("grey", b"\x12\x34", 255), ("colour", 3 * b"\x12\x34", [255] * 3)])
 def test_a_colour_of_16_bits_made_transparent_becomes_white(tmp_path, kind, key, clear):
     other = [200] if kind == "grey" else [200, 10, 30]
