@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import metrics
 import train
 from agreement import LearningRecorder
 from lab.data.folder import folder as read_folder
@@ -124,13 +125,14 @@ def test_an_image_that_cannot_be_read_is_told_in_a_line(place, digits, examples,
     assert examples[1][3] in refused(capsys, "--mode", "report", "record=record", "images=images")
 
 
-def test_with_few_examples_and_a_statistic_of_ones_own(place, examples, capsys, without_figures):
+def test_with_few_examples_and_a_statistic_of_ones_own(place, examples, capsys, without_figures, monkeypatch):
     """No batch has to be filled. Modules of one's own are read as in the other modes."""
     images, labels = np.random.default_rng(0).integers(0, 256, (6, 9, 9), np.uint8), np.array([0, 1] * 3)
     np.savez(place / "few.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
     recorder = LearningRecorder(place / "record", {"train": labels})
     recorder.update(range(6), 5 * np.eye(2)[labels])
     recorder.end_epoch()
+    monkeypatch.setitem(metrics.STATISTICS, "darkest", None)  # goes at the end, whoever sets it
     (place / "own.py").write_text("import metrics\nmetrics.STATISTICS['darkest'] = lambda image: float(image.min())\n")
     words = ("--mode", "report", "record=record", "data=npz", "root=few.npz", "statistics=darkest")
     assert run(capsys, *words, "--import", place / "own.py")["status"] == "FINISHED"
