@@ -214,8 +214,7 @@ def split_table(record: LearningRecord, split: str, statistics: "pd.DataFrame") 
 
     correct = record.correct(split)
     learned, alone = learned_epoch(correct), learned_epoch(correct, per_network=True)
-    known = None if record.is_complete(split) else record.known(split)
-    confidence, variability = confidence_and_variability(record.probability(split), known)
+    confidence, variability = confidence_and_variability(record.probability(split), record.gaps(split))
     predicted, share = majority([network[-1] for network in record.predictions(split)])
     columns = {
         "id": record.ids(split),

@@ -3,7 +3,7 @@
 Epochs are numbered from 1: an example with learned epoch 1 was right from the first record on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,12 +162,12 @@ def mean_over_epochs(values: Iterable[np.ndarray], known: np.ndarray | None = No
     """
     if known is None:
         return np.mean([network.mean(axis=0, dtype=np.float64) for network in values], axis=0)
-    return _over_networks(
-        [
-            np.ma.array(network, mask=~seen).mean(axis=0, dtype=np.float64)
-            for network, seen in zip(values, known, strict=True)
-        ]
-    )
+    return _over_networks([network.mean(axis=0, dtype=np.float64) for network in _masked(values, known)])
+
+
+def _masked(values: Iterable[np.ndarray], known: np.ndarray) -> Iterator[np.ma.MaskedArray]:
+    for network, seen in zip(values, known, strict=True):
+        yield np.ma.array(network, mask=~seen)
 
 
 def _over_networks(values: Sequence[np.ma.MaskedArray]) -> np.ndarray:
@@ -187,8 +187,7 @@ def confidence_and_variability(
     mean = mean_over_epochs(probability, known) / 255
     if known is None:
         return mean, np.mean([_deviation_over_epochs(network) for network in probability], axis=0) / 255
-    masked = [np.ma.array(network, mask=~seen) for network, seen in zip(probability, known, strict=True)]
-    return mean, _over_networks([_deviation_over_epochs(network) for network in masked]) / 255
+    return mean, _over_networks([_deviation_over_epochs(network) for network in _masked(probability, known)]) / 255
 
 
 def _deviation_over_epochs(network: Any) -> Any:

@@ -17,7 +17,7 @@ def outcome(logits: np.ndarray, labels: np.ndarray, sets_of: int = 0) -> Outcome
     there. A set is predicted where the logits are above 0; its probability is that of all its classes at once.
     """
     if sets_of:
-        there = (labels[:, None] >> np.arange(sets_of) & 1).astype(bool)
+        there = as_sets(labels, sets_of)
         right_way = np.where(there, logits, -logits.astype(np.float64))
         likely = 1 / (1 + np.exp(-right_way))  # of what is true for each class
         predicted = ((logits > 0) * (1 << np.arange(sets_of))).sum(axis=1)
@@ -30,6 +30,11 @@ def outcome(logits: np.ndarray, labels: np.ndarray, sets_of: int = 0) -> Outcome
     others = logits.copy()
     others[rows, labels] = -np.inf
     return logits.argmax(axis=1), true, logits[rows, labels] - others.max(axis=1), np.linalg.norm(away, axis=1)
+
+
+def as_sets(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Labels (N,) that are sets of classes, a bit each, as bool (N, classes)."""
+    return (labels[:, None] >> np.arange(classes) & 1).astype(bool)
 
 
 def check_shape(shape: tuple[int, ...], classes: int) -> None:

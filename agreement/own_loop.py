@@ -63,13 +63,9 @@ class LearningRecorder:
         multi_label: bool = False,
     ):
         self.rank, self.ranks = ranks()
-        self.folder, self.ids = (
-            Path(folder),
-            {
-                split: names.tolist() if hasattr(names, "tolist") else list(names)
-                for split, names in (ids or {}).items()
-            },
-        )
+        self.folder, self.ids = Path(folder), {}
+        for split, names in (ids or {}).items():
+            self.ids[split] = names.tolist() if hasattr(names, "tolist") else list(names)
         self.told = all(isinstance(values, int) for values in labels.values())  # by the loop, what is right
         self.classes, self.labels = ["right", "wrong"], {}
         if self.told:

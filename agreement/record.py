@@ -172,6 +172,10 @@ class LearningRecord:
                 known[k] = self.array(path, known.shape[1:])
         return known
 
+    def gaps(self, split: str) -> np.ndarray | None:
+        """`known`, or None where every network was shown every example in every epoch: it takes no memory then."""
+        return None if self.is_complete(split) else self.known(split)
+
     def correct(self, split: str) -> np.ndarray:
         """Which examples each network got right: boolean (K, T, N)."""
         labels = self.labels(split)

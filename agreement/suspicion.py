@@ -33,7 +33,7 @@ def suspects(record: LearningRecord, split: str, statistics: Mapping[str, "pd.Se
     and `shallow`, where it was measured, which counts three times as much as these together. docs/scores.md has how well each
     finds wrong labels.
     """
-    known = None if record.is_complete(split) else record.known(split)
+    known = record.gaps(split)
     doubts = [-mean_over_epochs(record.probability(split), known)]
     if record.has_margins(split):
         doubts.append(-mean_over_epochs(record.margin(split), known))

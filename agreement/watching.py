@@ -11,7 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from agreement.analysis import epochs_or_missing
 from agreement.learning_order import forgetting_events, learned_epoch
-from agreement.outcomes import sets_of_classes, whole_numbers
+from agreement.outcomes import as_sets, sets_of_classes, whole_numbers
 from agreement.own_loop import LearningRecorder, elsewhere
 from agreement.record import LearningRecord, load_array, read_epochs, replace_array
 
@@ -80,9 +80,8 @@ def watch(
 def watched(loader: DataLoader[Any], watching: "Watch") -> "WatchedLoader":
     """The same loader over the same data set, with the index beside every item."""
     drawing: dict[str, Any] = {"batch_sampler": loader.batch_sampler}
-    if (
-        type(loader.batch_sampler) is BatchSampler and loader.batch_size is not None
-    ):  # the loader made it of these, which loops may ask for
+    # unless it was given, the loader made it of these, which loops may ask for
+    if type(loader.batch_sampler) is BatchSampler and loader.batch_size is not None:
         drawing = {"batch_size": loader.batch_size, "sampler": loader.sampler, "drop_last": loader.drop_last}
     kept = (
         "num_workers", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator",
@@ -269,7 +268,7 @@ class Watch:
                 )
         given: Any = self.size if classes is None else labels
         if self.multi_label and classes is not None:
-            given = labels[:, None] >> np.arange(len(classes)) & 1
+            given = as_sets(labels, len(classes))
         names = {} if self.ids is None else {"train": self.ids}
         made = _Learning(
             self.folder, {"train": given}, self.network, classes, self.name, self.resume, names, self.multi_label

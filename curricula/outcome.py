@@ -56,7 +56,7 @@ class Outcome:
     steps: (E,) optimiser steps of the evaluations, of an arm whose steps cost more as many as cost the same. validation: (S, E) accuracy, and drawn: (E, parts) shares of the draws,
     mean over seeds; both of the arms that have these steps. at_best, at_end: (S, N) boolean, which test examples each
     training got right at the best validation step and at the last step; or (S,) accuracies. own_steps: of the arms that
-    have fewer steps, which cost as much.
+    have fewer steps, which cost as much, or more.
     """
 
     steps: np.ndarray

@@ -119,10 +119,8 @@ class Score:
         chosen = range(len(record.networks)) if networks is None else networks
         if isinstance(arrays, np.ndarray):
             return self.of(arrays[list(chosen)])
-        picked = [arrays[k] for k in chosen]
-        if self.reads == "error" or record.is_complete(split):
-            return self.of(picked)
-        return self.of(picked, record.known(split)[list(chosen)])
+        picked, known = [arrays[k] for k in chosen], None if self.reads == "error" else record.gaps(split)
+        return self.of(picked) if known is None else self.of(picked, known[list(chosen)])
 
 
 SCORES: dict[str, Score] = {

@@ -174,9 +174,8 @@ def _of_several(found: Mapping[str, tuple[Comparison, Comparison | None]]) -> st
         kinds.setdefault(kind, []).append(f"{arm} ({' and '.join(shown)})" if shown else arm)
     gained = [order for gain, order in found.values() if _sign(gain) == 1]
     helped = any(order is not None and _sign(order) == 1 for order in gained)
-    begin = (
-        "Yes. " if helped else "" if None in gained else "No. "
-    )  # whether order or pacing did it, the arm random would show
+    # whether order or pacing did it, the arm random would show
+    begin = "Yes. " if helped else "" if None in gained else "No. "
     if any(order is not None and _sign(order) == 1 for _, order in found.values()) and not helped:
         begin = "Not beyond shuffled training. "
     return begin + " ".join(f"{kind}: {', '.join(arms)}." for kind, arms in kinds.items())

@@ -16,19 +16,9 @@ from lab.settings import ENTRIES, MODES, type_of
 
 WIDTH = 140  # of the table, at least, where there is no terminal
 RUNS = ("experiment", "file", "arm", "seed", "metric", "baseline", "at", "higher", "filter", "log")
+REPORT = ("record", "images", "data", "root", "resize", "test_sample", "statistics", "teacher_weights", "name", "cache")
 BROWSING = {  # modes without a preset, and their settings
-    "report": (
-        "record",
-        "images",
-        "data",
-        "root",
-        "resize",
-        "test_sample",
-        "statistics",
-        "teacher_weights",
-        "name",
-        "cache",
-    ),
+    "report": REPORT,
     "compare-runs": RUNS,
     "list": (),
     "show": ("run",),

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 import agreement
+from agreement.outcomes import as_sets
 from agreement.record import LearningRecord
 from lab import tracking
 from lab.compose import compose
 from lab.data import Split, load
 from lab.data.folder import SUFFIXES
-from lab.data.split import as_sets
 from lab.errors import UserError
 from lab.measure import points_of
 from lab.progress import Progress

@@ -14,6 +14,7 @@ T = TypeVar("T")
 # of the many that Pillow knows those in which data sets come: some of the others start programs or are hardly tested
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 LARGEST_STRIP = 2**22  # pixels that are converted at a time
+_MARK = re.compile(rb"(?<=\xff)[\xc0-\xcf\xd9-\xfe]")  # that begins a segment with a length, in a JPEG
 MOST_SCANS = 100  # of a JPEG file; a progressive one has some ten, and each takes as long as the image
 DECODING = 3  # raised when a file is decoded to other values than before: what was computed from them is then not used
 
@@ -84,9 +85,6 @@ def _read(path: str | Path, look: Callable[[Image.Image], T]) -> T:
             raise ValueError(f"cannot read image {str(path)!r}: {why}") from error
         except Exception as error:  # Pillow's decoders meet bad bytes with errors of many types
             raise ValueError(f"cannot read image {str(path)!r}: {error}") from error
-
-
-_MARK = re.compile(rb"(?<=\xff)[\xc0-\xcf\xd9-\xfe]")  # that begins a segment with a length, in a JPEG
 
 
 def _scans(content: bytes) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from agreement.outcomes import as_sets
 from lab.errors import UserError
 from lab.pixels import Images
 from metrics.images import read_image
@@ -173,8 +174,3 @@ def halves(labels: np.ndarray, sets: bool = False) -> tuple[np.ndarray, np.ndarr
     of = "" if sets else " of each class"
     note = f"the data come without a test set: {test.sum():,} of {len(labels):,} examples, {TEST_SHARE:.0%}{of} by a fixed draw, are held out as one"
     return np.flatnonzero(~test), np.flatnonzero(test), note
-
-
-def as_sets(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Labels that are sets of classes, a bit each, as bool (N, classes)."""
-    return (labels[:, None] >> np.arange(classes) & 1).astype(bool)

@@ -17,7 +17,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from agreement import Findings
-from curricula.comparison import orders_of, others_of
 from lab.errors import printable
 from lab.report.about import About
 from lab.report.answered import Answered
@@ -93,12 +92,9 @@ def print_comparison(console: Any, found: Answered, about: About) -> None:
         "CLASSES": table(CLASS_HEADS, lowest_rows(found.table, by_class), 2),
     }
     words = comparison_words(outcome, found.table, comparisons)
-    if (
-        len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1
-    ):  # the answer names each, the table has its numbers
-        words["verdicts"] = [
-            f"Each of these {len(comparisons)} comparisons in a sentence: on the report page, and in verdict.txt."
-        ]
+    if words["many"]:
+        said = f"Each of these {len(comparisons)} comparisons in a sentence: on the report page, and in verdict.txt."
+        words["verdicts"] = [said]
     unequal_classes = by_class is not None and unequal(by_class)
     words |= {"answer": found.answer, "question": found.question, "unequal": unequal_classes}
     show(console, "comparison.txt", about, tables, **words)

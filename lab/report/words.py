@@ -8,6 +8,7 @@ import pandas as pd
 
 from agreement import Findings, commonest
 from curricula import Comparison, Outcome, verdict
+from curricula.comparison import orders_of, others_of
 from curricula.sentences import costs_until
 from lab.report.rows import correlation
 
@@ -139,10 +140,12 @@ def comparison_words(outcome: Outcome, arms: pd.DataFrame, comparisons: Mapping[
         test += ", or t-test over seeds and test examples where that is larger"
     verdicts = [verdict(comparison) for comparison in comparisons.values()]
     steps, matters = int(outcome.steps[-1]), any(c.matters for c in comparisons.values())
-    own = {arm: f"{arm} {number:,}" for arm, number in outcome.own_steps.items()}
-    fewer = ", ".join(own[arm] for arm, number in outcome.own_steps.items() if number < steps)
-    fewer = f" ({fewer}, which cost as much: the losses of their candidates take forward passes)" if fewer else ""
-    longer = ", ".join(own[arm] for arm, number in outcome.own_steps.items() if number > steps)
-    fewer += f" ({longer})" if longer else ""
+    own = outcome.own_steps.items()
+    fewer = ", ".join(f"{arm} {number:,}" for arm, number in own if number < steps)
+    longer = ", ".join(f"{arm} {number:,}" for arm, number in own if number > steps)
+    others = f" ({fewer}, which cost as much: the losses of their candidates take forward passes)" if fewer else ""
+    others += f" ({longer})" if longer else ""
+    # the answer names each arm then, and the table has its numbers
+    many = len(orders_of(outcome.at_best)) + len(others_of(outcome.at_best)) > 1
     words = {"verdicts": verdicts, "costs": costs_until(arms), "chance": chance, "test": test, "steps": steps}
-    return words | {"matters": matters, "fewer": fewer}
+    return words | {"matters": matters, "other_steps": others, "many": many}

@@ -14,9 +14,8 @@ def histogram(values: np.ndarray, name: str) -> alt.Chart:
     values = values[np.isfinite(values)]
     counted = values.size and np.ptp(values) < 60 and (values == np.rint(values)).all()
     bins = np.arange(values.min() - 0.5, values.max() + 1) if counted else 50  # whole numbers get a bar each
-    if not counted and np.ptp(values) <= 1e-9 * np.abs(values).max():  # but for rounding one value
-        bins = 1
-        values = np.full_like(values, values.mean())
+    if values.size and not counted and np.ptp(values) <= 1e-9 * np.abs(values).max():  # but for rounding one value
+        values = np.full_like(values, values[0])
     counts, edges = np.histogram(values, bins)
     rows = [
         {"low": low, "high": high, "examples": count}

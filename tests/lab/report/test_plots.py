@@ -302,3 +302,10 @@ def test_one_epoch_and_nothing_to_draw(tmp_path):
         plots.save(chart, tmp_path, str(number), "title")
         json.dumps(plots.for_page(chart), allow_nan=False)
     assert len(list(tmp_path.iterdir())) == 6
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [0.1, np.nextafter(0.1, 1), 0.1], [0.1, 0.1]])
+def test_a_histogram_of_no_value_or_of_one_but_for_rounding(values):
+    (rows,) = rows_of(plots.histogram(np.array(values), "contrast"))
+    counts = [row["examples"] for row in rows]
+    assert sum(counts) == np.isfinite(values).sum() and max(counts) == sum(counts)
